@@ -1,0 +1,62 @@
+"""The verbs, nothing else. Each is a module in `emma.commands` with HELP, configure(parser) and run(args) -> exit code."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from emma import __version__
+from emma.errors import EmmaError
+
+VERBS = ("doctor", "robots", "demo", "record", "episodes", "collect", "train", "eval", "bench", "node")
+
+EPILOG = """\
+the loop in six commands:
+  emma record --episodes 20 --operator scripted --out bags     demonstrations through the ROS graph into bags
+  emma episodes convert bags --out dataset                     bags -> LeRobotDataset v3
+  emma train --data dataset --policy spatial_flow --out models/mine
+  emma eval models/mine                                        closed loop, success with a 95 % interval
+  emma eval models/mine --ros                                  the same through the ROS graph
+  emma demo --policy models/mine                               watch it work
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line with every verb."""
+    parser = argparse.ArgumentParser(
+        prog="emma",
+        description="A robot workstation that improves itself: record, augment, train, compile, deploy.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"emma {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in VERBS:
+        module = importlib.import_module(f"emma.commands.{name}")
+        verb = verbs.add_parser(
+            name,
+            help=module.HELP.splitlines()[0],
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.configure(verb)
+        verb.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb. 0: done; 1: the verb says no; 2: bad input; 130: interrupted."""
+    try:
+        args = build_parser().parse_args(argv)
+        code: int = args.run(args)
+        return code
+    except EmmaError as error:
+        print(f"emma: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("emma: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

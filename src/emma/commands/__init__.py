@@ -1,0 +1,1 @@
+"""One module a verb; heavy imports happen inside run()."""

@@ -1,0 +1,276 @@
+"""What a robot is: `calibration/<robot>/robot.yaml` as a frozen, validated RobotSpec."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emma.errors import EmmaError
+from emma.resources import data_dir
+
+UNITS = ("rad", "m")
+COMMAND_KINDS = {
+    "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
+    "forward_position": "std_msgs/msg/Float64MultiArray",
+    "joint_state": "sensor_msgs/msg/JointState",
+}
+TRANSPORTS = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """One actuated joint. Limits in `unit`, `unit`/s and `unit`/s^2; velocity and acceleration are magnitudes."""
+
+    name: str
+    unit: str
+    lower: float
+    upper: float
+    velocity: float
+    acceleration: float
+
+    def __post_init__(self) -> None:
+        _require(self.unit in UNITS, "unit", self.unit, f"one of {', '.join(UNITS)}")
+        _require(self.lower < self.upper, "lower", self.lower, f"a number below upper ({self.upper})")
+        _require(0 < self.velocity < math.inf, "velocity", self.velocity, "a number above 0")
+        _require(0 < self.acceleration < math.inf, "acceleration", self.acceleration, "a number above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """One camera stream, and its depth stream where the camera has one (16UC1 in mm or 32FC1 in m)."""
+
+    name: str
+    image_topic: str
+    width: int
+    height: int
+    rate_hz: float
+    info_topic: str | None = None
+    depth_topic: str | None = None
+    transport: str = "raw"
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        _require(self.name.isidentifier(), "name", self.name, "letters, digits and _")
+        _require(self.transport in TRANSPORTS, "transport", self.transport, f"one of {', '.join(TRANSPORTS)}")
+        _require(self.width > 0, "width", self.width, "a number of pixels above 0")
+        _require(self.height > 0, "height", self.height, "a number of pixels above 0")
+        _require(0 < self.rate_hz <= 1000, "rate_hz", self.rate_hz, "a rate in (0, 1000] Hz")
+        for key in ("image_topic", "info_topic", "depth_topic"):
+            topic = getattr(self, key)
+            _require(topic is None or topic.startswith("/"), key, topic, "an absolute topic name (/...)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Where joint targets go, and as which message."""
+
+    topic: str
+    kind: str
+
+    def __post_init__(self) -> None:
+        _require(self.topic.startswith("/"), "topic", self.topic, "an absolute topic name (/...)")
+        _require(self.kind in COMMAND_KINDS, "kind", self.kind, f"one of {', '.join(COMMAND_KINDS)}")
+
+    @property
+    def type(self) -> str:
+        """The ROS message type of the command topic."""
+        return COMMAND_KINDS[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotSpec:
+    """Everything the stack must know about one robot. State and action vectors follow the order of `joints`."""
+
+    name: str
+    joints: tuple[Joint, ...]
+    cameras: tuple[Camera, ...]
+    state_topic: str
+    command: Command
+    control_rate_hz: float
+    fps: int
+    description: str = ""
+    simulated: bool = False
+    gripper: tuple[str, ...] = ()
+    state_rate_hz: float = 50.0
+    home: tuple[float, ...] = ()
+    max_age_s: float = 0.25
+    max_skew_s: float = 0.05
+    folder: Path = field(default_factory=Path)
+
+    def __post_init__(self) -> None:
+        _require(len(self.joints) > 0, "joints", "none", "at least one joint")
+        _unique("joints", self.joint_names)
+        _unique("cameras", self.camera_names)
+        unknown = set(self.gripper) - set(self.joint_names)
+        _require(not unknown, "gripper", sorted(unknown), f"names from joints ({', '.join(self.joint_names)})")
+        _require(self.state_topic.startswith("/"), "state_topic", self.state_topic, "an absolute topic name (/...)")
+        _require(0 < self.control_rate_hz <= 1000, "control_rate_hz", self.control_rate_hz, "a rate in (0, 1000] Hz")
+        _require(0 < self.state_rate_hz <= 10000, "state_rate_hz", self.state_rate_hz, "a rate in (0, 10000] Hz")
+        _require(0 < self.fps <= self.control_rate_hz, "fps", self.fps, f"1 to {self.control_rate_hz:g} (control_rate_hz)")
+        _require(self.max_age_s > 0, "max_age_s", self.max_age_s, "seconds above 0")
+        _require(self.max_skew_s > 0, "max_skew_s", self.max_skew_s, "seconds above 0")
+        if self.home:
+            _require(len(self.home) == len(self.joints), "home", list(self.home), f"{len(self.joints)} values, one a joint")
+        topics = [self.state_topic, self.command.topic]
+        for camera in self.cameras:
+            topics += [t for t in (camera.image_topic, camera.info_topic, camera.depth_topic) if t]
+        if len(set(topics)) < len(topics) and self.state_topic != self.command.topic:
+            _unique("topics", tuple(topics))
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return tuple(joint.name for joint in self.joints)
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        return tuple(camera.name for camera in self.cameras)
+
+    def camera(self, name: str) -> Camera:
+        """The camera called `name`; EmmaError if this robot has none."""
+        for camera in self.cameras:
+            if camera.name == name:
+                return camera
+        raise EmmaError(
+            f"robot {self.name} has no camera '{name}'",
+            found=name,
+            expected=f"one of {', '.join(self.camera_names) or '(no cameras)'}",
+            fix=f"name a camera of {self.folder / 'robot.yaml'}, or add it there",
+        )
+
+    def topics(self) -> dict[str, str]:
+        """Every topic of the robot and its message type: what a recorder stores and a bag must hold."""
+        topics = {self.state_topic: "sensor_msgs/msg/JointState", self.command.topic: self.command.type}
+        for camera in self.cameras:
+            topics[camera.image_topic] = TRANSPORTS[camera.transport]
+            if camera.info_topic:
+                topics[camera.info_topic] = "sensor_msgs/msg/CameraInfo"
+            if camera.depth_topic:
+                topics[camera.depth_topic] = "sensor_msgs/msg/Image"
+        return topics
+
+
+class _BadValue(ValueError):
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(key)
+        self.key, self.value, self.allowed = key, value, allowed
+
+
+def _require(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise _BadValue(key, value, allowed)
+
+
+def _unique(key: str, names: tuple[str, ...]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    _require(not twice, key, f"{', '.join(twice)} more than once", "names that differ")
+
+
+def _build(cls: type, raw: object, where: str, file: Path, **extra: Any) -> Any:
+    """`cls(**raw)` with an error that names file, key, value and what is allowed."""
+    if not isinstance(raw, Mapping):
+        raise EmmaError(f"{file}: {where or 'the file'} is not a mapping", found=repr(raw)[:80], expected="key: value pairs")
+    known = {f.name: f for f in fields(cls) if f.name != "folder"}
+    for key in raw:
+        if key not in known:
+            raise EmmaError(
+                f"{file}: unknown key {_join(where, key)}", found=f"{key}: {raw[key]!r}", expected=f"one of {', '.join(known)}"
+            )
+    for name, spec in known.items():
+        required = spec.default is MISSING and spec.default_factory is MISSING
+        if required and name not in raw and name not in extra:
+            raise EmmaError(f"{file}: {_join(where, name)} is missing", found=sorted(raw), expected=f"a value for {name}")
+    values = {**{k: _coerce(known[k].type, v, _join(where, k), file) for k, v in raw.items() if k not in extra}, **extra}
+    try:
+        return cls(**values)
+    except _BadValue as bad:
+        raise EmmaError(
+            f"{file}: bad value for {_join(where, bad.key)}", found=f"{bad.key}: {bad.value!r}", expected=bad.allowed
+        ) from None
+
+
+def _join(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _coerce(annotation: Any, value: Any, where: str, file: Path) -> Any:
+    """YAML scalars to the field's type; wrong kinds are refused, never guessed."""
+
+    def refuse(expected: str) -> EmmaError:
+        return EmmaError(f"{file}: bad value for {where}", found=repr(value), expected=expected)
+
+    if annotation is float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise refuse("a number")
+        return float(value)
+    if annotation is int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise refuse("a whole number")
+        return value
+    if annotation is bool:
+        if not isinstance(value, bool):
+            raise refuse("true or false")
+        return value
+    if annotation is str or annotation == (str | None):
+        if value is None and annotation is not str:
+            return None
+        if not isinstance(value, str):
+            raise refuse("text")
+        return value
+    if annotation == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise refuse("a list of names")
+        return tuple(value)
+    if annotation == tuple[float, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+            raise refuse("a list of numbers")
+        return tuple(float(v) for v in value)
+    return value
+
+
+def robots_dir() -> Path:
+    """The folder that holds one folder per robot."""
+    return data_dir("calibration")
+
+
+def list_robots() -> list[str]:
+    """Names of the robots that ship."""
+    return sorted(path.parent.name for path in robots_dir().glob("*/robot.yaml"))
+
+
+def load_robot(name_or_path: str | Path) -> RobotSpec:
+    """Read a RobotSpec by name (`desk_arm`) or by path to a `robot.yaml` or its folder. Raises EmmaError."""
+    text = str(name_or_path)
+    path = Path(text)
+    if "/" not in text and not path.suffix:
+        path = robots_dir() / text / "robot.yaml"
+        if not path.is_file():
+            raise EmmaError(
+                f"unknown robot '{text}'",
+                found=text,
+                expected=f"one of {', '.join(list_robots())}, or a path to a robot.yaml",
+                fix=f"add {path} or choose a robot that `emma robots` lists",
+            )
+    elif path.is_dir():
+        path = path / "robot.yaml"
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise EmmaError(f"cannot read {path}", found=error.strerror, expected="a robot.yaml") from None
+    except yaml.YAMLError as error:
+        raise EmmaError(f"{path} is not valid YAML", found=str(error).replace("\n", " ")) from None
+    if not isinstance(raw, Mapping):
+        raise EmmaError(f"{path} does not describe a robot", found=type(raw).__name__, expected="key: value pairs")
+    parts: dict[str, Any] = {"folder": path.parent}
+    for key, cls in (("joints", Joint), ("cameras", Camera)):
+        if key not in raw:
+            continue
+        if not isinstance(raw[key], list):
+            raise EmmaError(f"{path}: bad value for {key}", found=repr(raw[key])[:80], expected="a list")
+        parts[key] = tuple(_build(cls, item, f"{key}[{i}]", path) for i, item in enumerate(raw[key]))
+    if "command" in raw:
+        parts["command"] = _build(Command, raw["command"], "command", path)
+    spec: RobotSpec = _build(RobotSpec, raw, "", path, **parts)
+    return spec
