@@ -15,6 +15,9 @@ from emma.errors import EmmaError
 from emma.messages import decode_command, decode_depth, decode_image, decode_state, stamp_ns
 from emma.robot import RobotSpec
 
+# A stamp this much older than its stream's newest one is a clock set back, not a late message.
+CLOCK_JUMP_NS = 1_000_000_000
+
 STATE = "state"
 COMMAND = "command"
 
@@ -49,6 +52,9 @@ class Stream:
         self._count = 0
 
     def push(self, stamp: int, message: Any) -> None:
+        if self._samples and stamp < self._samples[-1][0] - CLOCK_JUMP_NS:
+            # The clock was set back: samples "from the future" would hide every new one.
+            self._samples.clear()
         # The counter keeps arrival order among equal stamps and spares messages from being compared.
         insort(self._samples, (stamp, self._count, message))
         self._count += 1
@@ -88,7 +94,7 @@ class Aligner:
         self._needed = tuple(self._topics.values())
         self._topics.setdefault(spec.command.topic, COMMAND)
         self._streams = {stream: Stream(keep) for stream in (*self._needed, COMMAND)}
-        self._decoded: dict[str, tuple[int, np.ndarray]] = {}
+        self._decoded: dict[str, tuple[Any, np.ndarray]] = {}
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -133,9 +139,11 @@ class Aligner:
         stamps = [stamp for stream, (stamp, _) in samples.items() if stream.startswith("images.")]
         return Observation(
             stamp_ns=t_ns,
-            state=self._decode(STATE, *samples[STATE]),
-            images={c: self._decode(f"images.{c}", *samples[f"images.{c}"]) for c in self.cameras},
-            depth={c: self._decode(f"depth.{c}", *samples[f"depth.{c}"]) for c in self.cameras if f"depth.{c}" in samples},
+            state=self._decode(STATE, samples[STATE][1]),
+            images={c: self._decode(f"images.{c}", samples[f"images.{c}"][1]) for c in self.cameras},
+            depth={
+                c: self._decode(f"depth.{c}", samples[f"depth.{c}"][1]) for c in self.cameras if f"depth.{c}" in samples
+            },
             ages_s={stream: (t_ns - stamp) / 1e9 for stream, (stamp, _) in samples.items()},
             skew_s=(max(stamps) - min(stamps)) / 1e9 if stamps else 0.0,
         )
@@ -143,17 +151,17 @@ class Aligner:
     def state_at(self, t_ns: int) -> tuple[np.ndarray, float] | None:
         """The joint state at `t_ns` and its age in seconds, without touching the cameras; None before the first one."""
         sample = self._streams[STATE].at(t_ns)
-        return None if sample is None else (self._decode(STATE, *sample), (t_ns - sample[0]) / 1e9)
+        return None if sample is None else (self._decode(STATE, sample[1]), (t_ns - sample[0]) / 1e9)
 
     def command_at(self, t_ns: int) -> np.ndarray | None:
         """(J,) float32: the latest command not newer than `t_ns`, or None before the first one."""
         stream = STATE if self.spec.command.topic == self.spec.state_topic else COMMAND
         sample = self._streams[stream].at(t_ns)
-        return None if sample is None else self._decode(COMMAND, *sample)
+        return None if sample is None else self._decode(COMMAND, sample[1])
 
-    def _decode(self, stream: str, stamp: int, message: Any) -> np.ndarray:
+    def _decode(self, stream: str, message: Any) -> np.ndarray:
         cached = self._decoded.get(stream)
-        if cached is not None and cached[0] == id(message):
+        if cached is not None and cached[0] is message:
             return cached[1]
         if stream == STATE:
             value = decode_state(message, self.spec)
@@ -163,6 +171,5 @@ class Aligner:
             kind, name = stream.split(".", 1)
             decode = decode_image if kind == "images" else decode_depth
             value = decode(message, self.spec.camera(name))
-        # The message is kept alive in its stream while it can be asked for again, so its id is its own.
-        self._decoded[stream] = (id(message), value)
+        self._decoded[stream] = (message, value)
         return value

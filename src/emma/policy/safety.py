@@ -1,0 +1,102 @@
+"""The last thing between a policy and a motor: every command passes this filter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emma.robot import RobotSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class SafeCommand:
+    """A command that keeps every limit. position: (J,) float64; clipped: which limits acted, empty when none did."""
+
+    position: np.ndarray
+    clipped: tuple[str, ...] = ()
+
+
+class SafetyFilter:
+    """Position, velocity and acceleration limits at a fixed tick, NaN/Inf rejection, hold.
+
+    Tracks a target with the fastest motion the limits allow and brakes in time, so a jump in the target becomes a
+    bounded motion and never a jump of the arm. One filter per command topic; not thread-safe.
+    """
+
+    def __init__(self, spec: RobotSpec, *, period_s: float | None = None) -> None:
+        self._dt = period_s or 1.0 / spec.control_rate_hz
+        self._lower = np.array([j.lower for j in spec.joints])
+        self._upper = np.array([j.upper for j in spec.joints])
+        self._velocity = np.array([j.velocity for j in spec.joints])
+        self._acceleration = np.array([j.acceleration for j in spec.joints])
+        self._q: np.ndarray | None = None
+        self._v = np.zeros(len(spec.joints))
+        self._target = np.zeros(len(spec.joints))
+
+    @property
+    def position(self) -> np.ndarray | None:
+        """The last commanded position, or None before `start`."""
+        return None if self._q is None else self._q.copy()
+
+    def start(self, measured: np.ndarray) -> None:
+        """Begin at the measured pose, at rest. Raises ValueError if it is not finite."""
+        if not np.isfinite(measured).all():
+            raise ValueError("measured pose is not finite")
+        self._q = np.clip(np.asarray(measured, dtype=np.float64), self._lower, self._upper)
+        self._v = np.zeros_like(self._q)
+        self._target = self._q.copy()
+
+    def hold(self) -> SafeCommand:
+        """The last commanded position again, at rest. Never zeros, never silence. Raises RuntimeError before `start`."""
+        if self._q is None:
+            raise RuntimeError("SafetyFilter.start was not called")
+        self._v[:] = 0.0
+        self._target = self._q.copy()
+        return SafeCommand(position=self._q.copy())
+
+    def step(self, target: np.ndarray, *, speed: float = 1.0) -> SafeCommand:
+        """One tick towards `target` (J,). `speed` in (0, 1] scales the velocity limits, for ramping in.
+
+        A target that is not finite or not (J,) is answered with `hold` and the reason in `clipped`.
+        """
+        if self._q is None:
+            raise RuntimeError("SafetyFilter.start was not called")
+        target = np.asarray(target, dtype=np.float64)
+        if target.shape != self._q.shape:
+            return SafeCommand(position=self.hold().position, clipped=(f"shape {target.shape}",))
+        if not np.isfinite(target).all():
+            return SafeCommand(position=self.hold().position, clipped=("not finite",))
+        reasons = []
+        inside = np.clip(target, self._lower, self._upper)
+        if not np.array_equal(inside, target):
+            reasons.append("position")
+        top = self._velocity * speed
+        error = inside - self._q
+        moving = np.clip((inside - self._target) / self._dt, -top, top)
+        self._target = inside
+        # A target in steady motion is followed without lag; only the distance it is ahead by must be braked out.
+        ahead = error / self._dt - moving
+        velocity = moving + np.clip(ahead, *_both(self._braking(np.abs(ahead) * self._dt)))
+        bounded = np.clip(velocity, -top, top)
+        if (np.abs(bounded - velocity) > 1e-9).any():
+            reasons.append("velocity")
+        bounded = np.clip(bounded, -self._braking(self._q - self._lower), self._braking(self._upper - self._q))
+        step = self._acceleration * self._dt
+        limited = np.clip(bounded, self._v - step, self._v + step)
+        if (np.abs(limited - bounded) > 1e-9).any():
+            reasons.append("acceleration")
+        position = np.clip(self._q + limited * self._dt, self._lower, self._upper)
+        self._v = (position - self._q) / self._dt
+        self._q = position
+        return SafeCommand(position=position.copy(), clipped=tuple(reasons))
+
+    def _braking(self, distance: np.ndarray) -> np.ndarray:
+        """The highest speed (J,) from which `distance` (J,) still suffices to stop, one change of speed a tick.
+
+        n ticks at n, n-1, .. 1 times a*dt cover a*dt^2*n*(n+1)/2; solved for the speed n*a*dt.
+        """
+        step = self._acceleration * self._dt
+        return step * (np.sqrt(0.25 + 2.0 * np.maximum(distance, 0.0) / (step * self._dt)) - 0.5)
+
+
+def _both(limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return -limit, limit
