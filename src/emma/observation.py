@@ -4,6 +4,7 @@ Rule: at time t every stream gives its latest sample whose header stamp is **not
 future is never used, so a policy sees in training what it can see on the robot.
 """
 
+import math
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -66,8 +67,9 @@ class Stream:
         i = bisect_right(self._samples, t_ns, key=lambda sample: sample[0])
         return (self._samples[i - 1][0], self._samples[i - 1][2]) if i else None
 
-    def __len__(self) -> int:
-        return len(self._samples)
+    @property
+    def newest_ns(self) -> int | None:
+        return self._samples[-1][0] if self._samples else None
 
     def clear(self) -> None:
         self._samples.clear()
@@ -122,6 +124,16 @@ class Aligner:
     def missing(self, t_ns: int) -> tuple[str, ...]:
         """The needed streams without any sample at or before `t_ns`."""
         return tuple(stream for stream in self._needed if self._streams[stream].at(t_ns) is None)
+
+    def newest_ns(self) -> int | None:
+        """The newest moment for which every needed stream has its sample, or None while one has none."""
+        newest = [self._streams[stream].newest_ns for stream in self._needed]
+        return None if None in newest else min(stamp for stamp in newest if stamp is not None)
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Seconds since the newest sample of every needed stream; `inf` for a stream that never came."""
+        newest = {stream: self._streams[stream].newest_ns for stream in self._needed}
+        return {stream: math.inf if stamp is None else (now_ns - stamp) / 1e9 for stream, stamp in newest.items()}
 
     def at(self, t_ns: int) -> Observation:
         """The observation at `t_ns`. Raises EmmaError if a needed stream has no sample yet or one cannot be decoded."""

@@ -90,12 +90,15 @@ class SafetyFilter:
         return SafeCommand(position=position.copy(), clipped=tuple(reasons))
 
     def _braking(self, distance: np.ndarray) -> np.ndarray:
-        """The highest speed (J,) from which `distance` (J,) still suffices to stop, one change of speed a tick.
+        """The highest speed (J,) from which `distance` (J,) still suffices to stop, changing speed once a tick.
 
-        n ticks at n, n-1, .. 1 times a*dt cover a*dt^2*n*(n+1)/2; solved for the speed n*a*dt.
+        Stopping in n ticks from speed v covers n*v*dt - a*dt^2*n*(n-1)/2; n is the fewest ticks that can cover the
+        distance, and v is that equation solved for it.
         """
+        distance = np.maximum(distance, 0.0)
         step = self._acceleration * self._dt
-        return step * (np.sqrt(0.25 + 2.0 * np.maximum(distance, 0.0) / (step * self._dt)) - 0.5)
+        n = np.maximum(np.ceil(np.sqrt(0.25 + 2.0 * distance / (step * self._dt)) - 0.5), 1.0)
+        return distance / (n * self._dt) + step * (n - 1.0) / 2.0
 
 
 def _both(limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
