@@ -1,0 +1,53 @@
+"""`docs/results.md` from the JSON files that the benches wrote: no figure in it was typed by hand."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+TITLES = {
+    "loop": ("The loop through the ROS graph", "The shipped policy in the source appearance, recorder running."),
+    "appearances": ("Other appearances", "The same policy, in process, in appearances it was not trained on: measured, not tuned."),
+    "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
+    "training": ("Training", "`emma train` on this machine's CPU."),
+    "setup": ("Set-up", "A fresh clone with warm package caches."),
+}
+HEAD = """# Results
+
+Written by `emma bench report` from the JSON files in `docs/results/`. Do not edit by hand.
+Shared machines are noisy: read ratios and medians, not single times. Nothing here ran on a GPU, on TensorRT or on a
+real arm.
+"""
+
+
+def render(folder: Path) -> str:
+    """Markdown for every `<bench>.json` in `folder`, known benches first."""
+    files = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    order = [name for name in TITLES if name in files] + [name for name in files if name not in TITLES]
+    return "\n".join([HEAD, *(_section(name, json.loads(files[name].read_text())) for name in order)])
+
+
+def _section(name: str, document: dict[str, Any]) -> str:
+    title, text = TITLES.get(name, (name, ""))
+    lines = [f"## {title}", ""]
+    if text:
+        lines += [text, ""]
+    lines += ["| figure | value |", "|---|---|"]
+    lines += [f"| `{key}` | {_value(value)} |" for key, value in document["figures"].items() if not _table(value)]
+    machine = document["machine"]
+    made_by = document.get("command", f"emma bench {name}")
+    lines += ["", f"`{made_by}`, commit `{document['commit']}`, seed {document['seed']}, {machine['processor']}, "]
+    lines[-1] += f"{machine['cores']} cores, {machine['memory_gib']} GiB, GPU: {machine['gpu'] or 'none'}."
+    return "\n".join(lines) + "\n"
+
+
+def _table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return " to ".join(_value(v) for v in value)
+    return str(value)

@@ -1,0 +1,155 @@
+"""Closed-loop evaluation in one process: the simulated arm, a policy runtime and the controller that deploys.
+
+Time is the simulator's: a chunk becomes usable `latency_s` after its observation, as on the robot, so a run depends
+on its seeds alone and not on how busy the machine is.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from emma.policy.controller import Controller, Mode
+from emma.policy.executor import NS, ExecutorConfig
+from emma.policy.runtime import PolicyRuntime
+from emma.sim.arm import DeskArm, observe
+from emma.stats import Rate
+
+TARGETS = ("bin", "plate")
+# Evaluation starts where no training data does: `emma collect` refuses seeds from here on.
+FIRST_SEED = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then has failed."""
+
+    episodes: int = 100
+    seed: int = FIRST_SEED
+    domain: str = "source"
+    latency_s: float = 0.06
+    timeout_s: float = 13.0
+    replan_s: float = 0.4
+    blend_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.episodes <= 0:
+            raise ValueError(f"episodes must be above 0, not {self.episodes}")
+        if self.latency_s < 0 or self.timeout_s <= 0:
+            raise ValueError(f"latency_s >= 0 and timeout_s > 0, not {self.latency_s} and {self.timeout_s}")
+
+    def tasks(self) -> Iterable[tuple[int, str]]:
+        """(seed, target) of every episode: targets alternate, each seed once."""
+        return ((self.seed + i, TARGETS[i % 2]) for i in range(self.episodes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeResult:
+    """One closed-loop episode. placed_on: where the cube came to rest, None for neither target."""
+
+    seed: int
+    target: str
+    instruction: str
+    placed_on: str | None
+    success: bool
+    seconds: float
+    held_ticks: int = 0
+    largest_step: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """All episodes of one evaluation. instruction_following: of the cubes placed on a target, those on the named one."""
+
+    config: EvalConfig
+    episodes: tuple[EpisodeResult, ...]
+    runtime: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def success(self) -> Rate:
+        return Rate(sum(e.success for e in self.episodes), len(self.episodes))
+
+    @property
+    def instruction_following(self) -> Rate:
+        placed = [e for e in self.episodes if e.placed_on is not None]
+        return Rate(sum(e.placed_on == e.target for e in placed), len(placed))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "config": asdict(self.config),
+            "runtime": self.runtime,
+            "success": self.success.value,
+            "success_interval": self.success.interval,
+            "instruction_following": self.instruction_following.value,
+            "instruction_following_interval": self.instruction_following.interval,
+            "episodes": [asdict(e) for e in self.episodes],
+            "timings": self.timings,
+        }
+
+
+def run_episode(
+    sim: DeskArm, runtime: PolicyRuntime, cameras: tuple[str, ...], fps: int, seed: int, target: str, config: EvalConfig
+) -> EpisodeResult:
+    """Reset to (seed, target) and let the policy work until the cube has settled on a target or time is up."""
+    spec = sim.spec
+    task = sim.reset(seed, target, evaluation=True)
+    if hasattr(runtime, "reset"):
+        runtime.reset(seed)
+    controller = Controller(
+        spec, ExecutorConfig(fps=fps, replan_s=config.replan_s, blend_s=config.blend_s), ramp_s=0.5
+    )
+    controller.enable(0, sim.state())
+    camera_every = max(1, round(spec.control_rate_hz / max(c.rate_hz for c in spec.cameras)))
+    latency_ns = int(config.latency_s * NS)
+    pending: tuple[int, int, np.ndarray] | None = None
+    held, largest, last = 0, 0.0, None
+    ticks = int(config.timeout_s * spec.control_rate_hz)
+    for k in range(ticks):
+        t_ns = k * NS // int(spec.control_rate_hz)
+        if pending is not None and t_ns >= pending[0]:
+            controller.offer(pending[2], pending[1], t_ns)
+            pending = None
+        if k % camera_every == 0 and pending is None and controller.executor.wants_chunk(t_ns):
+            controller.executor.asked(t_ns)
+            observation = observe(sim, cameras=cameras, depth=False, stamp_ns=t_ns)
+            pending = (t_ns + latency_ns, t_ns, runtime.infer(observation, task.instruction))
+        tick = controller.tick(t_ns, {})
+        held += tick.mode is Mode.HOLDING
+        assert tick.command is not None  # enabled above, so there is always a pose to command
+        if last is not None:
+            largest = max(largest, float(np.abs(tick.command - last)[: len(spec.joints) - len(spec.gripper)].max()))
+        last = tick.command
+        sim.step(tick.command)
+        if k % 10 == 9 and sim.outcome().settled:
+            break
+    outcome = sim.outcome()
+    return EpisodeResult(
+        seed=seed,
+        target=target,
+        instruction=task.instruction,
+        placed_on=outcome.placed_on,
+        success=outcome.success,
+        seconds=(k + 1) / spec.control_rate_hz,
+        held_ticks=held,
+        largest_step=round(largest, 5),
+    )
+
+
+def evaluate(
+    sim: DeskArm,
+    runtime: PolicyRuntime,
+    cameras: tuple[str, ...],
+    fps: int,
+    config: EvalConfig,
+    progress: Callable[[EpisodeResult], None] | None = None,
+) -> EvalResult:
+    """Run every episode of `config` on one simulator."""
+    sim.set_domain(config.domain)
+    results = []
+    for seed, target in config.tasks():
+        results.append(run_episode(sim, runtime, cameras, fps, seed, target, config))
+        if progress is not None:
+            progress(results[-1])
+    return EvalResult(config=config, episodes=tuple(results), runtime=runtime.name)
