@@ -112,7 +112,7 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
                     done.append(episode)
                     bar.update(task, advance=1, note=f"success {sum(e.success for e in done)}/{len(done)}")
 
-                rows[domain] = evaluate(sim, runtime, bundle.info.cameras, bundle.info.fps, config, advance).to_json()
+                rows[domain] = evaluate(sim, runtime, bundle.info.fps, config, advance).to_json()
     finally:
         sim.close()
         runtime.close()

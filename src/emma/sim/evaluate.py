@@ -13,10 +13,10 @@ import numpy as np
 from emma.policy.controller import Controller, Mode
 from emma.policy.executor import NS, ExecutorConfig
 from emma.policy.runtime import PolicyRuntime
-from emma.sim.arm import DeskArm, observe
+from emma.sim.arm import DeskArm, observation
+from emma.sim.scene import TARGETS
 from emma.stats import Rate
 
-TARGETS = ("bin", "plate")
 # Evaluation starts where no training data does: `emma collect` refuses seeds from here on.
 FIRST_SEED = 10_000
 
@@ -90,31 +90,30 @@ class EvalResult:
 
 
 def run_episode(
-    sim: DeskArm, runtime: PolicyRuntime, cameras: tuple[str, ...], fps: int, seed: int, target: str, config: EvalConfig
+    sim: DeskArm, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
 ) -> EpisodeResult:
-    """Reset to (seed, target) and let the policy work until the cube has settled on a target or time is up."""
+    """Reset to (seed, target), asked for in held-out words, and let the policy work until the cube has settled on a target or time is up."""
     spec = sim.spec
-    task = sim.reset(seed, target, evaluation=True)
+    task = sim.reset(seed, target, held_out_words=True)
     if hasattr(runtime, "reset"):
         runtime.reset(seed)
     controller = Controller(
         spec, ExecutorConfig(fps=fps, replan_s=config.replan_s, blend_s=config.blend_s), ramp_s=0.5
     )
     controller.enable(0, sim.state())
-    camera_every = max(1, round(spec.control_rate_hz / max(c.rate_hz for c in spec.cameras)))
     latency_ns = int(config.latency_s * NS)
     pending: tuple[int, int, np.ndarray] | None = None
     held, largest, last = 0, 0.0, None
     ticks = int(config.timeout_s * spec.control_rate_hz)
     for k in range(ticks):
-        t_ns = k * NS // int(spec.control_rate_hz)
+        t_ns = sim.stamp_ns
         if pending is not None and t_ns >= pending[0]:
             controller.offer(pending[2], pending[1], t_ns)
             pending = None
-        if k % camera_every == 0 and pending is None and controller.executor.wants_chunk(t_ns):
+        fresh = all(sim.picture_tick(camera) == sim.tick for camera in sim.cameras)
+        if fresh and pending is None and controller.executor.wants_chunk(t_ns):
             controller.executor.asked(t_ns)
-            observation = observe(sim, cameras=cameras, depth=False, stamp_ns=t_ns)
-            pending = (t_ns + latency_ns, t_ns, runtime.infer(observation, task.instruction))
+            pending = (t_ns + latency_ns, t_ns, runtime.infer(observation(sim), task.instruction))
         tick = controller.tick(t_ns, {})
         held += tick.mode is Mode.HOLDING
         assert tick.command is not None  # enabled above, so there is always a pose to command
@@ -122,9 +121,9 @@ def run_episode(
             largest = max(largest, float(np.abs(tick.command - last)[: len(spec.joints) - len(spec.gripper)].max()))
         last = tick.command
         sim.step(tick.command)
-        if k % 10 == 9 and sim.outcome().settled:
+        outcome = sim.outcome()
+        if outcome.settled and outcome.placed_on is not None:
             break
-    outcome = sim.outcome()
     return EpisodeResult(
         seed=seed,
         target=target,
@@ -140,7 +139,6 @@ def run_episode(
 def evaluate(
     sim: DeskArm,
     runtime: PolicyRuntime,
-    cameras: tuple[str, ...],
     fps: int,
     config: EvalConfig,
     progress: Callable[[EpisodeResult], None] | None = None,
@@ -149,7 +147,7 @@ def evaluate(
     sim.set_domain(config.domain)
     results = []
     for seed, target in config.tasks():
-        results.append(run_episode(sim, runtime, cameras, fps, seed, target, config))
+        results.append(run_episode(sim, runtime, fps, seed, target, config))
         if progress is not None:
             progress(results[-1])
     return EvalResult(config=config, episodes=tuple(results), runtime=runtime.name)
