@@ -1,0 +1,1 @@
+"""The embedded robot: a simulated desk arm with exact depth, a scripted expert and visual domains."""

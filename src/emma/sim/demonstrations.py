@@ -1,0 +1,110 @@
+"""Expert episodes as plain arrays, in this process."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from emma.observation import Observation
+from emma.robot import RobotSpec, load_robot
+from emma.sim.arm import DeskArm, observation
+from emma.sim.domains import Domain, random_domain
+from emma.sim.expert import Expert
+
+RANDOM = "random"
+_LOOK = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demonstration:
+    """One successful expert episode of T frames at the dataset's rate.
+
+    observations: T of them; action: (T, 7) float32 clean joint targets at each frame's moment;
+    executed: (T, 7) float32 what was sent (differs by the noise); failed: tries with other seeds before this one.
+    """
+
+    observations: tuple[Observation, ...]
+    action: np.ndarray
+    executed: np.ndarray
+    instruction: str
+    target: str
+    seed: int
+    domain: Domain
+    failed: int = 0
+
+    @property
+    def state(self) -> np.ndarray:
+        """(T, 7) float32: measured joints."""
+        return np.stack([o.state for o in self.observations])
+
+    @property
+    def images(self) -> Mapping[str, np.ndarray]:
+        """Camera -> (T, H, W, 3) uint8."""
+        return {c: np.stack([o.images[c] for o in self.observations]) for c in self.observations[0].images}
+
+    @property
+    def depth(self) -> Mapping[str, np.ndarray]:
+        """Camera -> (T, H, W) uint16 mm."""
+        return {c: np.stack([o.depth[c] for o in self.observations]) for c in self.observations[0].depth}
+
+
+def demonstrations(
+    n: int,
+    *,
+    seed: int = 0,
+    domain: str | Domain = "source",
+    noise: float = 0.02,
+    cameras: Iterable[str] | None = None,
+    fps: int | None = None,
+    target: str | None = None,
+    jitter: float = 0.0,
+    spec: RobotSpec | None = None,
+) -> Iterator[Demonstration]:
+    """Yield `n` successful episodes with seeds from `seed` on; failed ones are dropped and counted in `failed`.
+
+    domain: a name, a Domain, or "random" for a new look each episode (`jitter` as in `random_domain`).
+    target: bin or plate for all of them; by default they alternate.
+    """
+    spec = load_robot("desk_arm") if spec is None else spec
+    with DeskArm(spec, cameras=cameras) as sim:
+        if domain != RANDOM:
+            sim.set_domain(domain)
+        done = failed = 0
+        while done < n:
+            if domain == RANDOM:
+                sim.set_domain(random_domain(np.random.default_rng([seed, _LOOK]), jitter=jitter))
+            episode = demonstrate(sim, seed, target or ("bin", "plate")[done % 2], noise=noise, fps=fps or spec.fps)
+            seed += 1
+            if episode is None:
+                failed += 1
+                continue
+            yield Demonstration(**{**vars(episode), "failed": failed})
+            done, failed = done + 1, 0
+
+
+def demonstrate(sim: DeskArm, seed: int, target: str, *, noise: float, fps: int) -> Demonstration | None:
+    """One episode, or None if the expert failed (noise can make it drop the cube)."""
+    task = sim.reset(seed, target)
+    expert = Expert(sim, noise=noise)
+    rate = sim.spec.control_rate_hz
+    frames = 1 + int((len(expert) - 1) * fps / rate)
+    # The first control tick not before each frame's moment i / fps.
+    ticks = {int(np.ceil(i * rate / fps - 1e-9)) for i in range(frames)}
+    observations, clean, sent = [], [], []
+    for tick, (command, executed) in enumerate(expert):
+        if tick in ticks:
+            observations.append(observation(sim))
+            clean.append(command)
+            sent.append(executed)
+        sim.step(executed)
+    if not sim.outcome().success:
+        return None
+    return Demonstration(
+        observations=tuple(observations),
+        action=np.stack(clean),
+        executed=np.stack(sent),
+        instruction=task.instruction,
+        target=task.target,
+        seed=seed,
+        domain=sim.domain,
+    )
