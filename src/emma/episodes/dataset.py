@@ -1,0 +1,154 @@
+"""LeRobotDataset v3 on disk, one episode at a time: every episode is whole in the dataset or not in it.
+
+LeRobot's own writer keeps Parquet files open over many episodes; killed, it leaves files without a footer and loses
+them all. Here each episode has a data file of its own, put in place by a rename, and `meta/info.json`, replaced last,
+says how many there are. What lies beyond that count is left over from a crash and removed at the next opening.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lerobot.datasets.utils import DEFAULT_DATA_PATH
+
+from emma.episodes.encode import PLACED, EncodedEpisode, Frame, arrow_schema, encode_episode, parquet_options
+from emma.episodes.features import dataset_features
+from emma.episodes.index import DatasetIndex
+from emma.episodes.stats import vector_stats
+from emma.errors import EmmaError
+from emma.robot import RobotSpec
+
+
+class DatasetWriter:
+    """Creates a dataset at `root`, or appends to the one that is there.
+
+    Not thread-safe, one writer per dataset. For parallel work let processes call `encode_episode` on files in `staging`
+    and give the results to `add_encoded` in one process.
+    """
+
+    def __init__(
+        self, root: Path | str, spec: RobotSpec, *, cameras: Iterable[str] | None = None, depth: bool = True
+    ) -> None:
+        """Raises EmmaError if `root` holds a dataset with other features, fps or robot."""
+        self.root = Path(root)
+        self.features = dataset_features(spec, cameras, depth)
+        self.fps = spec.fps
+        self._schema = arrow_schema(self.features, placed=True)
+        self._lock = _lock(self.root)
+        try:
+            self._index = DatasetIndex.open(self.root, self.features, spec.fps, spec.name)
+            for left in self.root.glob(".staging-*"):
+                shutil.rmtree(left)
+            self.staging = Path(mkdtemp(prefix=".staging-", dir=self.root))
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    @property
+    def num_episodes(self) -> int:
+        return self._index.num_episodes
+
+    @property
+    def num_frames(self) -> int:
+        return self._index.num_frames
+
+    @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """What made each episode, in order."""
+        return self._index.provenance
+
+    def add_episode(
+        self, frames: Iterable[Frame], instruction: str, provenance: Mapping[str, Any] | None = None
+    ) -> int:
+        """Write one episode of (observation, action) pairs, 1 / fps apart; returns its index.
+
+        action: (J,) float32, the command sent at that moment. On any error the dataset is as it was.
+        """
+        path = self.staging / f"{self.num_episodes:06d}.parquet"
+        try:
+            encoded = encode_episode(frames, self.features, self.fps, path)
+            return self.add_encoded(encoded, instruction, provenance)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def add_encoded(
+        self, episode: EncodedEpisode, instruction: str, provenance: Mapping[str, Any] | None = None
+    ) -> int:
+        """Give an encoded episode its place in the dataset; returns its index. Its file is used up."""
+        if not instruction.strip():
+            raise EmmaError("an episode without an instruction", found=repr(instruction), expected="words for the task")
+        number, first = self.num_episodes, self.num_frames
+        task = self._index.task_index(instruction)
+        columns = {
+            "episode_index": np.full(episode.length, number, np.int64),
+            "index": np.arange(first, first + episode.length, dtype=np.int64),
+            "task_index": np.full(episode.length, task, np.int64),
+        }
+        chunk, file = self._index.next_file()
+        target = self.root / DEFAULT_DATA_PATH.format(chunk_index=chunk, file_index=file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        placed = self.staging / f"placed-{number:06d}.parquet"
+        self._place(episode.path, placed, columns)
+        os.replace(placed, target)
+        stats = {**episode.stats, **{key: vector_stats(values) for key, values in columns.items()}}
+        self._index.add(
+            length=episode.length,
+            instruction=instruction,
+            stats=stats,
+            data_file=(chunk, file),
+            provenance=provenance or {},
+        )
+        episode.path.unlink(missing_ok=True)
+        return number
+
+    def _place(self, source: Path, target: Path, columns: Mapping[str, np.ndarray]) -> None:
+        """Copy the encoded rows with the columns that depend on the place, row group by row group."""
+        start = 0
+        with pq.ParquetFile(source) as encoded, target.open("wb") as file:
+            with pq.ParquetWriter(file, self._schema, **parquet_options(self.features)) as writer:
+                for group in range(encoded.num_row_groups):
+                    table = encoded.read_row_group(group)
+                    for name in PLACED:
+                        table = table.append_column(name, pa.array(columns[name][start : start + len(table)]))
+                    start += len(table)
+                    writer.write_table(table.select(self._schema.names).cast(self._schema))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finalize(self) -> None:
+        """Tidy up and let others write. The dataset is complete after every episode; call this once, at the end."""
+        if self._lock >= 0:
+            shutil.rmtree(self.staging, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.finalize()
+
+
+def _lock(root: Path) -> int:
+    """Hold the dataset folder against a second writer; a killed process lets go by itself."""
+    root.mkdir(parents=True, exist_ok=True)
+    lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise EmmaError(
+            f"{root} is being written by another process",
+            found="a lock on the folder",
+            expected="one writer at a time",
+            fix="wait for it, or write to another folder",
+        ) from None
+    return lock

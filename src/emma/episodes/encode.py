@@ -1,0 +1,146 @@
+"""Frames of one episode to a Parquet file, image by image, in constant memory."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lerobot.datasets.feature_utils import get_hf_features_from_features
+from lerobot.utils.constants import DEFAULT_FEATURES
+
+from emma.episodes.features import ACTION, DEPTH, IMAGES, STATE
+from emma.episodes.stats import ImageStats, vector_stats
+from emma.errors import EmmaError
+from emma.observation import Observation
+
+# A row group is written when it holds this much: what a writer keeps in memory, and what a reader must take at once.
+ROW_GROUP_BYTES = 32 << 20
+# Known only when the episode takes its place in a dataset.
+PLACED = ("episode_index", "index", "task_index")
+
+Frame = tuple[Observation, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedEpisode:
+    """An episode in a Parquet file of its own, without the columns that depend on its place in a dataset."""
+
+    path: Path
+    length: int
+    stats: Mapping[str, Mapping[str, np.ndarray]]
+
+
+def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: int, path: Path) -> EncodedEpisode:
+    """Write `frames` to `path`. Images become PNG: RGB 8 bit, depth 16 bit, both exact.
+
+    Raises EmmaError for no frames, a missing camera, a wrong shape or type, or a number that is not finite.
+    """
+    schema = arrow_schema(features, placed=False)
+    images = {key: feature for key, feature in features.items() if feature["dtype"] == "image"}
+    counters = {
+        key: ImageStats(1, np.uint16, 1.0) if is_depth(feature) else ImageStats(3, np.uint8, 255.0)
+        for key, feature in images.items()
+    }
+    vectors: dict[str, list[np.ndarray]] = {STATE: [], ACTION: []}
+    length, size = 0, 0
+    rows: dict[str, list[Any]] = {name: [] for name in schema.names}
+    writer = pq.ParquetWriter(path, schema, **parquet_options(features))
+    try:
+        for observation, action in frames:
+            values = {STATE: observation.state, ACTION: action}
+            for key, value in values.items():
+                vector = _checked_vector(key, value, features[key], length)
+                vectors[key].append(vector)
+                rows[key].append(vector)
+            for key, feature in images.items():
+                image = _checked_image(key, _image_of(observation, key), feature, length)
+                counters[key].add(image)
+                png = encode_png(image)
+                size += len(png)
+                rows[key].append({"bytes": png, "path": f"frame-{length:06d}.png"})
+            rows["frame_index"].append(length)
+            rows["timestamp"].append(np.float32(length / fps))
+            length += 1
+            if size >= ROW_GROUP_BYTES:
+                writer.write_table(pa.table(rows, schema=schema))
+                rows, size = {name: [] for name in schema.names}, 0
+        if rows["frame_index"]:
+            writer.write_table(pa.table(rows, schema=schema))
+    finally:
+        writer.close()
+    if not length:
+        path.unlink()
+        raise EmmaError("an episode without frames", found="0 frames", expected="at least one")
+    stats: dict[str, Mapping[str, np.ndarray]] = {key: vector_stats(np.stack(v)) for key, v in vectors.items()}
+    stats |= {key: counter.result() for key, counter in counters.items()}
+    index = np.arange(length)
+    stats["frame_index"] = vector_stats(index)
+    stats["timestamp"] = vector_stats((index / fps).astype(np.float32))
+    return EncodedEpisode(path=path, length=length, stats=stats)
+
+
+def arrow_schema(features: Mapping[str, dict], *, placed: bool) -> pa.Schema:
+    """The Parquet schema LeRobot expects for `features`, with or without the columns of `PLACED`."""
+    whole = {**features, **DEFAULT_FEATURES}
+    if not placed:
+        whole = {key: feature for key, feature in whole.items() if key not in PLACED}
+    hf_features: datasets.Features = get_hf_features_from_features(whole)
+    return hf_features.arrow_schema
+
+
+def parquet_options(features: Mapping[str, dict]) -> dict[str, Any]:
+    """How columns are stored: no dictionary and no bounds for PNG bytes, which never repeat."""
+    plain = [key for key in (*DEFAULT_FEATURES, *features) if features.get(key, {}).get("dtype") != "image"]
+    return {"compression": "snappy", "use_dictionary": plain, "write_statistics": plain}
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """PNG of (H, W, 3) uint8 RGB or (H, W) uint16. OpenCV's default is the fastest that still compresses."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    ok, png = cv2.imencode(".png", pixels)
+    if not ok:
+        raise EmmaError("an image could not be encoded", found=f"{image.dtype} {image.shape}", expected="RGB or depth")
+    return bytes(png)
+
+
+def is_depth(feature: Mapping[str, Any]) -> bool:
+    """Whether a feature is a depth map."""
+    return bool((feature.get("info") or {}).get("is_depth_map"))
+
+
+def _image_of(observation: Observation, key: str) -> np.ndarray | None:
+    if key.startswith(DEPTH):
+        return observation.depth.get(key.removeprefix(DEPTH))
+    return observation.images.get(key.removeprefix(IMAGES))
+
+
+def _checked_vector(key: str, value: np.ndarray, feature: Mapping[str, Any], frame: int) -> np.ndarray:
+    vector = np.asarray(value, dtype=np.float32)
+    if vector.shape != tuple(feature["shape"]):
+        raise EmmaError(
+            f"wrong shape of {key} in frame {frame}",
+            found=vector.shape,
+            expected=f"{tuple(feature['shape'])}: {feature['names']}",
+        )
+    if not np.isfinite(vector).all():
+        raise EmmaError(f"{key} is not finite in frame {frame}", found=vector.tolist(), expected="finite numbers")
+    return vector
+
+
+def _checked_image(key: str, image: np.ndarray | None, feature: Mapping[str, Any], frame: int) -> np.ndarray:
+    if image is None:
+        raise EmmaError(f"frame {frame} has no {key}", found="nothing", expected=f"an image {tuple(feature['shape'])}")
+    shape = tuple(feature["shape"][:2]) if is_depth(feature) else tuple(feature["shape"])
+    dtype = np.uint16 if is_depth(feature) else np.uint8
+    if image.shape != shape or image.dtype != dtype:
+        raise EmmaError(
+            f"wrong image {key} in frame {frame}",
+            found=f"{image.dtype} {image.shape}",
+            expected=f"{np.dtype(dtype)} {shape}",
+        )
+    return np.ascontiguousarray(image)
