@@ -1,7 +1,7 @@
 """Expert episodes as plain arrays, in this process."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from emma.robot import RobotSpec, load_robot
 from emma.sim.arm import DeskArm, observation
 from emma.sim.domains import Domain, random_domain
 from emma.sim.expert import Expert
+from emma.sim.scene import TARGETS
 
 RANDOM = "random"
 _LOOK = 4
@@ -63,23 +64,30 @@ def demonstrations(
     """Yield `n` successful episodes with seeds from `seed` on; failed ones are dropped and counted in `failed`.
 
     domain: a name, a Domain, or "random" for a new look each episode (`jitter` as in `random_domain`).
-    target: bin or plate for all of them; by default they alternate.
+    target: bin or plate for all of them; by default they alternate with the seed.
     """
     spec = load_robot("desk_arm") if spec is None else spec
+    failed = 0
     with DeskArm(spec, cameras=cameras) as sim:
-        if domain != RANDOM:
-            sim.set_domain(domain)
-        done = failed = 0
-        while done < n:
-            if domain == RANDOM:
-                sim.set_domain(random_domain(np.random.default_rng([seed, _LOOK]), jitter=jitter))
-            episode = demonstrate(sim, seed, target or ("bin", "plate")[done % 2], noise=noise, fps=fps or spec.fps)
+        while n > 0:
+            sim.set_domain(domain_of(domain, seed, jitter))
+            episode = demonstrate(sim, seed, target or target_of(seed), noise=noise, fps=fps or spec.fps)
             seed += 1
             if episode is None:
                 failed += 1
                 continue
-            yield Demonstration(**{**vars(episode), "failed": failed})
-            done, failed = done + 1, 0
+            yield replace(episode, failed=failed)
+            n, failed = n - 1, 0
+
+
+def target_of(seed: int) -> str:
+    """The target of a seed's episode: half of the seeds each."""
+    return TARGETS[seed % len(TARGETS)]
+
+
+def domain_of(domain: str | Domain, seed: int, jitter: float = 0.0) -> str | Domain:
+    """The look of a seed's episode: `domain` itself, or for "random" one that the seed decides."""
+    return random_domain(np.random.default_rng([seed, _LOOK]), jitter=jitter) if domain == RANDOM else domain
 
 
 def demonstrate(sim: DeskArm, seed: int, target: str, *, noise: float, fps: int) -> Demonstration | None:

@@ -25,7 +25,7 @@ COLORS: Final[dict[str, Rgb]] = {
     "black": (0.11, 0.11, 0.12),
 }
 # Factors on every lamp; factors on its red, green and blue.
-LEVELS: Final[dict[str, float]] = {"dim": 0.55, "normal": 1.0, "bright": 1.3}
+LEVELS: Final[dict[str, float]] = {"dim": 0.55, "normal": 1.0, "bright": 1.2}
 TONES: Final[dict[str, Rgb]] = {"neutral": (1.0, 1.0, 1.0), "warm": (1.1, 0.9, 0.68), "cool": (0.78, 0.95, 1.15)}
 
 

@@ -1,0 +1,202 @@
+"""Expert demonstrations straight into a LeRobotDataset: no ROS, many processes, the same episodes for any number of them."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from emma.errors import EmmaError
+from emma.robot import RobotSpec
+from emma.sim.arm import DeskArm
+from emma.sim.demonstrations import RANDOM, demonstrate, domain_of, target_of
+from emma.sim.domains import load_domain
+from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
+
+# Jobs in flight per process: enough to keep it busy while another episode is put in its place.
+_AHEAD = 2
+# Of this many tries in a row at least one must succeed, or something is wrong.
+_MAX_FAILED = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """What to collect. domains take turns; "random" is a new look each episode, varied by `jitter` (0..1).
+
+    noise: disturbance of the executed commands, rad; the dataset's action is the clean command.
+    evaluation_domains: allow the looks kept for evaluation, for an upper bound that trains on them.
+    """
+
+    episodes: int
+    seed: int = 0
+    domains: tuple[str, ...] = ("source",)
+    noise: float = 0.02
+    jitter: float = 0.0
+    cameras: tuple[str, ...] | None = None
+    depth: bool = True
+    workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    evaluation_domains: bool = False
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.workers < 1:
+            raise EmmaError(
+                "nothing to collect", found=f"episodes {self.episodes}, workers {self.workers}", expected="at least 1 each"
+            )
+        if not 0.0 <= self.noise <= 0.1:
+            raise EmmaError("noise out of range", found=self.noise, expected="0 to 0.1 rad")
+        if not 0 <= self.seed <= FIRST_EVALUATION_SEED - self.episodes:
+            raise EmmaError(
+                "these seeds are kept for evaluation",
+                found=f"seeds {self.seed} to {self.seed + self.episodes - 1}",
+                expected=f"0 to {FIRST_EVALUATION_SEED - 1}",
+                fix="choose a lower --seed",
+            )
+        if not self.domains:
+            raise EmmaError("no visual domain", found="none", expected="at least one name, or random")
+        for name in self.domains:
+            if name != RANDOM and load_domain(name).role == "unseen" and not self.evaluation_domains:
+                raise EmmaError(
+                    f"{name} is kept for evaluation",
+                    found=name,
+                    expected="a look that policies may train on",
+                    fix="for an upper bound that trains on it, allow it with --evaluation-domains",
+                )
+
+    def domain(self, seed: int) -> str:
+        """The domain of a seed's episode. Targets alternate by seed, so domains change every two seeds."""
+        return self.domains[seed // 2 % len(self.domains)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectReport:
+    """episodes and frames written now, tries that failed and were dropped, episodes that were there before."""
+
+    episodes: int
+    frames: int
+    failed: int
+    kept: int
+    seconds: float
+
+
+def collect(
+    out: Path | str, spec: RobotSpec, config: CollectConfig, progress: Callable[[CollectReport], None] | None = None
+) -> CollectReport:
+    """Write demonstrations to the dataset at `out`, which is made or continued.
+
+    Run again after an interruption, it keeps the episodes of the same configuration and writes the missing ones.
+    `progress` hears after every episode how things stand.
+    """
+    from emma.episodes.dataset import DatasetWriter
+
+    start = time.monotonic()
+    made = failed = failed_in_a_row = frames = 0
+
+    def report() -> CollectReport:
+        return CollectReport(
+            episodes=made, frames=frames, failed=failed, kept=kept, seconds=round(time.monotonic() - start, 3)
+        )
+
+    with DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth) as writer:
+        there = {entry["seed"] for entry in writer.provenance if _same(entry, config)}
+        kept = min(len(there), config.episodes)
+        seeds = (seed for seed in count(config.seed) if seed not in there)
+        missing = config.episodes - kept
+        if missing:
+            for result in _episodes(spec, config, writer.staging, seeds, missing):
+                if result is None:
+                    failed, failed_in_a_row = failed + 1, failed_in_a_row + 1
+                    if failed_in_a_row == _MAX_FAILED:
+                        raise EmmaError(
+                            "the expert keeps failing",
+                            found=f"{_MAX_FAILED} failures in a row",
+                            fix="lower the noise",
+                        )
+                    continue
+                encoded, instruction, provenance = result
+                frames, made, failed_in_a_row = frames + encoded.length, made + 1, 0
+                writer.add_encoded(encoded, instruction, provenance)
+                if progress is not None:
+                    progress(report())
+                if made == missing:
+                    break
+    return report()
+
+
+def _same(entry: dict[str, Any], config: CollectConfig) -> bool:
+    """Whether an episode's provenance says that this configuration made it."""
+    seed = entry.get("seed")
+    return (
+        entry.get("source") == "simulator"
+        and isinstance(seed, int)
+        and seed >= config.seed
+        and entry.get("requested_domain") == config.domain(seed)
+        and entry.get("noise") == config.noise
+        and entry.get("jitter") == config.jitter
+    )
+
+
+def _episodes(
+    spec: RobotSpec, config: CollectConfig, staging: Path, seeds: Iterator[int], wanted: int
+) -> Iterator[Any]:
+    """Results of the workers in the order of the seeds, whichever is ready first."""
+    workers = min(config.workers, wanted)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(spec, config, staging)
+    )
+    try:
+        waiting: list[Future] = [pool.submit(_work, next(seeds)) for _ in range(min(workers * _AHEAD, wanted))]
+        while True:
+            result = waiting.pop(0).result()
+            waiting.append(pool.submit(_work, next(seeds)))
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Worker:
+    """What one process keeps between episodes: a simulator and the dataset's features."""
+
+    def __init__(self, spec: RobotSpec, config: CollectConfig, staging: Path) -> None:
+        from emma.episodes.features import dataset_features
+
+        self.spec, self.config, self.staging = spec, config, staging
+        self.sim = DeskArm(spec, cameras=config.cameras)
+        self.features = dataset_features(spec, config.cameras, config.depth)
+
+
+_worker: Sequence[_Worker] = ()
+
+
+def _start_worker(spec: RobotSpec, config: CollectConfig, staging: Path) -> None:
+    global _worker
+    _worker = (_Worker(spec, config, staging),)
+
+
+def _work(seed: int) -> Any:
+    """One episode: an EncodedEpisode with its instruction and provenance, or None if the expert failed."""
+    from emma.episodes.encode import encode_episode
+
+    (own,) = _worker
+    config, sim = own.config, own.sim
+    sim.set_domain(domain_of(config.domain(seed), seed, config.jitter))
+    episode = demonstrate(sim, seed, target_of(seed), noise=config.noise, fps=own.spec.fps)
+    if episode is None:
+        return None
+    frames = zip(episode.observations, episode.action, strict=True)
+    encoded = encode_episode(frames, own.features, own.spec.fps, own.staging / f"seed-{seed:06d}.parquet")
+    provenance = {
+        "source": "simulator",
+        "embodiment": own.spec.name,
+        "seed": seed,
+        "target": episode.target,
+        "requested_domain": config.domain(seed),
+        "domain": episode.domain.name,
+        "caption": episode.domain.caption,
+        "noise": config.noise,
+        "jitter": config.jitter,
+    }
+    return encoded, episode.instruction, provenance
