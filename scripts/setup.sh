@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Makes .venv: Python 3.12, everything in constraints.txt, this package editable, and OpenGL for rendering without a screen.
+# Run again at any time; it returns at once when nothing changed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+EXTRAS="ros,export,colcon,dev"
+STAMP=.venv/.emma-setup
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$1" >&2
+  shift
+  printf '  %s\n' "$@" >&2
+  exit 2
+}
+runs() { "$@" >/dev/null 2>&1; }
+is_312() { [ -n "$1" ] && runs "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'; }
+fingerprint() { cat pyproject.toml setup.py constraints.txt scripts/setup.sh | sha256sum | cut -d' ' -f1; }
+
+# A name on PATH is not enough: version managers put shims there that only print an error.
+find_uv() {
+  local candidate
+  for candidate in "${UV:-}" uv "$HOME/.local/bin/uv" .uv/bin/uv; do
+    if [ -n "$candidate" ] && runs "$candidate" --version; then
+      UV=$candidate
+      return
+    fi
+  done
+  say "uv is not here: installing it into .uv"
+  if runs python3 -m venv .uv && .uv/bin/python -m pip install --quiet uv; then
+    UV=.uv/bin/uv
+  elif rm -rf .uv && python3 -m pip install --quiet --user uv && runs python3 -m uv --version; then
+    UV="$(python3 -c 'import uv; print(uv.find_uv_bin())')"
+  else
+    fail "no uv, and it could not be installed" \
+      "expected: uv on PATH, or a python3 with venv or pip" \
+      "to do:    sudo apt-get install -y python3-venv && make setup"
+  fi
+}
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-}" python3.12 "$HOME"/.pyenv/versions/3.12.*/bin/python3.12 /usr/bin/python3.12 \
+    "$("$UV" python find --no-project 3.12 2>/dev/null || true)"; do
+    if is_312 "$candidate"; then
+      # The interpreter itself, not a shim that changes its mind with the folder.
+      PYTHON="$("$candidate" -c 'import sys; print(sys.executable)')"
+      return
+    fi
+  done
+  say "Python 3.12 is not here: installing it through uv"
+  if "$UV" python install 3.12 && PYTHON="$("$UV" python find --no-project 3.12)" && is_312 "$PYTHON"; then
+    return
+  fi
+  fail "no Python 3.12" \
+    "found:    $(python3 --version 2>&1 || echo 'no python3')" \
+    "expected: 3.12, what ROS 2 Jazzy and Kilted and LeRobot all run on" \
+    "to do:    sudo apt-get install -y python3.12 python3.12-venv (Ubuntu 24.04), or PYTHON=/path/to/python3.12 make setup"
+}
+
+# Prints the packages that rendering lacks; nothing when it works.
+missing_gl() {
+  .venv/bin/python - <<'PY'
+from emma.errors import EmmaError
+
+try:
+    import emma.sim.gl  # noqa: F401
+except EmmaError as error:
+    print((error.fix or "").removeprefix("sudo apt-get install -y "))
+PY
+}
+
+install_gl() {
+  local packages sudo=()
+  packages=$(missing_gl)
+  [ -z "$packages" ] && return
+  if [ "$(id -u)" != 0 ]; then sudo=(sudo -n); fi
+  # shellcheck disable=SC2086  # a list of packages
+  if runs command -v apt-get && runs "${sudo[@]}" true && say "installing OpenGL libraries: $packages" && {
+    DEBIAN_FRONTEND=noninteractive runs "${sudo[@]}" apt-get install -y --no-install-recommends $packages ||
+      { runs "${sudo[@]}" apt-get update &&
+        DEBIAN_FRONTEND=noninteractive runs "${sudo[@]}" apt-get install -y --no-install-recommends $packages; }
+  } && [ -z "$(missing_gl)" ]; then
+    return
+  fi
+  say "the simulated cameras need OpenGL libraries that could not be installed from here. Please run:"
+  printf '\n  sudo apt-get update && sudo apt-get install -y %s\n\n' "$packages"
+}
+
+main() {
+  local want
+  want=$(fingerprint)
+  if [ -x .venv/bin/python ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$want" ]; then
+    return
+  fi
+  find_uv
+  if ! is_312 .venv/bin/python; then
+    find_python
+    say "making .venv with $PYTHON"
+    rm -rf .venv
+    "$UV" venv --quiet --python "$PYTHON" .venv
+  fi
+  say "installing (about 6 GB the first time)"
+  rm -f "$STAMP"
+  "$UV" pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable ".[$EXTRAS]"
+  install_gl
+  printf '%s\n' "$want" >"$STAMP"
+  say "done; '. .venv/bin/activate' puts emma on PATH, 'emma doctor' checks the machine"
+}
+
+main

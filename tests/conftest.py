@@ -1,0 +1,31 @@
+"""The environment of every test: one thread a library, no network, a ROS graph of its own."""
+
+import os
+
+# Libraries read these when they are first imported, which is after this file.
+for _pool in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"):
+    os.environ[f"{_pool}_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["WANDB_MODE"] = "disabled"
+
+# Two test runs on one machine must not hear each other. Domain ids above 101 collide with Linux' ephemeral ports.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ.pop("ROS_STATIC_PEERS", None)
+
+import pytest  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need a GPU are skipped, with the reason, where there is none."""
+    needing = [item for item in items if item.get_closest_marker("gpu")]
+    if not needing:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        skip = pytest.mark.skip(reason="no CUDA device here")
+        for item in needing:
+            item.add_marker(skip)
