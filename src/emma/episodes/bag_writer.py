@@ -9,7 +9,7 @@ from rosbags.interfaces import Qos
 
 from emma.episodes.definitions import definition
 from emma.episodes.mcap_writer import CHUNK_AGE_S, CHUNK_BYTES, McapWriter
-from emma.episodes.rosbag2 import METADATA_NAME, BagTopic, bag_metadata, dump_qos
+from emma.episodes.rosbag2 import METADATA_NAME, BagFile, BagTopic, bag_metadata, dump_qos
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 
@@ -101,6 +101,16 @@ class BagWriter:
         """Bytes of the MCAP file so far."""
         return self._mcap.size
 
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """First and last log time in the file; (0, 0) without messages."""
+        return self._mcap.span_ns
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics announced so far."""
+        return frozenset(self._topics)
+
     def fileno(self) -> int:
         """The MCAP file's descriptor, for syncing from another thread."""
         return self._mcap.fileno()
@@ -131,7 +141,8 @@ class BagWriter:
             for _, t in self._topics.values()
         ]
         first, last = self._mcap.span_ns
-        return bag_metadata(self._file_name, topics, first, last)
+        count = sum(counts.values())
+        return bag_metadata([BagFile(name=self._file_name, count=count, first_ns=first, last_ns=last)], topics)
 
     def __enter__(self) -> Self:
         return self

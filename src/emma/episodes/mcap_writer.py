@@ -15,28 +15,10 @@ from itertools import batched
 from pathlib import Path
 
 import zstandard
-from mcap.data_stream import RecordBuilder
 from mcap.opcode import Opcode
-from mcap.records import (
-    Channel,
-    ChunkIndex,
-    DataEnd,
-    Footer,
-    Header,
-    McapRecord,
-    Metadata,
-    MetadataIndex,
-    Schema,
-    Statistics,
-    SummaryOffset,
-)
+from mcap.records import Channel, ChunkIndex, Header, Metadata, MetadataIndex, Schema
 
-MAGIC = b"\x89MCAP0\r\n"
-MESSAGE_HEAD = struct.Struct("<BQHIQQ")  # opcode, length, channel, sequence, log time, publish time
-CHUNK_HEAD = struct.Struct("<BQQQQI")  # opcode, length, first and last log time, uncompressed size, CRC-32
-INDEX_HEAD = struct.Struct("<BQHI")  # opcode, length, channel, bytes of the array
-INDEX_ENTRY = struct.Struct("<QQ")  # log time, offset in the uncompressed chunk
-RECORD_HEAD = struct.Struct("<BQ")
+from emma.episodes.mcap_format import CHUNK_HEAD, INDEX_ENTRY, INDEX_HEAD, MAGIC, MESSAGE_HEAD, ending, record_bytes
 
 # What a crash can cost at most: the chunk in memory. 4 MiB is 30 ms of three 640 x 480 RGB-D cameras.
 CHUNK_BYTES = 4 << 20
@@ -69,20 +51,20 @@ class McapWriter:
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL) if compress else None
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._begin(0)
-        self._put([MAGIC, encode(Header(profile="ros2", library=library))])
+        self._put([MAGIC, record_bytes(Header(profile="ros2", library=library))])
 
     @classmethod
     def resume(cls, path: Path, end: int) -> "McapWriter":
-        """Go on in an existing file after its first `end` bytes, which must be whole records. Rest is cut off.
+        """Go on in an existing file after its first `end` bytes, which must be whole records.
 
-        The caller brings the indexes of what is there with `adopt`.
+        What stands there now is written over, and cut off by `finish`. The caller tells what the first `end` bytes hold
+        with `adopt_types` and `adopt`.
         """
         writer = cls.__new__(cls)
         writer.path = path
         writer._chunk_bytes, writer._chunk_age_s, writer._checksum = CHUNK_BYTES, CHUNK_AGE_S, False
         writer._compressor = None
         writer._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        os.ftruncate(writer._fd, end)
         os.lseek(writer._fd, end, os.SEEK_SET)
         writer._begin(end)
         return writer
@@ -133,7 +115,7 @@ class McapWriter:
     def add_schema(self, name: str, encoding: str, text: str) -> int:
         """Write a schema record; returns its id."""
         schema = Schema(id=len(self._schemas) + 1, name=name, encoding=encoding, data=text.encode())
-        self._put([encode(schema)])
+        self._put([record_bytes(schema)])
         self._schemas[schema.id] = schema
         return schema.id
 
@@ -146,7 +128,7 @@ class McapWriter:
             metadata=dict(metadata),
             schema_id=schema_id,
         )
-        self._put([encode(channel)])
+        self._put([record_bytes(channel)])
         self._channels[channel.id] = channel
         self._counts[channel.id] = 0
         return channel.id
@@ -221,6 +203,10 @@ class McapWriter:
         self._first_ns = first if self._first_ns is None else min(self._first_ns, first)
         self._last_ns = max(self._last_ns, index.message_end_time)
 
+    def adopt_metadata(self, index: MetadataIndex) -> None:
+        """Count a metadata record that is in the file."""
+        self._metadata.append(index)
+
     def adopt_types(self, schemas: Mapping[int, Schema], channels: Mapping[int, Channel]) -> None:
         """Count schemas and channels that are in the file."""
         self._schemas.update(schemas)
@@ -231,7 +217,7 @@ class McapWriter:
     def add_metadata(self, name: str, values: Mapping[str, str]) -> None:
         """Write a metadata record (rosbag2 keeps its metadata.yaml in one)."""
         self.flush()
-        record = encode(Metadata(name=name, metadata=dict(values)))
+        record = record_bytes(Metadata(name=name, metadata=dict(values)))
         index = MetadataIndex(offset=self._end, length=len(record), name=name)
         self._put([record])
         self._metadata.append(index)
@@ -239,7 +225,8 @@ class McapWriter:
     def finish(self) -> None:
         """Write what is pending, the summary and the footer; the file is complete and on disk after it."""
         self.flush()
-        self._put([*self._ending()])
+        self._put(self._ending())
+        os.ftruncate(self._fd, self._end)
         os.fdatasync(self._fd)
 
     def close(self) -> None:
@@ -249,40 +236,15 @@ class McapWriter:
             self._fd = -1
 
     def _ending(self) -> list[bytes]:
-        data_end = encode(DataEnd(data_section_crc=0))
-        start = self._end + len(data_end)
-        statistics = Statistics(
-            attachment_count=0,
-            channel_count=len(self._channels),
-            channel_message_counts=dict(self._counts),
-            chunk_count=len(self._chunks),
-            message_count=sum(self._counts.values()),
-            message_end_time=self._last_ns,
-            message_start_time=self._first_ns or 0,
-            metadata_count=len(self._metadata),
-            schema_count=len(self._schemas),
+        return ending(
+            at=self._end,
+            schemas=[*self._schemas.values()],
+            channels=[*self._channels.values()],
+            counts=self._counts,
+            span_ns=self.span_ns,
+            chunks=self._chunks,
+            metadata=self._metadata,
         )
-        groups: list[tuple[Opcode, list[McapRecord]]] = [
-            (Opcode.SCHEMA, [*self._schemas.values()]),
-            (Opcode.CHANNEL, [*self._channels.values()]),
-            (Opcode.STATISTICS, [statistics]),
-            (Opcode.CHUNK_INDEX, [*self._chunks]),
-            (Opcode.METADATA_INDEX, [*self._metadata]),
-        ]
-        at, body, offsets = start, [], []
-        for opcode, records in groups:
-            group = b"".join(encode(record) for record in records)
-            if group:
-                offsets.append(SummaryOffset(group_opcode=opcode, group_start=at, group_length=len(group)))
-                body.append(group)
-                at += len(group)
-        summary = b"".join(body)
-        offset_text = b"".join(encode(offset) for offset in offsets)
-        footer = Footer(summary_start=start, summary_offset_start=at, summary_crc=0)
-        # The CRC covers the summary and the footer up to the CRC itself.
-        covered = summary + offset_text + encode(footer)[:-4]
-        footer = Footer(summary_start=start, summary_offset_start=at, summary_crc=zlib.crc32(covered))
-        return [data_end, summary, offset_text, encode(footer), MAGIC]
 
     def _put(self, buffers: list[bytes]) -> None:
         """Append whole records, or none: on an error the file is cut back to where it was."""
@@ -297,13 +259,6 @@ class McapWriter:
                 pass  # a disk that is gone; repair cuts the torn record when it is back
             raise
         self._end += sum(map(len, buffers))
-
-
-def encode(record: McapRecord) -> bytes:
-    """The bytes of one record."""
-    builder = RecordBuilder()
-    record.write(builder)
-    return bytes(builder.end())
 
 
 def write_all(

@@ -29,17 +29,25 @@ def dump_qos(qos: Sequence[Qos]) -> str:
     return yaml.safe_dump(dump_qos_v9(list(qos)), sort_keys=False) if qos else ""
 
 
-def bag_metadata(file_name: str, topics: Sequence[BagTopic], first_ns: int, last_ns: int) -> str:
-    """The text of `metadata.yaml` for a bag of one MCAP file."""
-    count = sum(topic.count for topic in topics)
-    start = {"nanoseconds_since_epoch": first_ns}
-    duration = {"nanoseconds": max(0, last_ns - first_ns)}
+@dataclass(frozen=True, kw_only=True)
+class BagFile:
+    """One MCAP file of a bag: messages, first and last log time (ns)."""
+
+    name: str
+    count: int
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+def bag_metadata(files: Sequence[BagFile], topics: Sequence[BagTopic]) -> str:
+    """The text of `metadata.yaml`."""
+    used = [file for file in files if file.count] or list(files)
+    first, last = min(file.first_ns for file in used), max(file.last_ns for file in used)
     information: dict[str, Any] = {
         "version": VERSION,
         "storage_identifier": "mcap",
-        "duration": duration,
-        "starting_time": start,
-        "message_count": count,
+        **_span(first, last),
+        "message_count": sum(topic.count for topic in topics),
         "topics_with_message_count": [
             {
                 "topic_metadata": {
@@ -56,12 +64,21 @@ def bag_metadata(file_name: str, topics: Sequence[BagTopic], first_ns: int, last
         # Chunks compress themselves; rosbag2's own compression is something else and stays off.
         "compression_format": "",
         "compression_mode": "",
-        "relative_file_paths": [file_name],
-        "files": [{"path": file_name, "starting_time": start, "duration": duration, "message_count": count}],
+        "relative_file_paths": [file.name for file in files],
+        "files": [
+            {"path": file.name, **_span(file.first_ns, file.last_ns), "message_count": file.count} for file in files
+        ],
         "custom_data": None,
         "ros_distro": os.environ.get("ROS_DISTRO", "jazzy"),
     }
     return str(yaml.dump({"rosbag2_bagfile_information": information}, Dumper=_Plain, sort_keys=False))
+
+
+def _span(first_ns: int, last_ns: int) -> dict[str, Any]:
+    return {
+        "duration": {"nanoseconds": max(0, last_ns - first_ns)},
+        "starting_time": {"nanoseconds_since_epoch": first_ns},
+    }
 
 
 class _Plain(yaml.SafeDumper):
