@@ -21,9 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
     parser.add_argument("--robot", default="desk_arm", help="robot.yaml of the simulated arm (default desk_arm)")
     parser.add_argument(
-        "--domain", action="append", metavar="NAME", help="look, or random; may be given again: they take turns (source)"
+        "--domain", action="append", metavar="NAME", help="look, or random; may be given again: they take turns"
     )
-    parser.add_argument("--noise", type=float, default=0.02, help="disturbance of executed commands, rad (default 0.02)")
+    parser.add_argument(
+        "--noise", type=float, default=0.02, help="disturbance of executed commands, rad (default 0.02)"
+    )
     parser.add_argument("--jitter", type=float, default=0.0, help="random: change of each colour channel (default 0)")
     parser.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to store (default all)")
     parser.add_argument("--no-depth", action="store_true", help="store colour only")

@@ -79,14 +79,15 @@ class DeskArm:
         self._appearance = Appearance(self.model)
         self._renderers: dict[tuple[int, int], SceneRenderer] = {}
         self._poses: dict[str, tuple[int, np.ndarray]] = {}
-        self._pictures: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
+        # What has been drawn of the latest pictures: (camera, "color" | "depth" | "classes").
+        self._drawn: dict[tuple[str, str], np.ndarray] = {}
         self.home = np.append(self.kinematics.inverse(HOME_POSITION, tool_down(), _HOME_GUESS), GRIPPER_OPEN)
         self.tick = 0
         self.set_domain(domain)
         self.task = self.reset(seed)
 
     def reset(self, seed: int, target: str | None = None, *, held_out_words: bool = False) -> Task:
-        """Start over. `seed` decides the arm's start and the cube's pose, and target and instruction where not given."""
+        """Start over. `seed` decides the arm's start, the cube's pose, the words and, where none is given, the target."""
         if target is not None and target not in TARGETS:
             raise EmmaError(f"unknown target '{target}'", found=target, expected=f"one of {', '.join(TARGETS)}")
         if target is None:
@@ -139,16 +140,20 @@ class DeskArm:
 
     def render(self, camera: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the camera's latest picture. Read-only: copy before writing to it."""
-        return self._picture(camera)[1]
+        if (camera, "color") not in self._drawn:
+            view = self._at_picture(camera)
+            self._keep(camera, "color", self._renderer(camera).color(view, self.model.camera(camera).id))
+        return self._drawn[camera, "color"]
 
     def depth(self, camera: str) -> np.ndarray:
         """(H, W) uint16: distance along the optical axis in mm in the camera's latest picture. Read-only."""
-        return self._picture(camera)[2]
+        self._draw_depth(camera)
+        return self._drawn[camera, "depth"]
 
     def segmentation(self, camera: str) -> np.ndarray:
-        """(H, W) uint8: class ids (`scene.CLASSES`) in the camera's latest picture."""
-        geoms = self._renderer(camera).geoms(self._at_picture(camera), self.model.camera(camera).id)
-        return np.where(geoms < 0, 0, self._class_of_geom[geoms]).astype(np.uint8)
+        """(H, W) uint8: class ids (`scene.CLASSES`) in the camera's latest picture. Read-only."""
+        self._draw_depth(camera)
+        return self._drawn[camera, "classes"]
 
     def picture_tick(self, camera: str) -> int:
         """The tick at which the camera took its latest picture."""
@@ -174,7 +179,7 @@ class DeskArm:
         """Change how everything looks, now; nothing moves."""
         self.domain = load_domain(domain) if isinstance(domain, str) else domain
         self._appearance.apply(self.domain)
-        self._pictures.clear()
+        self._drawn.clear()
         for renderer in self._renderers.values():
             renderer.upload_texture(self._appearance.texture)
 
@@ -196,16 +201,19 @@ class DeskArm:
             if self.tick % period == 0:
                 pose = self._data.qpos.copy() if pose is None else pose
                 self._poses[camera] = (self.tick, pose)
-                self._pictures.pop(camera, None)
+                for kind in ("color", "depth", "classes"):
+                    self._drawn.pop((camera, kind), None)
 
-    def _picture(self, camera: str) -> tuple[int, np.ndarray, np.ndarray]:
-        tick = self.picture_tick(camera)
-        if camera not in self._pictures:
+    def _draw_depth(self, camera: str) -> None:
+        if (camera, "depth") not in self._drawn:
             view = self._at_picture(camera)
-            color, depth = self._renderer(camera).color_depth(view, self.model.camera(camera).id)
-            color.flags.writeable = depth.flags.writeable = False
-            self._pictures[camera] = (tick, color, depth)
-        return self._pictures[camera]
+            depth, geoms = self._renderer(camera).depth_geoms(view, self.model.camera(camera).id)
+            self._keep(camera, "depth", depth)
+            self._keep(camera, "classes", np.where(geoms < 0, 0, self._class_of_geom[geoms]).astype(np.uint8))
+
+    def _keep(self, camera: str, kind: str, image: np.ndarray) -> None:
+        image.flags.writeable = False
+        self._drawn[camera, kind] = image
 
     def _at_picture(self, camera: str) -> "mujoco.MjData":
         self._view.qpos[:] = self._poses[self._known(camera)][1]
@@ -238,7 +246,9 @@ class DeskArm:
         there = [self.model.camera(i).name for i in range(self.model.ncam)]
         missing = sorted(set(self.cameras) - set(there))
         if missing:
-            raise EmmaError("the desk has no such camera", found=", ".join(missing), expected=f"some of {', '.join(there)}")
+            raise EmmaError(
+                "the desk has no such camera", found=", ".join(missing), expected=f"some of {', '.join(there)}"
+            )
         ticks = 1.0 / self.spec.control_rate_hz / self.model.opt.timestep
         if abs(ticks - round(ticks)) > 1e-6 or round(ticks) < 1:
             raise EmmaError(
@@ -248,18 +258,18 @@ class DeskArm:
             )
 
 
-def observation(sim: DeskArm) -> Observation:
+def observation(sim: DeskArm, *, depth: bool = True) -> Observation:
     """What a policy may see at the current tick: the state now and each camera's latest picture, with its age."""
     stamps = {camera: sim.picture_tick(camera) for camera in sim.cameras}
     rate = sim.spec.control_rate_hz
     ages = {"state": 0.0}
-    for kind in ("images", "depth"):
+    for kind in ("images", "depth") if depth else ("images",):
         ages |= {f"{kind}.{camera}": (sim.tick - tick) / rate for camera, tick in stamps.items()}
     return Observation(
         stamp_ns=sim.stamp_ns,
         state=sim.state(),
         images={camera: sim.render(camera) for camera in sim.cameras},
-        depth={camera: sim.depth(camera) for camera in sim.cameras},
+        depth={camera: sim.depth(camera) for camera in sim.cameras} if depth else {},
         ages_s=ages,
         skew_s=(max(stamps.values()) - min(stamps.values())) / rate if stamps else 0.0,
     )

@@ -1,8 +1,8 @@
-"""Expert demonstrations straight into a LeRobotDataset: no ROS, many processes, the same episodes for any number of them."""
+"""Expert demonstrations straight into a LeRobotDataset: no ROS, and the same episodes with any number of processes."""
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,7 +13,7 @@ from typing import Any
 from emma.errors import EmmaError
 from emma.robot import RobotSpec
 from emma.sim.arm import DeskArm
-from emma.sim.demonstrations import RANDOM, demonstrate, domain_of, target_of
+from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
 from emma.sim.domains import load_domain
 from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
 
@@ -44,7 +44,9 @@ class CollectConfig:
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.workers < 1:
             raise EmmaError(
-                "nothing to collect", found=f"episodes {self.episodes}, workers {self.workers}", expected="at least 1 each"
+                "nothing to collect",
+                found=f"episodes {self.episodes}, workers {self.workers}",
+                expected="at least 1 each",
             )
         if not 0.0 <= self.noise <= 0.1:
             raise EmmaError("noise out of range", found=self.noise, expected="0 to 0.1 rad")
@@ -106,8 +108,8 @@ def collect(
         seeds = (seed for seed in count(config.seed) if seed not in there)
         missing = config.episodes - kept
         if missing:
-            for result in _episodes(spec, config, writer.staging, seeds, missing):
-                if result is None:
+            for episode in _episodes(spec, config, seeds, missing):
+                if episode is None:
                     failed, failed_in_a_row = failed + 1, failed_in_a_row + 1
                     if failed_in_a_row == _MAX_FAILED:
                         raise EmmaError(
@@ -116,14 +118,28 @@ def collect(
                             fix="lower the noise",
                         )
                     continue
-                encoded, instruction, provenance = result
-                frames, made, failed_in_a_row = frames + encoded.length, made + 1, 0
-                writer.add_encoded(encoded, instruction, provenance)
+                rows = zip(episode.observations, episode.action, strict=True)
+                writer.add_episode(rows, episode.instruction, _provenance(episode, spec, config))
+                frames, made, failed_in_a_row = frames + len(episode.action), made + 1, 0
                 if progress is not None:
                     progress(report())
                 if made == missing:
                     break
     return report()
+
+
+def _provenance(episode: Demonstration, spec: RobotSpec, config: CollectConfig) -> dict[str, Any]:
+    return {
+        "source": "simulator",
+        "embodiment": spec.name,
+        "seed": episode.seed,
+        "target": episode.target,
+        "requested_domain": config.domain(episode.seed),
+        "domain": episode.domain.name,
+        "caption": episode.domain.caption,
+        "noise": config.noise,
+        "jitter": config.jitter,
+    }
 
 
 def _same(entry: dict[str, Any], config: CollectConfig) -> bool:
@@ -140,63 +156,32 @@ def _same(entry: dict[str, Any], config: CollectConfig) -> bool:
 
 
 def _episodes(
-    spec: RobotSpec, config: CollectConfig, staging: Path, seeds: Iterator[int], wanted: int
-) -> Iterator[Any]:
-    """Results of the workers in the order of the seeds, whichever is ready first."""
+    spec: RobotSpec, config: CollectConfig, seeds: Iterator[int], wanted: int
+) -> Iterator[Demonstration | None]:
+    """Episodes in the order of the seeds, without end, None where the expert failed. Memory holds those in flight."""
     workers = min(config.workers, wanted)
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(spec, config, staging)
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(spec, config)
     )
     try:
-        waiting: list[Future] = [pool.submit(_work, next(seeds)) for _ in range(min(workers * _AHEAD, wanted))]
+        waiting: list[Future] = [pool.submit(_work, config, next(seeds)) for _ in range(min(workers * _AHEAD, wanted))]
         while True:
             result = waiting.pop(0).result()
-            waiting.append(pool.submit(_work, next(seeds)))
+            waiting.append(pool.submit(_work, config, next(seeds)))
             yield result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Worker:
-    """What one process keeps between episodes: a simulator and the dataset's features."""
-
-    def __init__(self, spec: RobotSpec, config: CollectConfig, staging: Path) -> None:
-        from emma.episodes.features import dataset_features
-
-        self.spec, self.config, self.staging = spec, config, staging
-        self.sim = DeskArm(spec, cameras=config.cameras)
-        self.features = dataset_features(spec, config.cameras, config.depth)
+# One simulator a process, made when it starts.
+_own: list[DeskArm] = []
 
 
-_worker: Sequence[_Worker] = ()
+def _start_worker(spec: RobotSpec, config: CollectConfig) -> None:
+    _own.append(DeskArm(spec, cameras=config.cameras))
 
 
-def _start_worker(spec: RobotSpec, config: CollectConfig, staging: Path) -> None:
-    global _worker
-    _worker = (_Worker(spec, config, staging),)
-
-
-def _work(seed: int) -> Any:
-    """One episode: an EncodedEpisode with its instruction and provenance, or None if the expert failed."""
-    from emma.episodes.encode import encode_episode
-
-    (own,) = _worker
-    config, sim = own.config, own.sim
+def _work(config: CollectConfig, seed: int) -> Demonstration | None:
+    (sim,) = _own
     sim.set_domain(domain_of(config.domain(seed), seed, config.jitter))
-    episode = demonstrate(sim, seed, target_of(seed), noise=config.noise, fps=own.spec.fps)
-    if episode is None:
-        return None
-    frames = zip(episode.observations, episode.action, strict=True)
-    encoded = encode_episode(frames, own.features, own.spec.fps, own.staging / f"seed-{seed:06d}.parquet")
-    provenance = {
-        "source": "simulator",
-        "embodiment": own.spec.name,
-        "seed": seed,
-        "target": episode.target,
-        "requested_domain": config.domain(seed),
-        "domain": episode.domain.name,
-        "caption": episode.domain.caption,
-        "noise": config.noise,
-        "jitter": config.jitter,
-    }
-    return encoded, episode.instruction, provenance
+    return demonstrate(sim, seed, target_of(seed), noise=config.noise, fps=sim.spec.fps, depth=config.depth)

@@ -59,19 +59,20 @@ def demonstrations(
     fps: int | None = None,
     target: str | None = None,
     jitter: float = 0.0,
+    depth: bool = True,
     spec: RobotSpec | None = None,
 ) -> Iterator[Demonstration]:
     """Yield `n` successful episodes with seeds from `seed` on; failed ones are dropped and counted in `failed`.
 
     domain: a name, a Domain, or "random" for a new look each episode (`jitter` as in `random_domain`).
-    target: bin or plate for all of them; by default they alternate with the seed.
+    target: bin or plate for all of them; by default they alternate with the seed. depth: without it a fifth faster.
     """
     spec = load_robot("desk_arm") if spec is None else spec
     failed = 0
     with DeskArm(spec, cameras=cameras) as sim:
         while n > 0:
             sim.set_domain(domain_of(domain, seed, jitter))
-            episode = demonstrate(sim, seed, target or target_of(seed), noise=noise, fps=fps or spec.fps)
+            episode = demonstrate(sim, seed, target or target_of(seed), noise=noise, fps=fps or spec.fps, depth=depth)
             seed += 1
             if episode is None:
                 failed += 1
@@ -90,7 +91,9 @@ def domain_of(domain: str | Domain, seed: int, jitter: float = 0.0) -> str | Dom
     return random_domain(np.random.default_rng([seed, _LOOK]), jitter=jitter) if domain == RANDOM else domain
 
 
-def demonstrate(sim: DeskArm, seed: int, target: str, *, noise: float, fps: int) -> Demonstration | None:
+def demonstrate(
+    sim: DeskArm, seed: int, target: str, *, noise: float, fps: int, depth: bool = True
+) -> Demonstration | None:
     """One episode, or None if the expert failed (noise can make it drop the cube)."""
     task = sim.reset(seed, target)
     expert = Expert(sim, noise=noise)
@@ -101,7 +104,7 @@ def demonstrate(sim: DeskArm, seed: int, target: str, *, noise: float, fps: int)
     observations, clean, sent = [], [], []
     for tick, (command, executed) in enumerate(expert):
         if tick in ticks:
-            observations.append(observation(sim))
+            observations.append(observation(sim, depth=depth))
             clean.append(command)
             sent.append(executed)
         sim.step(executed)

@@ -42,9 +42,8 @@ class Expert:
     """
 
     def __init__(self, sim: DeskArm, *, noise: float = 0.0) -> None:
-        task = sim.task
-        rng = np.random.default_rng([task.seed, _EXPERT])
-        waypoints = plan(task.cube_pose, task.target, sim.home, sim, rng)
+        rng = np.random.default_rng([sim.task.seed, _EXPERT])
+        waypoints = plan(sim, rng)
         path, near = follow(sim, waypoints)
         self.commands = path.astype(np.float32)
         check_steps(path, sim.spec)
@@ -74,21 +73,22 @@ class Expert:
         return targets
 
 
-def plan(
-    cube_pose: tuple[float, float, float], target: str, home: np.ndarray, sim: DeskArm, rng: np.random.Generator
-) -> list[Waypoint]:
+def plan(sim: DeskArm, rng: np.random.Generator) -> list[Waypoint]:
     """Waypoints from the start to the placed cube and home again, a little different for every seed."""
 
     def vary(seconds: float) -> float:
         return seconds * rng.uniform(0.92, 1.08)
 
-    cube = np.array([cube_pose[0], cube_pose[1], 0.0])
-    place = np.array([*TARGET_XY[target], 0.0]) + [*rng.uniform(-0.008, 0.008, 2), 0.0]
-    above = np.array([0.0, 0.0, 0.11 + rng.uniform(-0.01, 0.01)])
-    carry = np.array([0.0, 0.0, 0.14 + rng.uniform(-0.01, 0.01)])
-    grasp = cube + [0.0, 0.0, CUBE_HALF + rng.uniform(-0.002, 0.002)]
-    release = place + [0.0, 0.0, RELEASE_HEIGHT[target]]
-    home_position, _ = sim.kinematics.forward(home[:6])
+    up = np.array([0.0, 0.0, 1.0])
+    target = sim.task.target
+    cube = np.array([*sim.task.cube_pose[:2], 0.0])
+    place = np.array([*TARGET_XY[target], 0.0])
+    place[:2] += rng.uniform(-0.008, 0.008, 2)
+    above = (0.11 + rng.uniform(-0.01, 0.01)) * up
+    carry = (0.14 + rng.uniform(-0.01, 0.01)) * up
+    grasp = cube + (CUBE_HALF + rng.uniform(-0.002, 0.002)) * up
+    release = place + RELEASE_HEIGHT[target] * up
+    home_position, _ = sim.kinematics.forward(sim.home[:6])
     opened, closed = GRIPPER_OPEN, GRIPPER_CLOSED
     return [
         Waypoint(position=cube + above, opening=opened, seconds=vary(1.1)),
@@ -149,7 +149,7 @@ def disturbance(rng: np.random.Generator, near: np.ndarray, sigma: float, dt: fl
     # An Ornstein-Uhlenbeck process through a low-pass of the same time constant: continuous speed.
     raw, out = np.zeros(6), np.zeros(6)
     kicks = rng.normal(0.0, 1.0, (ticks, 6)) * np.sqrt(1.0 - keep**2)
-    share = np.ones(6) * 1.0
+    share = 1.0
     for i in range(ticks):
         raw = keep * raw + kicks[i]
         out = keep * out + (1.0 - keep) * raw

@@ -6,7 +6,7 @@ from emma.errors import EmmaError
 from emma.sim.gl import mujoco
 from emma.sim.scene import ARM_JOINTS
 
-# Damping of the least squares (m^2), weight of a radian against a metre, and the largest joint change per iteration (rad).
+# Damping of the least squares (m^2), weight of a radian against a metre, largest joint change an iteration (rad).
 DAMPING = 1e-4
 ROTATION_WEIGHT = 0.3
 MAX_CHANGE = 0.3

@@ -1,6 +1,6 @@
 """Colour, depth and segmentation of one camera size, on MuJoCo's low-level rendering calls.
 
-One pass gives colour and depth together; `mujoco.Renderer` needs two, and hides the context a texture upload needs.
+`mujoco.Renderer` hides the context that a texture upload needs, and draws depth and segmentation one by one.
 """
 
 import numpy as np
@@ -28,36 +28,41 @@ class SceneRenderer:
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         except Exception as error:  # each backend raises its own kind
             raise EmmaError(
-                "cannot open an OpenGL context", found=f"{type(error).__name__}: {error}", expected="EGL or OSMesa", fix=APT
+                "cannot open an OpenGL context",
+                found=f"{type(error).__name__}: {error}",
+                expected="EGL or OSMesa",
+                fix=APT,
             ) from None
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
 
-    def color_depth(self, data: "mujoco.MjData", camera: int) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) uint8 RGB and (H, W) uint16 distance along the optical axis in mm."""
+    def color(self, data: "mujoco.MjData", camera: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, antialiased."""
         self._draw(data, camera)
         color = np.empty((*self._shape, 3), np.uint8)
-        window = np.empty(self._shape, np.float32)
-        mujoco.mjr_readPixels(color, window, self._rect, self._context)
-        return color[::-1].copy(), self._millimetres(window[::-1])
+        mujoco.mjr_readPixels(color, None, self._rect, self._context)
+        return color[::-1].copy()
 
-    def geoms(self, data: "mujoco.MjData", camera: int) -> np.ndarray:
-        """(H, W) int32: the id of the geom each pixel shows, -1 where there is none."""
+    def depth_geoms(self, data: "mujoco.MjData", camera: int) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W) uint16 distance along the optical axis in mm, and (H, W) int32 geom ids, -1 where there is none.
+
+        Its own pass: antialiased depth would be that of a sample beside the pixel's centre, not of the centre.
+        """
         flags = self._scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = 1
         try:
             self._draw(data, camera)
-            color = np.empty((*self._shape, 3), np.uint8)
-            mujoco.mjr_readPixels(color, None, self._rect, self._context)
         finally:
             flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = 0
+        color = np.empty((*self._shape, 3), np.uint8)
+        window = np.empty(self._shape, np.float32)
+        mujoco.mjr_readPixels(color, window, self._rect, self._context)
         segment = color[::-1].astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32)
         geom_of_segment = np.full(self._scene.ngeom + 1, -1, dtype=np.int32)
-        for i in range(self._scene.ngeom):
-            geom = self._scene.geoms[i]
+        for geom in self._scene.geoms[: self._scene.ngeom]:
             if geom.segid >= 0 and geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
                 geom_of_segment[geom.segid + 1] = geom.objid
-        return geom_of_segment[segment]
+        return self._millimetres(window[::-1]), geom_of_segment[segment]
 
     def upload_texture(self, texture: int) -> None:
         """Send a texture changed in the model to the graphics context."""

@@ -55,8 +55,12 @@ def _domain(name: str, values: dict[str, Any]) -> Domain:
     if unknown:
         raise EmmaError(f"domain {name} has unknown keys", found=", ".join(unknown))
     words: dict[str, Mapping[str, Any]] = {**dict.fromkeys((*PARTS, "accent"), COLORS), "level": LEVELS, "tone": TONES}
+    read: dict[str, Any] = {"name": name}
     try:
-        values = {key: words[key][v] if key in words and isinstance(v, str) else v for key, v in values.items()}
-        return Domain(name=name, **{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        for key, value in values.items():
+            if key in words and isinstance(value, str):
+                value = words[key][value]
+            read[key] = tuple(value) if isinstance(value, list) else value
+        return Domain(**read)
     except (ValueError, KeyError, TypeError) as error:
         raise EmmaError(f"domain {name} is not valid", found=str(error)) from None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -49,7 +49,9 @@ def random_domain(
         described = {**words, "pattern": pattern, "level": level, "tone": tone}
         if any(all(described.get(key) == word for key, word in combination.items()) for combination in forbidden):
             continue
-        colors = {part: _shifted(COLORS[word], shift[i]) for i, (part, word) in enumerate(words.items())}
+        colors: dict[str, Any] = {
+            part: _shifted(COLORS[word], shift[i]) for i, (part, word) in enumerate(words.items())
+        }
         return Domain(
             name=f"random_{seed}",
             role="random",
