@@ -1,8 +1,13 @@
 """Demonstrations as arrays and as a dataset."""
 
+import argparse
+import dataclasses
+import multiprocessing
+
 import numpy as np
 import pytest
 
+from emma.commands import collect as verb
 from emma.episodes.dataset import DatasetWriter
 from emma.errors import EmmaError
 from emma.sim.collect import CollectConfig, collect
@@ -52,7 +57,7 @@ def test_an_expert_that_drops_the_cube_yields_no_episode(arm, monkeypatch):
     assert demonstrate(arm, 0, "bin", noise=0.0, fps=10) is None
 
 
-def test_collect_writes_a_dataset_and_goes_on_where_it_stopped(tmp_path, spec):
+def test_collect_writes_a_dataset_and_goes_on_where_it_stopped(tmp_path, spec, capsys):
     heard = []
     small = CollectConfig(episodes=2, workers=2, cameras=("top",), depth=False)
     first = collect(tmp_path / "data", spec, small, heard.append)
@@ -60,8 +65,11 @@ def test_collect_writes_a_dataset_and_goes_on_where_it_stopped(tmp_path, spec):
     assert [r.episodes for r in heard] == [1, 2]
     more = collect(tmp_path / "data", spec, CollectConfig(episodes=3, workers=1, cameras=("top",), depth=False))
     assert (more.episodes, more.kept) == (1, 2)
-    again = collect(tmp_path / "data", spec, CollectConfig(episodes=3, cameras=("top",), depth=False))
-    assert (again.episodes, again.kept) == (0, 3)
+    parser = argparse.ArgumentParser()
+    verb.configure(parser)
+    options = ["--out", str(tmp_path / "data"), "--episodes", "3", "--cameras", "top", "--no-depth"]
+    assert verb.run(parser.parse_args(options)) == 0
+    assert "0 episodes" in capsys.readouterr().out
     with DatasetWriter(tmp_path / "data", spec, cameras=("top",), depth=False) as writer:
         assert [(p["seed"], p["target"], p["domain"]) for p in writer.provenance] == [
             (0, "bin", "source"),
@@ -89,3 +97,25 @@ def test_what_may_not_be_collected(change, problem):
 def test_an_upper_bound_may_be_asked_for():
     config = CollectConfig(episodes=8, domains=("unseen_1", "unseen_2"), evaluation_domains=True)
     assert [config.domain(seed) for seed in range(5)] == ["unseen_1", "unseen_1", "unseen_2", "unseen_2", "unseen_1"]
+
+
+def test_a_robot_that_is_not_the_arm_is_refused_by_name(tmp_path, spec):
+    other = dataclasses.replace(spec, name="other", joints=spec.joints[:-1], gripper=(), home=())
+    with pytest.raises(EmmaError, match="not this robot"):
+        collect(tmp_path / "data", other, CollectConfig(episodes=1, workers=1))
+
+
+def test_a_worker_that_is_killed_leaves_the_episodes_before(tmp_path, spec):
+    def kill_the_workers(report):
+        if report.episodes == 2:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    config = CollectConfig(episodes=12, workers=1, cameras=("top",), depth=False)
+    with pytest.raises(EmmaError, match="worker process died"):
+        collect(tmp_path / "data", spec, config, kill_the_workers)
+    with DatasetWriter(tmp_path / "data", spec, cameras=("top",), depth=False) as writer:
+        assert [p["seed"] for p in writer.provenance][:2] == [0, 1]
+        kept = writer.num_episodes
+    rest = collect(tmp_path / "data", spec, dataclasses.replace(config, episodes=kept + 1))
+    assert (rest.kept, rest.episodes) == (kept, 1)

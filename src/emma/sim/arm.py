@@ -87,7 +87,7 @@ class DeskArm:
         self.task = self.reset(seed)
 
     def reset(self, seed: int, target: str | None = None, *, held_out_words: bool = False) -> Task:
-        """Start over. `seed` decides the arm's start, the cube's pose, the words and, where none is given, the target."""
+        """Start over. `seed` decides the arm's start, the cube's pose, the words and, if none is given, the target."""
         if target is not None and target not in TARGETS:
             raise EmmaError(f"unknown target '{target}'", found=target, expected=f"one of {', '.join(TARGETS)}")
         if target is None:

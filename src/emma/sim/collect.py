@@ -1,10 +1,14 @@
 """Expert demonstrations straight into a LeRobotDataset: no ROS, and the same episodes with any number of processes."""
 
 import os
+import signal
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -95,36 +99,23 @@ def collect(
     from emma.episodes.dataset import DatasetWriter
 
     start = time.monotonic()
-    made = failed = failed_in_a_row = frames = 0
+    made = failed = frames = 0
 
     def report() -> CollectReport:
-        return CollectReport(
-            episodes=made, frames=frames, failed=failed, kept=kept, seconds=round(time.monotonic() - start, 3)
-        )
+        seconds = round(time.monotonic() - start, 3)
+        return CollectReport(episodes=made, frames=frames, failed=failed, kept=kept, seconds=seconds)
 
     with DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth) as writer:
         there = {entry["seed"] for entry in writer.provenance if _same(entry, config)}
         kept = min(len(there), config.episodes)
         seeds = (seed for seed in count(config.seed) if seed not in there)
-        missing = config.episodes - kept
-        if missing:
-            for episode in _episodes(spec, config, seeds, missing):
-                if episode is None:
-                    failed, failed_in_a_row = failed + 1, failed_in_a_row + 1
-                    if failed_in_a_row == _MAX_FAILED:
-                        raise EmmaError(
-                            "the expert keeps failing",
-                            found=f"{_MAX_FAILED} failures in a row",
-                            fix="lower the noise",
-                        )
-                    continue
+        with closing(_episodes(spec, config, seeds, config.episodes - kept)) as episodes:
+            for episode in episodes:
                 rows = zip(episode.observations, episode.action, strict=True)
                 writer.add_episode(rows, episode.instruction, _provenance(episode, spec, config))
-                frames, made, failed_in_a_row = frames + len(episode.action), made + 1, 0
+                made, failed, frames = made + 1, failed + episode.failed, frames + len(episode.action)
                 if progress is not None:
                     progress(report())
-                if made == missing:
-                    break
     return report()
 
 
@@ -157,31 +148,55 @@ def _same(entry: dict[str, Any], config: CollectConfig) -> bool:
 
 def _episodes(
     spec: RobotSpec, config: CollectConfig, seeds: Iterator[int], wanted: int
-) -> Iterator[Demonstration | None]:
-    """Episodes in the order of the seeds, without end, None where the expert failed. Memory holds those in flight."""
+) -> Generator[Demonstration, None, None]:
+    """`wanted` successful episodes in the order of their seeds. Memory holds only those in flight."""
+    if wanted == 0:
+        return
     workers = min(config.workers, wanted)
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(spec, config)
-    )
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:
-        waiting: list[Future] = [pool.submit(_work, config, next(seeds)) for _ in range(min(workers * _AHEAD, wanted))]
-        while True:
-            result = waiting.pop(0).result()
-            waiting.append(pool.submit(_work, config, next(seeds)))
-            yield result
+        waiting = deque(pool.submit(_work, spec, config, next(seeds)) for _ in range(min(workers * _AHEAD, wanted)))
+        failed = 0
+        while wanted:
+            episode = waiting.popleft().result()
+            if len(waiting) < wanted:
+                waiting.append(pool.submit(_work, spec, config, next(seeds)))
+            if episode is not None:
+                wanted -= 1
+                yield replace(episode, failed=failed)
+                failed = 0
+                continue
+            failed += 1
+            if failed == _MAX_FAILED:
+                raise EmmaError(
+                    "the expert keeps failing",
+                    found=f"{failed} failures in a row",
+                    expected="most tries to succeed",
+                    fix="lower the noise",
+                )
+    except BrokenProcessPool:
+        raise EmmaError(
+            "a worker process died",
+            found="no result",
+            expected=f"{workers} processes with about 0.5 GB each",
+            fix="run the same command again to go on, with fewer --workers if memory is short",
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-# One simulator a process, made when it starts.
+# The simulator of this process, made by its first episode.
 _own: list[DeskArm] = []
 
 
-def _start_worker(spec: RobotSpec, config: CollectConfig) -> None:
-    _own.append(DeskArm(spec, cameras=config.cameras))
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole group; the parent alone decides, and stops the workers in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _work(config: CollectConfig, seed: int) -> Demonstration | None:
+def _work(spec: RobotSpec, config: CollectConfig, seed: int) -> Demonstration | None:
+    if not _own:
+        _own.append(DeskArm(spec, cameras=config.cameras))
     (sim,) = _own
     sim.set_domain(domain_of(config.domain(seed), seed, config.jitter))
-    return demonstrate(sim, seed, target_of(seed), noise=config.noise, fps=sim.spec.fps, depth=config.depth)
+    return demonstrate(sim, seed, target_of(seed), noise=config.noise, fps=spec.fps, depth=config.depth)
