@@ -105,7 +105,9 @@ def test_missing_joint_and_nan_are_named():
 
 
 def test_an_empty_trajectory_is_refused():
-    message = TYPES["trajectory_msgs/msg/JointTrajectory"](header=header(0), joint_names=list(SPEC.joint_names), points=[])
+    message = TYPES["trajectory_msgs/msg/JointTrajectory"](
+        header=header(0), joint_names=list(SPEC.joint_names), points=[]
+    )
     with pytest.raises(EmmaError, match="empty trajectory"):
         decode_command(message, SPEC)
 

@@ -20,7 +20,9 @@ def commit() -> str:
 
     def git(*args: str) -> str | None:
         try:
-            done = subprocess.run(("git", "-C", str(root), *args), capture_output=True, text=True, timeout=10, check=True)
+            done = subprocess.run(
+                ("git", "-C", str(root), *args), capture_output=True, text=True, timeout=10, check=True
+            )
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout.strip()
@@ -72,5 +74,11 @@ def versions() -> dict[str, str]:
 
 def write_figures(path: str | Path, figures: Mapping[str, Any], *, seed: int, **more: Any) -> None:
     """Write `{"figures", "commit", "machine", "seed", ...}` as JSON."""
-    document = {"figures": dict(figures), "commit": commit(), "machine": machine(), "versions": versions(), "seed": seed}
+    document = {
+        "figures": dict(figures),
+        "commit": commit(),
+        "machine": machine(),
+        "versions": versions(),
+        "seed": seed,
+    }
     atomic_write_text(path, json.dumps({**document, **more}, indent=2) + "\n")

@@ -7,7 +7,10 @@ from typing import Any
 
 TITLES = {
     "loop": ("The loop through the ROS graph", "The shipped policy in the source appearance, recorder running."),
-    "appearances": ("Other appearances", "The same policy, in process, in appearances it was not trained on: measured, not tuned."),
+    "appearances": (
+        "Other appearances",
+        "The same policy, in process, in appearances it was not trained on: measured, not tuned.",
+    ),
     "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
     "training": ("Training", "`emma train` on this machine's CPU."),
     "setup": ("Set-up", "A fresh clone with warm package caches."),

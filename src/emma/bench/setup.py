@@ -16,7 +16,9 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     """Clone this checkout's HEAD into a temporary folder and set it up there. `seed` has no effect."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
-        raise EmmaError("the set-up bench clones the checkout", found=f"{root} is no git checkout", expected="a checkout")
+        raise EmmaError(
+            "the set-up bench clones the checkout", found=f"{root} is no git checkout", expected="a checkout"
+        )
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
         clone = Path(scratch) / "emma"
         _run(["git", "clone", "--quiet", str(root), str(clone)], root)

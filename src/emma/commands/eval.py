@@ -28,7 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"appearance, or a group: {', '.join(GROUPS)}; may be given again (default source)",
     )
-    parser.add_argument("--latency-ms", type=float, default=60.0, help="observation to usable chunk, simulated (default 60)")
+    parser.add_argument(
+        "--latency-ms", type=float, default=60.0, help="observation to usable chunk, simulated (default 60)"
+    )
     parser.add_argument("--runtime", default="auto", help="runtime to use (default auto)")
     parser.add_argument("--ros", action="store_true", help="through the ROS graph, in real time")
     parser.add_argument("--out", type=Path, help="with --ros: where the bags go (default runs/eval-<time>)")

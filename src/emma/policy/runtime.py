@@ -83,10 +83,10 @@ class TorchRuntime:
         torch = self._torch
         batch: dict[str, Any] = {
             "task": instruction,
-            "observation.state": torch.from_numpy(np.asarray(observation.state)),
+            "observation.state": torch.from_numpy(np.array(observation.state)),
         }
         for name in self._bundle.info.cameras:
-            image = torch.from_numpy(np.ascontiguousarray(observation.images[name]))
+            image = torch.from_numpy(np.array(observation.images[name]))
             batch[f"observation.images.{name}"] = image.permute(2, 0, 1).float().div_(255.0)
         with torch.inference_mode():
             # Policies draw their noise from the global generator, so it is set for this call alone.

@@ -97,9 +97,7 @@ def run_episode(
     task = sim.reset(seed, target, held_out_words=True)
     if hasattr(runtime, "reset"):
         runtime.reset(seed)
-    controller = Controller(
-        spec, ExecutorConfig(fps=fps, replan_s=config.replan_s, blend_s=config.blend_s), ramp_s=0.5
-    )
+    controller = Controller(spec, ExecutorConfig(fps=fps, replan_s=config.replan_s, blend_s=config.blend_s), ramp_s=0.5)
     controller.enable(0, sim.state())
     latency_ns = int(config.latency_s * NS)
     pending: tuple[int, int, np.ndarray] | None = None

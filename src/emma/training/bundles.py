@@ -1,0 +1,66 @@
+"""A trained policy as a bundle: LeRobot's own folder plus `emma.json`, put in place as a whole."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from emma.files import sha256_tree
+from emma.policy.bundle import MANIFEST, BundleInfo, write_manifest
+from emma.provenance import commit, versions
+from emma.robot import RobotSpec
+from emma.training.config import TrainConfig
+from emma.training.frames import ACTION, Source
+from emma.training.policies import Built, _names
+
+
+def write_bundle(
+    out: Path,
+    config: TrainConfig,
+    built: Built,
+    policy: Any,
+    sources: Sequence[Source],
+    cameras: Sequence[str],
+    spec: RobotSpec | None,
+    summary: dict[str, Any],
+) -> None:
+    """Write every file aside, then move them into `out`, `emma.json` last: without it a folder is no bundle."""
+    feature = sources[0].features[ACTION]
+    names = spec.joint_names if spec else tuple(_names(feature, feature["shape"][0]))
+    info = BundleInfo(
+        robot=spec.name if spec else sources[0].meta.robot_type or "unknown",
+        policy_type=policy.config.type,
+        cameras=tuple(cameras),
+        fps=sources[0].meta.fps,
+        chunk=len(policy.config.action_delta_indices),
+        action_names=tuple(names),
+        training={
+            "data": [_describe(source) for source in sources],
+            **summary,
+            "batch_size": config.batch_size,
+            "seed": config.seed,
+            "precision": config.precision,
+            "ema": config.ema,
+            "options": dict(config.options),
+            "commit": commit(),
+            "versions": versions(),
+        },
+    )
+    with TemporaryDirectory(dir=out, prefix=".bundle-") as scratch:
+        aside = Path(scratch)
+        policy.save_pretrained(aside)
+        built.preprocessor.save_pretrained(aside)
+        built.postprocessor.save_pretrained(aside)
+        write_manifest(aside, info)
+        for file in sorted(aside.iterdir(), key=lambda path: path.name == MANIFEST):
+            os.replace(file, out / file.name)
+
+
+def _describe(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.root.name,
+        "episodes": source.meta.total_episodes,
+        "frames": source.meta.total_frames,
+        "sha256": sha256_tree(source.root),
+    }

@@ -1,0 +1,61 @@
+"""What one training run is: everything that decides its result."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emma.errors import EmmaError
+
+PRECISIONS = ("fp32", "bf16")
+# Not part of what decides the result: they may change between a run and its resumption.
+FREE = ("checkpoint_every", "log_every", "threads", "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """data: LeRobotDataset folders; policy: a LeRobot policy type or a preset of `emma.training.policies`;
+    options: policy configuration fields that differ from their defaults; cameras: names, or None for all;
+    ema: decay of the averaged weights that the bundle holds, 0 = the last weights."""
+
+    data: tuple[str, ...]
+    policy: str
+    steps: int
+    batch_size: int = 64
+    seed: int = 0
+    cameras: tuple[str, ...] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    ema: float = 0.999
+    precision: str = "fp32"
+    device: str = "cpu"
+    threads: int = 1
+    checkpoint_every: int = 2000
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "threads", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise EmmaError(f"bad training option {name}", found=getattr(self, name), expected="1 or more")
+        if not self.data:
+            raise EmmaError("nothing to train on", found="no --data", expected="one or more LeRobotDataset folders")
+        if not 0 <= self.ema < 1:
+            raise EmmaError("bad training option ema", found=self.ema, expected="0 <= ema < 1")
+        if self.precision not in PRECISIONS:
+            raise EmmaError("bad training option precision", found=self.precision, expected=" or ".join(PRECISIONS))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def require_same(self, file: Path) -> None:
+        """Raise EmmaError if the run in `file` was another one than this."""
+        before = json.loads(file.read_text())
+        mine = json.loads(self.to_json())
+        different = [key for key in mine if key not in FREE and before.get(key) != mine[key]]
+        if different:
+            raise EmmaError(
+                f"{file.parent} holds another training run",
+                found=", ".join(f"{key}={before.get(key)!r}" for key in different),
+                expected=", ".join(f"{key}={mine[key]!r}" for key in different),
+                fix="resume with the same options, or choose another --out",
+            )

@@ -1,0 +1,208 @@
+"""Frames of LeRobotDatasets in memory, and batches of them for any LeRobot policy class."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+from emma.errors import EmmaError
+
+IMAGES = "observation.images."
+STATE, ACTION = "observation.state", "action"
+# Images are kept as they are on disk beyond this many bytes of decoded pixels, and decoded for each batch.
+MEMORY_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One opened dataset."""
+
+    root: Path
+    meta: LeRobotDatasetMetadata
+
+    @property
+    def features(self) -> dict[str, dict]:
+        return dict(self.meta.features)
+
+
+def open_source(path: str | Path) -> Source:
+    """Read a LeRobotDataset's metadata. Raises EmmaError if there is none, or nothing in it."""
+    root = Path(path).resolve()
+    if not (root / "meta" / "info.json").is_file():
+        raise EmmaError(
+            f"{path} is not a LeRobotDataset",
+            found="no meta/info.json" if root.is_dir() else "no such folder",
+            expected="a LeRobotDataset v3 folder",
+            fix="make one with `emma episodes convert` or `emma collect`",
+        )
+    try:
+        meta = LeRobotDatasetMetadata(f"local/{root.name}", root=root)
+    except Exception as error:  # LeRobot raises many kinds for a broken folder
+        raise EmmaError(
+            f"cannot read the dataset {path}",
+            found=f"{type(error).__name__}: {error}",
+            expected="a whole LeRobotDataset v3",
+            fix="see `emma episodes validate`",
+        ) from error
+    if meta.total_frames == 0:
+        raise EmmaError(f"the dataset {path} is empty", found="0 frames", expected="at least one episode")
+    return Source(root=root, meta=meta)
+
+
+def require_alike(sources: Sequence[Source], keys: Sequence[str]) -> None:
+    """Raise EmmaError unless all datasets share fps and the features `keys`."""
+    first = sources[0]
+    for source in sources:
+        for key in keys:
+            if key not in source.features:
+                cameras = [k.removeprefix(IMAGES) for k in source.features if k.startswith(IMAGES)]
+                raise EmmaError(
+                    f"dataset {source.root} lacks {key}",
+                    found=f"cameras {', '.join(cameras) or 'none'}",
+                    expected=", ".join(keys),
+                    fix="choose cameras that every dataset has with --cameras",
+                )
+            if tuple(source.features[key]["shape"]) != tuple(first.features[key]["shape"]):
+                raise EmmaError(
+                    f"datasets differ in {key}",
+                    found=f"{tuple(source.features[key]['shape'])} in {source.root}",
+                    expected=f"{tuple(first.features[key]['shape'])} as in {first.root}",
+                )
+        if source.meta.fps != first.meta.fps:
+            raise EmmaError(
+                "datasets differ in fps", found=f"{source.meta.fps} in {source.root}", expected=f"{first.meta.fps}"
+            )
+
+
+class FrameTable:
+    """All frames of some datasets: vectors as arrays, images decoded once while they fit in memory.
+
+    `batch` gives what LeRobot's loader with `delta_timestamps` would: observations at the given offsets, action chunks
+    with `action_is_pad`, tasks as text. Offsets outside the episode repeat its first or last frame.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], cameras: Sequence[str], *, threads: int = 2, memory_bytes: int = MEMORY_BYTES
+    ) -> None:
+        require_alike(sources, [STATE, ACTION, *(IMAGES + camera for camera in cameras)])
+        self.cameras = tuple(cameras)
+        states, actions, tasks, first, last = [], [], [], [], []
+        pictures: dict[str, list[Any]] = {camera: [] for camera in cameras}
+        self._pool = ThreadPoolExecutor(threads)
+        offset = 0
+        for source in sources:
+            names = dict(zip(source.meta.tasks["task_index"], source.meta.tasks.index, strict=True))
+            columns = [STATE, ACTION, "episode_index", "task_index", *(IMAGES + c for c in cameras)]
+            for table in _tables(source, columns):
+                states.append(_matrix(table[STATE]))
+                actions.append(_matrix(table[ACTION]))
+                tasks += [str(names[i]) for i in table["task_index"].to_pylist()]
+                episode = table["episode_index"].to_numpy()
+                begins = np.flatnonzero(np.diff(episode, prepend=-1))
+                ends = np.append(begins[1:], len(episode))
+                first.append(np.repeat(begins, ends - begins) + offset)
+                last.append(np.repeat(ends - 1, ends - begins) + offset)
+                offset += len(episode)
+                for camera in cameras:
+                    pictures[camera] += table[IMAGES + camera].combine_chunks().field("bytes").to_pylist()
+        self.states = torch.from_numpy(np.concatenate(states))
+        self.actions = torch.from_numpy(np.concatenate(actions))
+        self.tasks = tasks
+        self._first, self._last = np.concatenate(first), np.concatenate(last)
+        for values, key in ((self.states, STATE), (self.actions, ACTION)):
+            if not bool(torch.isfinite(values).all()):
+                raise EmmaError(f"non-finite values in {key}", found="NaN or Inf", expected="finite numbers")
+        shapes = {c: tuple(sources[0].features[IMAGES + c]["shape"]) for c in cameras}
+        decoded = sum(int(np.prod(shape)) for shape in shapes.values()) * len(self)
+        self._images: dict[str, Any] = dict(pictures)
+        if decoded <= memory_bytes:
+            for camera in cameras:
+                array = np.empty((len(self), *shapes[camera]), np.uint8)
+                for i, image in enumerate(self._pool.map(_decode, pictures[camera], chunksize=64)):
+                    array[i] = image
+                self._images[camera] = array
+                pictures[camera] = []
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def batch(
+        self, indices: np.ndarray, action_offsets: Sequence[int], observation_offsets: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """Frames `indices` (B,): images (B, 3, H, W) float32 in [0, 1], state (B, S), action (B, K, A), action_is_pad.
+
+        With `observation_offsets` (T of them) observations get a time axis: (B, T, ...).
+        """
+        chunk, padded = self._offset(indices, action_offsets)
+        batch: dict[str, Any] = {
+            ACTION: self.actions[chunk],
+            "action_is_pad": torch.from_numpy(padded),
+            "task": [self.tasks[i] for i in indices],
+        }
+        at = indices if observation_offsets is None else self._offset(indices, observation_offsets)[0]
+        batch[STATE] = self.states[at]
+        for camera in self.cameras:
+            images = torch.from_numpy(self._pixels(camera, at.reshape(-1)))
+            images = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)
+            batch[IMAGES + camera] = images.reshape(*at.shape, *images.shape[1:])
+        return batch
+
+    def relative_statistics(self, action_offsets: Sequence[int], joints: np.ndarray) -> dict[str, torch.Tensor]:
+        """Mean and standard deviation (A,) of action minus state over whole chunks, for the joints of the mask (A,)."""
+        every = np.arange(len(self))
+        total, squares, count = torch.zeros(self.actions.shape[1], dtype=torch.float64), None, 0
+        squares = torch.zeros_like(total)
+        mask = torch.from_numpy(joints.astype(np.float64))
+        for offset in action_offsets:
+            at, padded = self._offset(every, [offset])
+            real = ~padded[:, 0]
+            values = self.actions[at[real, 0]].double() - self.states[every[real]].double() * mask
+            total += values.sum(0)
+            squares += values.square().sum(0)
+            count += len(values)
+        mean = total / count
+        return {"mean": mean.float(), "std": (squares / count - mean.square()).clamp_min(0).sqrt().float()}
+
+    def _offset(self, indices: np.ndarray, offsets: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        wanted = indices[:, None] + np.asarray(offsets, np.int64)[None]
+        first, last = self._first[indices][:, None], self._last[indices][:, None]
+        inside = np.clip(wanted, first, last)
+        return inside, inside != wanted
+
+    def _pixels(self, camera: str, at: np.ndarray) -> np.ndarray:
+        images = self._images[camera]
+        if isinstance(images, np.ndarray):
+            return images[at]
+        return np.stack(list(self._pool.map(_decode, [images[i] for i in at])))
+
+
+def _tables(source: Source, columns: list[str]) -> Iterator[Any]:
+    for column in columns:
+        if column.startswith(IMAGES) and source.features[column]["dtype"] != "image":
+            raise EmmaError(
+                f"{source.root} stores {column} as {source.features[column]['dtype']}",
+                found=source.features[column]["dtype"],
+                expected="image (lossless PNG)",
+                fix="convert the bags without video, or train with lerobot-train",
+            )
+    for file in sorted((source.root / "data").rglob("*.parquet")):
+        yield pq.read_table(file, columns=columns)
+
+
+def _matrix(column: Any) -> np.ndarray:
+    flat = column.combine_chunks()
+    return np.asarray(flat.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
+
+
+def _decode(data: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise EmmaError("an image in the dataset cannot be decoded", found=f"{len(data)} bytes", expected="PNG or JPEG")
+    return image

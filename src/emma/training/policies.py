@@ -1,0 +1,137 @@
+"""Any LeRobot policy class, built for the features of some datasets."""
+
+import dataclasses
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lerobot.datasets.compute_stats import aggregate_stats
+from lerobot.policies.factory import get_policy_class, make_policy_config, make_pre_post_processors
+from lerobot.policies.pretrained import PreTrainedPolicy
+from lerobot.utils.feature_utils import dataset_to_policy_features
+
+from emma.errors import EmmaError
+from emma.policy.runtime import register_plugins
+from emma.training.frames import ACTION, IMAGES, STATE, FrameTable, Source
+from emma.training.small_smolvla import small_smolvla
+
+# A joint that hardly moves would have its noise blown up by normalisation. In the joint's unit (rad or m).
+MIN_STD = 0.005
+
+# Short names for configurations that need no download and train on a CPU.
+PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "act": ("act", {"pretrained_backbone_weights": None}),
+    "act_small": (
+        "act",
+        {
+            "pretrained_backbone_weights": None,
+            "dim_model": 64,
+            "dim_feedforward": 128,
+            "n_heads": 4,
+            "n_encoder_layers": 1,
+            "n_vae_encoder_layers": 1,
+            "chunk_size": 16,
+            "n_action_steps": 16,
+        },
+    ),
+}
+
+
+class Built(NamedTuple):
+    """A policy with its processors, ready to train."""
+
+    policy: PreTrainedPolicy
+    preprocessor: Any
+    postprocessor: Any
+
+
+def build_policy(
+    name: str,
+    options: Mapping[str, Any],
+    sources: Sequence[Source],
+    table: FrameTable,
+    gripper: Sequence[str],
+    workdir: Path,
+    device: str,
+) -> Built:
+    """A freshly initialised policy `name` for these datasets. `workdir` receives files that a backbone needs.
+
+    Raises EmmaError for an unknown policy, an unknown option or features that the policy cannot take.
+    """
+    register_plugins()
+    kind, preset = PRESETS.get(name, (name, {}))
+    settings = {**preset, **options}
+    if name == "smolvla_small":
+        kind, settings = "smolvla", {**small_smolvla(workdir / "vlm", sources), **options}
+    meta = sources[0].meta
+    features = dataset_to_policy_features(sources[0].features)
+    inputs = {STATE: features[STATE], **{IMAGES + c: features[IMAGES + c] for c in table.cameras}}
+    config = _config(kind, {**settings, "device": device}, inputs, {ACTION: features[ACTION]})
+    stats = {k: dict(v) for k, v in aggregate_stats([s.meta.stats for s in sources]).items()}
+    names = _names(sources[0].features[ACTION], features[ACTION].shape[0])
+    if getattr(config, "relative_actions", False):
+        config.action_names = names
+        config.absolute_joints = list(gripper)
+        joints = np.array([name not in gripper for name in names])
+        stats[ACTION] = table.relative_statistics(config.action_delta_indices, joints)
+    for key in (STATE, ACTION):
+        stats[key]["std"] = np.maximum(np.asarray(stats[key]["std"], np.float32), MIN_STD)
+    stats = {
+        k: {n: torch.as_tensor(np.asarray(v), dtype=torch.float32) for n, v in s.items()} for k, s in stats.items()
+    }
+    try:
+        policy = get_policy_class(kind)(config).to(device)
+        pre, post = make_pre_post_processors(config, dataset_stats=stats, dataset_meta=_Meta(table, meta))
+    except (ValueError, ImportError, OSError, KeyError) as error:
+        raise EmmaError(
+            f"policy '{name}' cannot be built for these datasets",
+            found=f"{type(error).__name__}: {error}",
+            expected=f"features that {kind} takes; the datasets have {', '.join([*inputs, ACTION])}",
+        ) from error
+    return Built(policy, pre, post)
+
+
+def require_policy(name: str) -> None:
+    """Raise EmmaError for a policy type that neither LeRobot nor this project knows."""
+    from lerobot.configs.policies import PreTrainedConfig
+
+    register_plugins()
+    importlib.import_module("lerobot.policies")
+    known = sorted({*PreTrainedConfig.get_known_choices(), *PRESETS, "smolvla_small"})
+    if name not in known:
+        raise EmmaError(f"unknown policy '{name}'", found=name, expected=f"one of {', '.join(known)}")
+
+
+class _Meta:
+    """What processors ask of a dataset's metadata, over all datasets of a training."""
+
+    def __init__(self, table: FrameTable, meta: Any) -> None:
+        self._meta = meta
+        self.tasks = meta.tasks.iloc[:0].reindex(sorted(set(table.tasks)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._meta, name)
+
+
+def _config(kind: str, settings: dict[str, Any], inputs: dict[str, Any], outputs: dict[str, Any]) -> Any:
+    try:
+        return make_policy_config(kind, input_features=inputs, output_features=outputs, push_to_hub=False, **settings)
+    except TypeError as error:
+        from lerobot.configs.policies import PreTrainedConfig
+
+        known = [f.name for f in dataclasses.fields(PreTrainedConfig.get_choice_class(kind))]
+        raise EmmaError(
+            f"bad option for policy '{kind}'", found=str(error), expected=f"some of {', '.join(known)}"
+        ) from None
+    except ValueError as error:
+        raise EmmaError(f"bad option for policy '{kind}'", found=str(error), expected="a valid configuration") from None
+
+
+def _names(feature: Mapping[str, Any], size: int) -> list[str]:
+    names = feature.get("names")
+    if isinstance(names, list | tuple) and len(names) == size:
+        return [str(name) for name in names]
+    return [f"action_{i}" for i in range(size)]
