@@ -1,10 +1,10 @@
 """What pyproject.toml cannot say: the files that make this package a ROS 2 one."""
 
 import os
-import sys
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.install_scripts import install_scripts
 
 ROOT = Path(__file__).resolve().parent
 NODES = ("sim", "policy", "recorder", "teleop", "console")
@@ -21,9 +21,8 @@ def files_under(folder: str, pattern: str = "*") -> list[tuple[str, list[str]]]:
 
 
 def environment_python() -> str:
-    """The interpreter of the project's environment, recorded in the launchers: $EMMA_PYTHON, .venv, or the one here."""
-    own = ROOT / ".venv" / "bin" / "python"
-    return os.environ.get("EMMA_PYTHON") or (str(own) if own.exists() else sys.executable)
+    """The interpreter that the launchers record: $EMMA_PYTHON or that of `make setup`, never the one running colcon."""
+    return os.environ.get("EMMA_PYTHON") or str(ROOT / ".venv" / "bin" / "python")
 
 
 def launchers() -> list[str]:
@@ -39,7 +38,19 @@ def launchers() -> list[str]:
     return [str((folder / name).relative_to(ROOT)) for name in modules]
 
 
+class OwnLaunchers(install_scripts):
+    """No console-script wrappers in lib/emma: they would start the interpreter that runs colcon.
+
+    pip does not come this way; it makes `emma` from [project.scripts].
+    """
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.no_ep = True
+
+
 setup(
+    cmdclass={"install_scripts": OwnLaunchers},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/emma"]),
         ("share/emma", ["package.xml"]),

@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 EXTRAS="ros,export,colcon,dev"
+PLUGIN=src/lerobot_policy_spatial_flow
 STAMP=.venv/.emma-setup
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -17,7 +18,7 @@ fail() {
 }
 runs() { "$@" >/dev/null 2>&1; }
 is_312() { [ -n "$1" ] && runs "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'; }
-fingerprint() { cat pyproject.toml setup.py constraints.txt scripts/setup.sh | sha256sum | cut -d' ' -f1; }
+fingerprint() { cat pyproject.toml "$PLUGIN/pyproject.toml" setup.py constraints.txt scripts/setup.sh | sha256sum | cut -d' ' -f1; }
 
 # A name on PATH is not enough: version managers put shims there that only print an error.
 find_uv() {
@@ -104,7 +105,8 @@ main() {
   fi
   say "installing (about 6 GB the first time)"
   rm -f "$STAMP"
-  "$UV" pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable ".[$EXTRAS]"
+  "$UV" pip install --quiet --python .venv/bin/python --constraint constraints.txt \
+    --editable ".[$EXTRAS]" --editable "$PLUGIN"
   install_gl
   printf '%s\n' "$want" >"$STAMP"
   say "done; '. .venv/bin/activate' puts emma on PATH, 'emma doctor' checks the machine"
