@@ -21,7 +21,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="LeRobotDataset; may be repeated")
+    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="a LeRobotDataset; repeatable")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--policy", default="spatial_flow", help="policy type or preset (default spatial_flow)")
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps (default 12000)")

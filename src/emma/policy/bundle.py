@@ -42,7 +42,7 @@ class Bundle:
     info: BundleInfo
 
     def check(self, spec: RobotSpec) -> None:
-        """Raise EmmaError if this policy cannot drive `spec`: another robot, joints in another order, a camera missing."""
+        """Raise EmmaError if this policy cannot drive `spec`: another robot, other joints, a camera missing."""
         for what, mine, robots in (
             ("robot", self.info.robot, spec.name),
             ("joints", list(self.info.action_names), list(spec.joint_names)),

@@ -46,7 +46,7 @@ class SafetyFilter:
         self._target = self._q.copy()
 
     def hold(self) -> SafeCommand:
-        """The last commanded position again, at rest. Never zeros, never silence. Raises RuntimeError before `start`."""
+        """The last commanded position again, at rest. Never zeros. Raises RuntimeError before `start`."""
         if self._q is None:
             raise RuntimeError("SafetyFilter.start was not called")
         self._v[:] = 0.0

@@ -60,7 +60,7 @@ class EpisodeResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
-    """All episodes of one evaluation. instruction_following: of the cubes placed on a target, those on the named one."""
+    """All episodes of one evaluation. instruction_following: of the cubes placed somewhere, those on the named target."""
 
     config: EvalConfig
     episodes: tuple[EpisodeResult, ...]
@@ -92,7 +92,7 @@ class EvalResult:
 def run_episode(
     sim: DeskArm, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
 ) -> EpisodeResult:
-    """Reset to (seed, target), asked for in held-out words, and let the policy work until the cube has settled on a target or time is up."""
+    """One episode from (seed, target), asked for in held-out words, until the cube has settled on a target or time is up."""
     spec = sim.spec
     task = sim.reset(seed, target, held_out_words=True)
     if hasattr(runtime, "reset"):
@@ -103,7 +103,7 @@ def run_episode(
     pending: tuple[int, int, np.ndarray] | None = None
     held, largest, last = 0, 0.0, None
     ticks = int(config.timeout_s * spec.control_rate_hz)
-    for k in range(ticks):
+    for _ in range(ticks):
         t_ns = sim.stamp_ns
         if pending is not None and t_ns >= pending[0]:
             controller.offer(pending[2], pending[1], t_ns)
@@ -128,7 +128,7 @@ def run_episode(
         instruction=task.instruction,
         placed_on=outcome.placed_on,
         success=outcome.success,
-        seconds=(k + 1) / spec.control_rate_hz,
+        seconds=sim.time_s,
         held_ticks=held,
         largest_step=round(largest, 5),
     )

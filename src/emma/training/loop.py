@@ -134,7 +134,7 @@ class _Trainer:
         return True
 
     def _one_step(self) -> float:
-        config, offsets = self._config, self._policy.config
+        offsets = self._policy.config
         every = self._sampler.indices(self._step)
         mine = every[self._accelerator.process_index :: self._accelerator.num_processes]
         batch = self._table.batch(mine, offsets.action_delta_indices, offsets.observation_delta_indices)

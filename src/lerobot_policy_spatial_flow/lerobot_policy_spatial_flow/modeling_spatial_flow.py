@@ -3,7 +3,7 @@
 from collections import deque
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.constants import ACTION, OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS, OBS_STATE
 from torch import Tensor
@@ -16,7 +16,7 @@ TIME_ALPHA, TIME_BETA = 1.5, 1.0
 
 
 class SpatialFlowPolicy(PreTrainedPolicy):
-    """Flow matching over action chunks (Lipman et al. 2023): x_t = t * noise + (1 - t) * action, target noise - action."""
+    """Flow matching on action chunks (Lipman et al. 2023): x_t = t noise + (1 - t) action, target noise - action."""
 
     config_class = SpatialFlowConfig
     name = "spatial_flow"
@@ -76,9 +76,8 @@ class SpatialFlowPolicy(PreTrainedPolicy):
         error = F.mse_loss(self.net.velocity(condition, noisy, time), noise - action, reduction="none").mean(-1)
         error = error * counted
         if reduction == "none":
-            each = error.view(n, -1, error.shape[1]).sum((0, 2)) / counted.view(n, -1, error.shape[1]).sum(
-                (0, 2)
-            ).clamp_min(1)
+            total, number = (x.view(n, -1, error.shape[1]).sum((0, 2)) for x in (error, counted))
+            each = total / number.clamp_min(1)
             return each, None
         loss = error.sum() / counted.sum().clamp_min(1)
         return loss, {"flow_mse": float(loss.detach())}

@@ -3,7 +3,7 @@
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -43,13 +43,16 @@ class CameraEncoder(nn.Module):
         self.out_dim = 2 * third + global_dim
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        maps = self.stem(image)
-        scale, shift = self.film(text)[..., None, None].chunk(2, dim=1)
-        maps = maps * (1 + scale) + shift
-        # In float32 even under autocast: bfloat16 would place features on a coarse grid.
+        maps = self.stem(image.contiguous(memory_format=torch.channels_last))
+        scale, shift = self.film(text).chunk(2, dim=1)
+        scale = 1 + scale
+        # A softmax does not feel the shift of its channel, so FiLM and sharpness are one factor here. In float32 even
+        # under autocast: bfloat16 would place features on a coarse grid. Channels last, as the convolutions left them.
         with torch.autocast(maps.device.type, enabled=False):
-            attention = F.softmax(maps.float().flatten(2) * self.sharpness, dim=-1)
-            places = (attention @ self.grid).flatten(1)
+            rows = maps.permute(0, 2, 3, 1).flatten(1, 2).float()
+            attention = F.softmax(rows * (scale.float() * self.sharpness.T)[:, None], dim=1)
+            places = (attention.transpose(1, 2) @ self.grid).flatten(1)
+        maps = maps * scale[..., None, None].to(maps.dtype) + shift[..., None, None].to(maps.dtype)
         return torch.cat([places, F.relu(self.whole(self.down(maps))).float()], dim=-1)
 
 
