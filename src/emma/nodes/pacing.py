@@ -1,0 +1,40 @@
+"""A fixed rate on the monotonic clock: lateness measured, missed ticks counted, never a burst to catch up."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """One tick. late_s: how long after its moment it began; missed: whole ticks that were skipped before it."""
+
+    late_s: float
+    missed: int
+
+
+class FixedRate:
+    """Beats every `period_s` on one thread.
+
+    A beat up to `slack` periods late is run at once and the next ones stay on the grid, so short delays are made up;
+    beyond that the missed beats are skipped and counted.
+    """
+
+    def __init__(self, period_s: float, stop: threading.Event, *, slack: int = 1) -> None:
+        self._period_s = period_s
+        self._stop = stop
+        self._slack = slack
+        self._next = time.monotonic()
+
+    def wait(self) -> Beat | None:
+        """Sleep until the next beat; None once stopped."""
+        delay = self._next - time.monotonic()
+        # Event.wait wakes up late by a scheduler's quantum under load; sleep is the more exact of the two.
+        if delay > 0:
+            time.sleep(delay)
+        if self._stop.is_set():
+            return None
+        late = time.monotonic() - self._next
+        missed = int(late / self._period_s) if late >= self._slack * self._period_s else 0
+        self._next += (missed + 1) * self._period_s
+        return Beat(late_s=late, missed=missed)

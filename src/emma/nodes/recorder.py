@@ -1,0 +1,208 @@
+"""The recorder node: every topic of the robot as received, one episode at a time. The work is in `emma.episodes`."""
+
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from emma.episodes.meta import KINDS, EpisodeMeta
+from emma.episodes.recorder import EpisodeRecorder
+from emma.episodes.recorder_stats import RecorderConfig
+from emma.errors import EmmaError
+from emma.nodes import messages, qos
+from emma.nodes.answers import answer
+from emma.nodes.parameters import declare, parameter, read
+from emma.nodes.runner import Stop, run
+from emma.nodes.taps import Taps
+from emma.robot import load_robot
+
+INSTRUCTION = "/instruction"
+# A topic slower than this share of its rate in the spec is reported.
+SLOW = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderParameters:
+    """Parameters of the recorder node."""
+
+    robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
+    root: str = parameter("episodes", "folder that gets one folder per episode")
+    extra: tuple[str, ...] = parameter((), "more topics, as names or patterns with * and ?")
+    skip: tuple[str, ...] = parameter((), "topics of the robot not to record, as depth where nobody needs it")
+    kind: str = parameter("teleop", "what the next episodes are", choices=KINDS, runtime=True)
+    operator: str = parameter("", "who or what moves the robot", runtime=True)
+    policy: str = parameter("", "policy bundle that moves the robot", runtime=True)
+    notes: str = parameter("", "free text for the next episodes", runtime=True)
+    compress: bool = parameter(False, "compress chunks with zstd: smaller bags, more processor time")
+    queue_mb: int = parameter(256, "memory between the topics and the disk, in MiB", minimum=1)
+    min_free_mb: int = parameter(256, "stop recording before less than this is free on the disk, in MiB", minimum=0)
+    check_rates: bool = parameter(True, "report topics that are slower than the robot's description says")
+
+
+class RecorderNode(Node):
+    """`~/start`, `~/save`, `~/discard`, `~/mark_success`; what it does is on `~/state` and /diagnostics."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__("recorder")
+        values = declare(self, RecorderParameters)
+        self.spec = load_robot(values.robot)
+        wanted = {topic: kind for topic, kind in self.spec.topics().items() if topic not in values.skip}
+        # Commands come only when somebody moves the robot; everything else must be there for an episode to begin.
+        self._needed = tuple(topic for topic in wanted if topic != self.spec.command.topic)
+        self._rates = self._expected_rates() if values.check_rates else {}
+        config = RecorderConfig(
+            queue_bytes=values.queue_mb << 20, min_free_bytes=values.min_free_mb << 20, compress=values.compress
+        )
+        self.episodes = EpisodeRecorder(values.root, config, on_warning=self._warn)
+        self._instruction = ""
+        self._began_ns = 0
+        self._lost_at_start: dict[str, int] = {}
+        self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._taps = Taps(self, {**wanted, INSTRUCTION: "std_msgs/msg/String"}, values.extra, self._receive)
+        self.create_subscription(String, INSTRUCTION, self._on_instruction, qos.LATCHED)
+        self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
+        self.create_service(Trigger, "~/save", answer(lambda _: self._end("save")))
+        self.create_service(Trigger, "~/discard", answer(lambda _: self._end("discard")))
+        self.create_service(SetBool, "~/mark_success", answer(lambda r: self.episodes.mark_success(bool(r.data))))
+        self.create_timer(0.2, self._look)
+        self.create_timer(1.0, self._diagnose)
+        self._say()
+
+    def close(self) -> None:
+        meta = self.episodes.close()
+        if meta is not None:
+            self.get_logger().warning(f"episode {meta.id} was still being recorded: saved as it is")
+
+    def _warn(self, text: str) -> None:
+        self.get_logger().warning(text)
+
+    def _start(self) -> str:
+        self._look()
+        values = read(self, RecorderParameters)
+        silent = [topic for topic in self._needed if topic in self._taps.unpublished()]
+        if silent:
+            raise EmmaError(
+                f"cannot record robot {self.spec.name}",
+                found=f"nobody publishes {', '.join(silent)}",
+                expected="a publisher for every topic in its robot.yaml",
+                fix="start the drivers, correct the topics, or leave them out with the parameter skip",
+            )
+        meta = EpisodeMeta.new(
+            self.spec.name,
+            instruction=self._instruction,
+            operator=values.operator,
+            kind=values.kind,
+            notes=values.notes,
+            policy=values.policy or None,
+        )
+        profiles = {topic: [qos.for_bag(tap.profile)] for topic, tap in self._taps.taps.items()}
+        self._lost_at_start = {topic: tap.lost for topic, tap in self._taps.taps.items()}
+        # What arrived before this moment belongs to no episode, also where it still waits in a queue.
+        self._began_ns = self.get_clock().now().nanoseconds
+        folder = self.episodes.start(meta, self._taps.types, qos=profiles)
+        self._taps.deliver_latched(self._began_ns)
+        self.get_logger().info(f"recording {folder}")
+        self._say()
+        return messages.json_string({"episode": meta.id, "folder": str(folder)}).data
+
+    def _end(self, how: str) -> str:
+        lost = self._lost()
+        if lost and self.episodes.recording:
+            self.episodes.mark(f"lost before the recorder: {', '.join(f'{t} {n}' for t, n in lost.items())}")
+        meta = self.episodes.save() if how == "save" else self.episodes.discard()
+        self._say()
+        values = {
+            "episode": meta.id,
+            "folder": str(self.episodes.root / meta.id),
+            "messages": sum(topic.count for topic in meta.topics.values()),
+            "dropped": meta.dropped,
+            "lost": sum(lost.values()),
+        }
+        self.get_logger().info(f"{meta.state} {meta.id}: {values['messages']} messages, {meta.duration_s:.1f} s")
+        return messages.json_string(values).data
+
+    def _receive(self, topic: str, data: bytes, received_ns: int, sent_ns: int) -> None:
+        if self.episodes.recording and received_ns >= self._began_ns:
+            self.episodes.offer(topic, data, received_ns, sent_ns)
+
+    def _on_instruction(self, message: String) -> None:
+        self._instruction = message.data
+        meta = self.episodes.meta
+        if meta is not None and meta.instruction != message.data:
+            if meta.instruction:
+                self.episodes.mark(f"instruction: {message.data}")
+            else:
+                self.episodes.set_instruction(message.data)
+
+    def _look(self) -> None:
+        """Follow topics that appear, and tell consoles how things stand."""
+        new = self._taps.refresh()
+        if self.episodes.recording:
+            for topic in new:
+                tap = self._taps.taps[topic]
+                self.episodes.add_topic(topic, tap.type, [qos.for_bag(tap.profile)])
+        self._say()
+
+    def _say(self) -> None:
+        stats = self.episodes.stats()
+        values = {**asdict(stats), "minutes_left": stats.minutes_left, "lost": self._lost(), "text": str(stats)}
+        self._state_topic.publish(messages.json_string(values | {"root": str(self.episodes.root)}))
+
+    def _lost(self) -> dict[str, int]:
+        """Messages that the middleware lost since the episode began, by topic."""
+        lost = {t: tap.lost - self._lost_at_start.get(t, 0) for t, tap in self._taps.taps.items()}
+        return {topic: count for topic, count in lost.items() if count}
+
+    def _expected_rates(self) -> dict[str, float]:
+        rates = {self.spec.state_topic: self.spec.state_rate_hz}
+        for camera in self.spec.cameras:
+            topics = (camera.image_topic, camera.info_topic, camera.depth_topic)
+            rates |= {topic: camera.rate_hz for topic in topics if topic}
+        return rates
+
+    def _diagnose(self) -> None:
+        stats, lost = self.episodes.stats(), self._lost()
+        rates: dict[str, Any] = {}
+        slow = []
+        for topic, tap in self._taps.taps.items():
+            tap.measure()
+            rates[topic] = f"{tap.rate_hz:.1f} Hz"
+            if tap.rate_hz < SLOW * self._rates.get(topic, 0.0):
+                slow.append(f"{topic} at {tap.rate_hz:.1f} of {self._rates[topic]:g} Hz")
+        silent = [topic for topic in self._needed if topic not in self._taps.taps]
+        dropped = sum(stats.dropped.values()) + sum(lost.values())
+        disk: dict[str, Any] = {"state": stats.state, "episode": stats.episode, "written_mb": stats.written_bytes / 1e6}
+        disk |= {"mb_per_s": stats.mb_per_s, "queue_mb": stats.queue_bytes / 1e6, "dropped": dropped}
+        disk |= {"minutes_left": stats.minutes_left, "free_gb": stats.free_bytes / 1e9}
+        array = DiagnosticArray(header=messages.header(self.get_clock().now().nanoseconds))
+        array.status = [
+            messages.status(
+                "recorder: disk",
+                self.spec.name,
+                disk,
+                warn=f"{dropped} messages of this episode are lost" if dropped else "",
+                error=stats.error,
+            ),
+            messages.status(
+                "recorder: topics",
+                self.spec.name,
+                rates,
+                warn="; ".join(slow),
+                error=f"nobody publishes {', '.join(silent)}" if silent else "",
+            ),
+        ]
+        self._diagnostics.publish(array)
+
+
+def main() -> int:
+    """Run the recorder node."""
+    return run(RecorderNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Raw subscriptions that come and go with their publishers: any topic, any QoS, nothing decoded."""
+
+import fnmatch
+import importlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.subscription import MessageInfo, Subscription
+
+from emma.nodes import qos
+
+# topic, serialised message, receive time and send time in ns since the epoch.
+Deliver = Callable[[str, bytes, int, int], None]
+
+
+def message_class(name: str) -> type | None:
+    """The Python class of `package/msg/Type`; None if the package is not installed."""
+    package, _, kind = name.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind, None)
+    except ImportError:
+        return None
+
+
+@dataclass
+class Tap:
+    """One topic. received: messages taken; lost: gaps in the publishers' own numbering, lost before they got here."""
+
+    topic: str
+    type: str
+    profile: QoSProfile
+    subscription: Subscription
+    received: int = 0
+    lost: int = 0
+    last: tuple[bytes, int] | None = None
+    rate_hz: float = 0.0
+    _sequence: dict[bytes, int] = field(default_factory=dict)
+    _counted: tuple[int, float] = field(default_factory=lambda: (0, time.monotonic()))
+
+    def count(self, info: MessageInfo) -> None:
+        """Count one message and what its publisher sent between it and the one before."""
+        self.received += 1
+        number, publisher = info.get("publication_sequence_number"), info.get("publisher_gid")
+        if number is None or publisher is None:
+            return
+        gid = publisher["data"]
+        before = self._sequence.get(gid)
+        if before is not None and number > before + 1:
+            self.lost += number - before - 1
+        self._sequence[gid] = number
+
+    def measure(self) -> None:
+        """Update `rate_hz` from the messages since the last call."""
+        count, at = self._counted
+        now = time.monotonic()
+        self.rate_hz = (self.received - count) / max(now - at, 1e-3)
+        self._counted = (self.received, now)
+
+
+class Taps:
+    """Follows `wanted` (topic -> type) and every topic that matches one of `patterns` (* and ? as in file names)."""
+
+    def __init__(self, node: Node, wanted: Mapping[str, str], patterns: Iterable[str], deliver: Deliver) -> None:
+        self._node = node
+        self._wanted = dict(wanted)
+        self._patterns = tuple(patterns)
+        self._deliver = deliver
+        self._unknown: set[str] = set()
+        self.taps: dict[str, Tap] = {}
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Every topic to record with its type: the wanted ones, published or not, and those found by pattern."""
+        return {**self._wanted, **{topic: tap.type for topic, tap in self.taps.items()}}
+
+    def unpublished(self) -> list[str]:
+        """The wanted topics that nobody publishes."""
+        return [topic for topic in self._wanted if self._node.count_publishers(topic) == 0]
+
+    def refresh(self) -> list[str]:
+        """Subscribe to what appeared, and anew where the publishers' QoS no longer fits. Returns the new topics."""
+        new = []
+        for topic, kind in {**self._found(), **self._wanted}.items():
+            offers = [offer for offer in qos.offered(self._node, topic) if offer.topic_type == kind]
+            if not offers:
+                continue
+            profile = qos.fitting(offers)
+            tap = self.taps.get(topic)
+            if tap is None:
+                subscription = self._subscribe(topic, kind, profile)
+                if subscription is not None:
+                    self.taps[topic] = Tap(topic, kind, profile, subscription)
+                    new.append(topic)
+            elif (profile.reliability, profile.durability) != (tap.profile.reliability, tap.profile.durability):
+                again = self._subscribe(topic, kind, profile)
+                if again is not None:
+                    self._node.destroy_subscription(tap.subscription)
+                    tap.subscription, tap.profile = again, profile
+        return new
+
+    def deliver_latched(self, now_ns: int) -> None:
+        """Hand out the last message of every latched topic again: it was sent once, perhaps long ago."""
+        for topic, tap in self.taps.items():
+            if tap.last is not None:
+                self._deliver(topic, tap.last[0], now_ns, tap.last[1])
+
+    def _found(self) -> dict[str, str]:
+        own = self._node.get_fully_qualified_name() + "/"
+        found = {}
+        for topic, types in self._node.get_topic_names_and_types():
+            matches = any(fnmatch.fnmatchcase(topic, pattern) for pattern in self._patterns)
+            if matches and not topic.startswith(own):
+                found[topic] = types[0]
+        return found
+
+    def _subscribe(self, topic: str, kind: str, profile: QoSProfile) -> Subscription | None:
+        cls = message_class(kind)
+        if cls is None:
+            if topic not in self._unknown:
+                self._unknown.add(topic)
+                self._node.get_logger().error(f"cannot record {topic}: no Python package for {kind} is installed")
+            return None
+        latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+
+        def receive(data: bytes, info: MessageInfo) -> None:
+            tap = self.taps[topic]
+            tap.count(info)
+            if latched:
+                tap.last = (data, info["source_timestamp"])
+            self._deliver(topic, data, info["received_timestamp"], info["source_timestamp"])
+
+        return self._node.create_subscription(cls, topic, receive, profile, raw=True)
