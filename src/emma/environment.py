@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PYTHON_VERSION = (3, 12)
+# What was left behind, for `emma doctor` to tell; entries separated as in PATH.
+SET_ASIDE = "EMMA_SET_ASIDE"
 
 _PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME")
 _WHEELS_GUARD = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
@@ -26,23 +28,29 @@ def cleaned(environ: Mapping[str, str], prefix: Path | None = None) -> dict[str,
     """`environ` without what would shadow the packages and libraries of `prefix` (default: this environment)."""
     prefix = Path(sys.prefix) if prefix is None else prefix
     result = {key: value for key, value in environ.items() if key not in _PYTHON_VARIABLES}
-    entries = [entry for entry in environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if entry]
-    kept = [entry for entry in entries if not foreign_libraries(Path(entry), prefix, environ)]
-    if kept != entries:
+    aside = [entry for name in (SET_ASIDE, *_PYTHON_VARIABLES) for entry in entries(environ, name)]
+    libraries = entries(environ, "LD_LIBRARY_PATH")
+    kept = [entry for entry in libraries if not foreign_libraries(Path(entry), prefix, environ)]
+    if kept != libraries:
         # The wheels must set their library path again, now without the other installation in it.
         result.pop(_WHEELS_GUARD, None)
         result["LD_LIBRARY_PATH"] = os.pathsep.join(kept)
-        if not kept:
-            del result["LD_LIBRARY_PATH"]
+        aside += [entry for entry in libraries if entry not in kept]
+    if aside:
+        result[SET_ASIDE] = os.pathsep.join(dict.fromkeys(aside))
     return result
+
+
+def entries(environ: Mapping[str, str], name: str) -> list[str]:
+    """The non-empty entries of a variable that is written like PATH."""
+    return [entry for entry in environ.get(name, "").split(os.pathsep) if entry]
 
 
 def foreign_libraries(folder: Path, prefix: Path, environ: Mapping[str, str]) -> bool:
     """Whether `folder` holds ROS libraries that are not of the environment `prefix`."""
     if folder.is_relative_to(prefix):
         return False
-    prefixes = environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    if any(folder.is_relative_to(other) for other in prefixes if other):
+    if any(folder.is_relative_to(other) for other in entries(environ, "AMENT_PREFIX_PATH")):
         return True
     return any(next(folder.glob(pattern), None) for pattern in _ROS_LIBRARIES)
 

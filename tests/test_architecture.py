@@ -1,0 +1,91 @@
+"""Imports point down the list of layers, and ROS stays in its folder. docs/architecture.md says why."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+# From bottom to top. Modules that share a layer do not know each other, except within the base and the entry points.
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"environment", "errors", "files", "messages", "observation", "progress", "provenance"})
+    | frozenset({"resources", "robot", "stats"}),
+    frozenset({"adamix", "dreamtransfer", "episodes", "human", "policy"}),
+    frozenset({"sim", "training"}),
+    frozenset({"bench"}),
+    frozenset({"cycle"}),
+    frozenset({"nodes"}),
+    frozenset({"__main__", "cli", "commands", "doctor"}),
+)
+KNOW_EACH_OTHER = (LAYERS[0], LAYERS[-1])
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+ROS = frozenset(
+    {"rclpy", "rcl_interfaces", "rosidl_runtime_py", "builtin_interfaces", "std_srvs", "ament_index_python"}
+)
+PLUGIN = SOURCE / "lerobot_policy_spatial_flow" / "lerobot_policy_spatial_flow"
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, at the top or inside a function, by its full name."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; name the module in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules() -> list[Path]:
+    return sorted((SOURCE / "emma").rglob("*.py"))
+
+
+def layer_name(path: Path) -> str:
+    """`emma/policy/safety.py` -> policy; `emma/robot.py` -> robot."""
+    parts = path.relative_to(SOURCE / "emma").with_suffix("").parts
+    return parts[0]
+
+
+def test_every_module_has_a_layer() -> None:
+    unplaced = {layer_name(path) for path in modules()} - set(LEVEL) - {"__init__"}
+    assert not unplaced, f"say in LAYERS where {sorted(unplaced)} belongs"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_down(path: Path) -> None:
+    mine = layer_name(path)
+    if mine == "__init__":
+        return
+    for name in imports(path):
+        root, _, rest = name.partition(".")
+        theirs = rest.partition(".")[0]
+        if root != "emma" or theirs == mine or theirs not in LEVEL:
+            continue
+        down = LEVEL[theirs] < LEVEL[mine]
+        beside = any(mine in group and theirs in group for group in KNOW_EACH_OTHER)
+        assert down or beside, f"{mine} imports {name}: {theirs} is not below it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_ros_stays_in_nodes(path: Path) -> None:
+    if layer_name(path) == "nodes":
+        return
+    for name in imports(path):
+        root = name.partition(".")[0]
+        assert root not in ROS, f"only emma.nodes may import {root}"
+        assert not root.endswith("_msgs"), f"only emma.nodes may import {root}"
+
+
+@pytest.mark.parametrize("path", sorted(PLUGIN.glob("*.py")), ids=lambda p: p.name)
+def test_policy_plugin_needs_what_lerobot_brings_only(path: Path) -> None:
+    allowed = {"lerobot", "lerobot_policy_spatial_flow", "numpy", "tokenizers", "torch"} | sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in imports(path)} <= allowed
+
+
+def test_a_wrong_import_would_be_seen(tmp_path: Path) -> None:
+    lazy = tmp_path / "lazy.py"
+    lazy.write_text("def f():\n    import rclpy.node\n    from emma.nodes import sim\n")
+    assert list(imports(lazy)) == ["rclpy.node", "emma.nodes.sim"]
