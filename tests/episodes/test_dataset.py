@@ -1,19 +1,23 @@
 """Datasets as LeRobot itself loads them: bit-exact, appendable, whole after a crash."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lerobot.datasets.compute_stats import RunningQuantileStats
+from lerobot.datasets.compute_stats import DEFAULT_QUANTILES, RunningQuantileStats, auto_downsample_height_width
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.utils.constants import DEFAULT_FEATURES
 
 from emma.episodes.dataset import DatasetWriter
 from emma.episodes.encode import encode_episode
-from emma.episodes.features import dataset_features
+from emma.episodes.features import INDEXES, dataset_features
 from emma.episodes.index import read_provenance
+from emma.episodes.stats import QUANTILES, ImageStats
 from emma.errors import EmmaError
 from emma.robot import RobotSpec
 
@@ -192,9 +196,10 @@ def test_a_long_episode_is_written_in_parts(
     ],
 )
 def test_a_dataset_of_something_else_is_refused(
-    tmp_path: Path, spec: RobotSpec, change: dict, message: str, make_spec: Callable
+    tmp_path: Path, spec: RobotSpec, change: dict, message: str, make_spec: Callable, make_frames: Callable
 ) -> None:
-    DatasetWriter(tmp_path / "data", spec).finalize()
+    with DatasetWriter(tmp_path / "data", spec) as writer:
+        writer.add_episode(make_frames(spec, 2), "a task")
     with pytest.raises(EmmaError) as caught:
         DatasetWriter(tmp_path / "data", make_spec(**change))
     assert re.search(message, str(caught.value))
@@ -224,3 +229,24 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path, spec: RobotSpec) -
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(EmmaError, match="not empty"):
         DatasetWriter(tmp_path, spec)
+
+
+def test_without_an_episode_there_is_no_dataset(tmp_path: Path, spec: RobotSpec) -> None:
+    DatasetWriter(tmp_path / "data", spec).finalize()
+    assert not (tmp_path / "data").exists()
+
+
+def test_constants_that_are_copied_are_lerobots() -> None:
+    assert tuple(DEFAULT_FEATURES) == INDEXES
+    assert {f"q{int(q * 100):02d}": q for q in DEFAULT_QUANTILES} == QUANTILES
+    for height, width in ((240, 320), (480, 640), (1080, 1920), (640, 480), (299, 299), (300, 20)):
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        ours = ImageStats(3, np.uint8, 1.0)
+        ours.add(image)
+        theirs = auto_downsample_height_width(image.transpose(2, 0, 1))
+        np.testing.assert_allclose(ours.result()["mean"].ravel(), theirs.reshape(3, -1).mean(1), rtol=1e-12)
+
+
+def test_encoding_does_not_load_torch() -> None:
+    code = "import sys, emma.episodes.convert_job; sys.exit('torch' in sys.modules or 'lerobot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,15 +14,18 @@ from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Self
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from lerobot.datasets.compute_stats import get_feature_stats
+from lerobot.datasets.feature_utils import get_hf_features_from_features
 from lerobot.datasets.utils import DEFAULT_DATA_PATH
+from lerobot.utils.constants import DEFAULT_FEATURES
 
-from emma.episodes.encode import PLACED, EncodedEpisode, Frame, arrow_schema, encode_episode, parquet_options
+from emma.episodes.encode import PLACED, EncodedEpisode, Frame, encode_episode, parquet_options
 from emma.episodes.features import dataset_features
 from emma.episodes.index import DatasetIndex
-from emma.episodes.stats import vector_stats
 from emma.errors import EmmaError
 from emma.robot import RobotSpec
 
@@ -41,7 +44,7 @@ class DatasetWriter:
         self.root = Path(root)
         self.features = dataset_features(spec, cameras, depth)
         self.fps = spec.fps
-        self._schema = arrow_schema(self.features, placed=True)
+        self._schema = arrow_schema(self.features)
         self._lock = _lock(self.root)
         try:
             self._index = DatasetIndex.open(self.root, self.features, spec.fps, spec.name)
@@ -98,7 +101,8 @@ class DatasetWriter:
         placed = self.staging / f"placed-{number:06d}.parquet"
         self._place(episode.path, placed, columns)
         os.replace(placed, target)
-        stats = {**episode.stats, **{key: vector_stats(values) for key, values in columns.items()}}
+        vectors = {**episode.vectors, **columns}
+        stats = {**episode.image_stats, **{key: vector_stats(values) for key, values in vectors.items()}}
         self._index.add(
             length=episode.length,
             instruction=instruction,
@@ -124,9 +128,10 @@ class DatasetWriter:
             os.fsync(file.fileno())
 
     def finalize(self) -> None:
-        """Tidy up and let others write. The dataset is complete after every episode; call this once, at the end."""
+        """Tidy up and let others write. The dataset is complete after every episode; without any there is none."""
         if self._lock >= 0:
             shutil.rmtree(self.staging, ignore_errors=True)
+            self._index.remove_if_empty()
             os.close(self._lock)
             self._lock = -1
 
@@ -135,6 +140,18 @@ class DatasetWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.finalize()
+
+
+def arrow_schema(features: Mapping[str, dict]) -> pa.Schema:
+    """The Parquet schema that LeRobot expects for `features`."""
+    types: datasets.Features = get_hf_features_from_features({**features, **DEFAULT_FEATURES})
+    return types.arrow_schema
+
+
+def vector_stats(values: np.ndarray) -> dict[str, np.ndarray]:
+    """LeRobot's statistics of an (N, D) or (N,) array; float64 for every N, since tables must agree in type."""
+    stats = get_feature_stats(values, axis=0, keepdims=values.ndim == 1)
+    return {key: value if key == "count" else np.asarray(value, np.float64) for key, value in stats.items()}
 
 
 def _lock(root: Path) -> int:

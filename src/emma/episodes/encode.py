@@ -1,4 +1,7 @@
-"""Frames of one episode to a Parquet file, image by image, in constant memory."""
+"""Frames of one episode to a Parquet file, image by image, in constant memory.
+
+Nothing here imports torch or LeRobot: a worker process that encodes must start in a second, not in ten.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lerobot.datasets.feature_utils import get_hf_features_from_features
-from lerobot.utils.constants import DEFAULT_FEATURES
 
-from emma.episodes.features import ACTION, DEPTH, IMAGES, STATE
-from emma.episodes.stats import ImageStats, vector_stats
+from emma.episodes.features import ACTION, DEPTH, IMAGES, INDEXES, STATE
+from emma.episodes.stats import ImageStats
 from emma.errors import EmmaError
 from emma.observation import Observation
 
@@ -28,11 +28,15 @@ Frame = tuple[Observation, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedEpisode:
-    """An episode in a Parquet file of its own, without the columns that depend on its place in a dataset."""
+    """An episode in a Parquet file of its own, without the columns that depend on its place in a dataset.
+
+    vectors: its numeric columns, (N, ...); image_stats: feature -> statistics of its images.
+    """
 
     path: Path
     length: int
-    stats: Mapping[str, Mapping[str, np.ndarray]]
+    vectors: Mapping[str, np.ndarray]
+    image_stats: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: int, path: Path) -> EncodedEpisode:
@@ -40,7 +44,7 @@ def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: i
 
     Raises EmmaError for no frames, a missing camera, a wrong shape or type, or a number that is not finite.
     """
-    schema = arrow_schema(features, placed=False)
+    schema = _staged_schema(features)
     images = {key: feature for key, feature in features.items() if feature["dtype"] == "image"}
     counters = {
         key: ImageStats(1, np.uint16, 1.0) if is_depth(feature) else ImageStats(3, np.uint8, 255.0)
@@ -76,26 +80,32 @@ def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: i
     if not length:
         path.unlink()
         raise EmmaError("an episode without frames", found="0 frames", expected="at least one")
-    stats: dict[str, Mapping[str, np.ndarray]] = {key: vector_stats(np.stack(v)) for key, v in vectors.items()}
-    stats |= {key: counter.result() for key, counter in counters.items()}
     index = np.arange(length)
-    stats["frame_index"] = vector_stats(index)
-    stats["timestamp"] = vector_stats((index / fps).astype(np.float32))
-    return EncodedEpisode(path=path, length=length, stats=stats)
+    return EncodedEpisode(
+        path=path,
+        length=length,
+        vectors={
+            **{key: np.stack(rows) for key, rows in vectors.items()},
+            "frame_index": index,
+            "timestamp": (index / fps).astype(np.float32),
+        },
+        image_stats={key: counter.result() for key, counter in counters.items()},
+    )
 
 
-def arrow_schema(features: Mapping[str, dict], *, placed: bool) -> pa.Schema:
-    """The Parquet schema LeRobot expects for `features`, with or without the columns of `PLACED`."""
-    whole = {**features, **DEFAULT_FEATURES}
-    if not placed:
-        whole = {key: feature for key, feature in whole.items() if key not in PLACED}
-    hf_features: datasets.Features = get_hf_features_from_features(whole)
-    return hf_features.arrow_schema
+def _staged_schema(features: Mapping[str, dict]) -> pa.Schema:
+    """The columns of an episode outside of a dataset; in it they get LeRobot's own types."""
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = [
+        (key, image if feature["dtype"] == "image" else pa.list_(pa.float32(), feature["shape"][0]))
+        for key, feature in features.items()
+    ]
+    return pa.schema([*columns, ("timestamp", pa.float32()), ("frame_index", pa.int64())])
 
 
 def parquet_options(features: Mapping[str, dict]) -> dict[str, Any]:
     """How columns are stored: no dictionary and no bounds for PNG bytes, which never repeat."""
-    plain = [key for key in (*DEFAULT_FEATURES, *features) if features.get(key, {}).get("dtype") != "image"]
+    plain = [*INDEXES, *(key for key, feature in features.items() if feature["dtype"] != "image")]
     return {"compression": "snappy", "use_dictionary": plain, "write_statistics": plain}
 
 

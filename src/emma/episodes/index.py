@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,13 @@ class DatasetIndex:
         self._info.total_tasks = len(self._tasks)
         self._info.splits = {"train": f"0:{self._info.total_episodes}"}
         self._write_info()
+
+    def remove_if_empty(self) -> None:
+        """A dataset without episodes is not one that anybody can open."""
+        if not self.num_episodes:
+            shutil.rmtree(self.root / "meta", ignore_errors=True)
+            with suppress(OSError):
+                self.root.rmdir()
 
     def _episodes_file(self) -> tuple[int, int]:
         """Chunk and file number of the episode table's file for the next row."""

@@ -75,11 +75,11 @@ class EpisodeMeta:
 
     @classmethod
     def new(cls, robot: str, **values: Any) -> "EpisodeMeta":
-        """A fresh episode of `robot`: its id is the UTC time to the second and four hex digits."""
+        """A fresh episode of `robot`. Unless given, its id is the UTC time to the second and four hex digits."""
         now = datetime.now(UTC)
+        values.setdefault("id", f"{now:%Y%m%d_%H%M%S}_{uuid4().hex[:4]}")
         values.setdefault("software", software())
-        name = f"{now:%Y%m%d_%H%M%S}_{uuid4().hex[:4]}"
-        return cls(id=name, robot=robot, started=now.isoformat(timespec="milliseconds"), **values)
+        return cls(robot=robot, started=now.isoformat(timespec="milliseconds"), **values)
 
     @property
     def dropped(self) -> int:

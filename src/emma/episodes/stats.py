@@ -1,10 +1,11 @@
-"""Statistics of one episode in LeRobot's form, exact and from one pass over the frames."""
+"""Statistics of one episode's images in LeRobot's form, exact and from one pass over the frames."""
 
 import numpy as np
-from lerobot.datasets.compute_stats import DEFAULT_QUANTILES, auto_downsample_height_width, get_feature_stats
 
-# LeRobot's names: q01, q10, q50, q90, q99.
-QUANTILES = {f"q{int(q * 100):02d}": q for q in DEFAULT_QUANTILES}
+# LeRobot's quantiles and names (compute_stats.DEFAULT_QUANTILES); not imported, so that workers start without torch.
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+# LeRobot thins images out from this size on, to about the other (compute_stats.auto_downsample_height_width).
+THINNED_FROM, THINNED_TO = 300, 150
 
 
 class ImageStats:
@@ -22,7 +23,9 @@ class ImageStats:
 
     def add(self, image: np.ndarray) -> None:
         """Count one image (H, W) or (H, W, C)."""
-        planes = auto_downsample_height_width(np.atleast_3d(image).transpose(2, 0, 1))
+        longest = max(image.shape[:2])
+        step = longest // THINNED_TO if longest >= THINNED_FROM else 1
+        planes = np.atleast_3d(image[::step, ::step]).transpose(2, 0, 1)
         for histogram, plane in zip(self._histogram, planes, strict=True):
             histogram += np.bincount(plane.ravel(), minlength=self._levels)
         self._frames += 1
@@ -30,7 +33,7 @@ class ImageStats:
     def result(self) -> dict[str, np.ndarray]:
         """min, max, mean, std and quantiles, each (C, 1, 1), and count (1,): the number of images."""
         values = np.arange(self._levels, dtype=np.float64) / self._scale
-        rows = {key: [] for key in ("min", "max", "mean", "std", *QUANTILES)}  # type: dict[str, list[float]]
+        rows: dict[str, list[float]] = {key: [] for key in ("min", "max", "mean", "std", *QUANTILES)}
         for histogram in self._histogram:
             total = histogram.sum()
             present = np.flatnonzero(histogram)
@@ -44,9 +47,3 @@ class ImageStats:
                 rows[key].append(values[np.searchsorted(cumulative, q * total)])
         stats = {key: np.array(row).reshape(-1, 1, 1) for key, row in rows.items()}
         return {**stats, "count": np.array([self._frames])}
-
-
-def vector_stats(values: np.ndarray) -> dict[str, np.ndarray]:
-    """LeRobot's statistics of an (N, D) or (N,) array; float64 for every N, since tables must agree in type."""
-    stats = get_feature_stats(values, axis=0, keepdims=values.ndim == 1)
-    return {key: value if key == "count" else np.asarray(value, np.float64) for key, value in stats.items()}

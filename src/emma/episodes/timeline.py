@@ -1,0 +1,84 @@
+"""The moments of an episode's frames, and how old each stream is at each of them, from stamps alone.
+
+The rule is `emma.observation`'s: at time t every stream gives its latest sample that is not newer. Here it is applied
+to whole arrays of stamps, so that an episode is judged before any of its images is decoded; a property test holds the
+two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from emma.errors import EmmaError
+from emma.observation import CLOCK_JUMP_NS, COMMAND
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """times_ns: (N,) int64, exactly start + i / fps; ages_s: stream -> (N,); skew_s: (N,) newest - oldest camera.
+
+    An action stream has no age limit: a robot that is told nothing new keeps its target.
+    """
+
+    times_ns: np.ndarray
+    ages_s: Mapping[str, np.ndarray]
+    skew_s: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times_ns)
+
+    def stale(self, max_age_s: float) -> dict[str, int]:
+        """Streams that are older than the limit in some frames, and in how many."""
+        counts = {stream: int((ages > max_age_s).sum()) for stream, ages in self.ages_s.items() if stream != COMMAND}
+        return {stream: count for stream, count in counts.items() if count}
+
+    def skewed(self, max_skew_s: float) -> int:
+        """In how many frames the cameras are further apart than the limit."""
+        return int((self.skew_s > max_skew_s).sum())
+
+
+def timeline(stamps_ns: Mapping[str, np.ndarray], fps: int) -> Timeline:
+    """Frames from the first moment at which every stream has a sample to the last one at which the sensors have.
+
+    stamps_ns: stream -> header stamps in the order of recording. Raises EmmaError for a stream without messages, a
+    clock that was set back, or streams that never overlap.
+    """
+    for stream, stamps in stamps_ns.items():
+        if not len(stamps):
+            raise EmmaError(f"no message of {stream}", found="0 messages", expected="every stream of the robot")
+        back = float(np.max(np.maximum.accumulate(stamps) - stamps)) if len(stamps) else 0.0
+        if back > CLOCK_JUMP_NS:
+            raise EmmaError(
+                f"the clock of {stream} was set back",
+                found=f"by {back / 1e9:.3f} s",
+                expected="stamps that grow",
+                fix="record it again: nobody knows which message belongs to which moment",
+            )
+    ordered = {stream: np.sort(stamps) for stream, stamps in stamps_ns.items()}
+    start = max(int(stamps[0]) for stamps in ordered.values())
+    end = min(int(stamps[-1]) for stream, stamps in ordered.items() if stream != COMMAND)
+    if end < start:
+        last = min((s for s in ordered if s != COMMAND), key=lambda s: ordered[s][-1])
+        first = max(ordered, key=lambda s: ordered[s][0])
+        raise EmmaError(
+            "the streams never overlap",
+            found=f"{last} ends {(start - end) / 1e9:.3f} s before {first} begins",
+            expected="all streams of the robot at the same time",
+        )
+    times = frame_times_ns(start, end, fps)
+    ages = {stream: (times - stamps[latest(stamps, times)]) / 1e9 for stream, stamps in ordered.items()}
+    cameras = [age for stream, age in ages.items() if stream.startswith("images.")]
+    skew = np.ptp(np.stack(cameras), axis=0) if cameras else np.zeros(len(times))
+    return Timeline(times_ns=times, ages_s=ages, skew_s=skew)
+
+
+def frame_times_ns(start_ns: int, end_ns: int, fps: int) -> np.ndarray:
+    """start + i / fps, in whole nanoseconds and without drift, up to and with `end_ns`."""
+    count = (end_ns - start_ns) * fps // 1_000_000_000 + 1
+    return start_ns + np.arange(count, dtype=np.int64) * 1_000_000_000 // fps
+
+
+def latest(stamps_ns: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
+    """For each time the position of the latest of the sorted stamps that is not newer; -1 if there is none."""
+    return np.searchsorted(stamps_ns, times_ns, side="right") - 1
