@@ -67,6 +67,8 @@ class PolicyNode(LifecycleNode):
         self._runtime: PolicyRuntime | None = None
         self._commands: Publisher | None = None
         self._active: list[Subscription | Timer] = []
+        self._timings: dict[str, float] = {}
+        self._stated = 0
         self._enable_when_ready = self._values.enable
         self._instruction = self._values.instruction
         self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
@@ -181,6 +183,7 @@ class PolicyNode(LifecycleNode):
         self._instruction = message.data
         if self._loop is not None:
             self._loop.set_instruction(message.data)
+        self._say()
 
     def _on_enable(self, request: SetBool.Request) -> str:
         if self._loop is None:
@@ -202,7 +205,8 @@ class PolicyNode(LifecycleNode):
         if self._enable_when_ready:
             self._try_enable(self._loop)
         status = self._loop.status()
-        self._state_topic.publish(messages.json_string({**asdict(status), "timings": self._loop.timings.summary()}))
+        values = {**asdict(status), "timings": self._timings, "stated": self._stated}
+        self._state_topic.publish(messages.json_string(values))
         if status.reason and status.mode == "holding":
             self.get_logger().warning(f"holding: {status.reason}", throttle_duration_sec=2.0)
         elif status.warnings:
@@ -220,7 +224,9 @@ class PolicyNode(LifecycleNode):
     def _diagnose(self) -> None:
         if self._loop is not None and self._robot is not None:
             array = DiagnosticArray(header=messages.header(self.get_clock().now().nanoseconds))
-            array.status = report(self._robot, self._loop.status(), self._loop.timings.summary())
+            # Percentiles cost a millisecond; once a second is often enough.
+            self._timings, self._stated = self._loop.timings.summary(), self._stated + 1
+            array.status = report(self._robot, self._loop.status(), self._timings)
             self._diagnostics.publish(array)
 
 

@@ -132,6 +132,7 @@ class RecorderNode(Node):
 
     def _on_instruction(self, message: String) -> None:
         self._instruction = message.data
+        self._say()
         meta = self.episodes.meta
         if meta is not None and meta.instruction != message.data:
             if meta.instruction:
@@ -151,7 +152,8 @@ class RecorderNode(Node):
     def _say(self) -> None:
         stats = self.episodes.stats()
         values = {**asdict(stats), "minutes_left": stats.minutes_left, "lost": self._lost(), "text": str(stats)}
-        self._state_topic.publish(messages.json_string(values | {"root": str(self.episodes.root)}))
+        values |= {"root": str(self.episodes.root), "instruction": self._instruction}
+        self._state_topic.publish(messages.json_string(values))
 
     def _lost(self) -> dict[str, int]:
         """Messages that the middleware lost since the episode began, by topic."""

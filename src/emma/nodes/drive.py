@@ -1,0 +1,150 @@
+"""A whole graph for N episodes: own domain, own processes, sim + operator + recorder, driven and watched from here."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from emma.errors import EmmaError
+from emma.nodes.client import RosClient
+from emma.nodes.console_view import SessionView, line
+from emma.nodes.domain import own_domain
+from emma.nodes.graph import Graph, NodeProcess
+from emma.nodes.session import OPERATORS, POLICY, SCRIPTED, Session, SessionResult, Trial
+from emma.policy.bundle import load_bundle
+from emma.robot import RobotSpec, load_robot
+
+BAGS, LOGS = "bags", "logs"
+# A scripted demonstration that fails is discarded and the next seed tried; so many in a row are no accident.
+MAX_FAILED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriveConfig:
+    """out gets bags/ and logs/. policy: bundle, for operator `policy`. cameras: those drawn and recorded, () for all.
+
+    lockstep: simulated time, bit-exact and repeatable; scripted operator only. noise: of the scripted operator, rad.
+    """
+
+    out: Path
+    robot: str = "desk_arm"
+    operator: str = POLICY
+    policy: Path | None = None
+    runtime: str = "auto"
+    cameras: tuple[str, ...] = ()
+    depth: bool = True
+    record: bool = True
+    lockstep: bool = False
+    noise: float = 0.0
+    timeout_s: float = 13.0
+    domain_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.operator not in OPERATORS:
+            raise EmmaError("unknown operator", found=self.operator, expected=f"one of {', '.join(OPERATORS)}")
+        if (self.policy is None) is (self.operator == POLICY):
+            raise EmmaError("operator and policy do not fit", found=f"{self.operator}, {self.policy}")
+        if self.lockstep and self.operator == POLICY:
+            raise EmmaError("a policy runs in real time", found="lockstep", fix="use `emma eval` for simulated time")
+
+
+def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
+    """The processes of the graph and their parameters."""
+    skip = [
+        t for c in spec.cameras for t in _unwanted(config, c.name, (c.image_topic, c.info_topic), c.depth_topic) if t
+    ]
+    sim = {"robot": config.robot, "cameras": list(config.cameras), "depth": config.depth, "lockstep": config.lockstep}
+    graph = [NodeProcess(module="sim", parameters=sim)]
+    if config.record:
+        recorder: dict[str, Any] = {"robot": config.robot, "root": str(config.out / BAGS), "skip": skip}
+        recorder |= {"operator": config.operator, "check_rates": not config.lockstep}
+        recorder |= {"kind": "policy", "policy": str(config.policy)} if config.policy else {"kind": "teleop"}
+        graph.append(NodeProcess(module="recorder", parameters=recorder))
+    if config.operator == SCRIPTED:
+        teleop = {"robot": config.robot, "lockstep": config.lockstep, "noise": config.noise}
+        graph.append(NodeProcess(module="teleop", parameters=teleop))
+    else:
+        policy = {"robot": config.robot, "policy": str(config.policy), "runtime": config.runtime}
+        graph.append(NodeProcess(module="policy", parameters=policy))
+    return graph
+
+
+def drive(config: DriveConfig, trials: list[Trial], *, wanted: int | None = None) -> SessionResult:
+    """Run the trials, or with `wanted` so many successes from the trials' seeds on, and show how it goes.
+
+    Ctrl+C ends the run in order; the episodes done so far are the result. EmmaError if a node fails.
+    """
+    spec = load_robot(config.robot)
+    if config.policy is not None:
+        load_bundle(config.policy).check(spec)
+    with running(config, spec) as (client, graph):
+        session = Session(
+            client,
+            operator=config.operator,
+            record=config.record,
+            keep_failed=config.operator == POLICY,
+            timeout_s=config.timeout_s,
+        )
+        with shown(client, session, wanted or len(trials)) as report:
+            try:
+                session.wait_until_ready()
+                _run(session, trials, wanted, report)
+            except KeyboardInterrupt:
+                if not session.rows:
+                    raise
+        graph.check()
+        return session.result()
+
+
+@contextmanager
+def running(config: DriveConfig, spec: RobotSpec) -> Iterator[tuple[RosClient, Graph]]:
+    """The graph and a client in it; both end with the block."""
+    with ExitStack() as stack:
+        stack.enter_context(own_domain(config.domain_id))
+        graph = stack.enter_context(Graph(nodes(config, spec), config.out / LOGS))
+        client = stack.enter_context(RosClient("console", alive=graph.check))
+        yield client, graph
+
+
+@contextmanager
+def shown(client: RosClient, session: Session, total: int) -> Iterator[Callable[[], None]]:
+    """A live table on a terminal, a line per episode elsewhere. Yields what to call after each episode."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda: print(line(session.rows[-1], len(session.rows), total), file=sys.stderr, flush=True)
+        return
+    with Live(SessionView(client, session, total), console=console, refresh_per_second=4, transient=True):
+        yield lambda: None
+
+
+def _run(session: Session, trials: list[Trial], wanted: int | None, report: Callable[[], None]) -> None:
+    failed = 0
+    for trial in trials:
+        row = session.run(trial)
+        report()
+        if wanted is None:
+            continue
+        failed = 0 if row.success else failed + 1
+        if failed == MAX_FAILED:
+            raise EmmaError("the demonstrations keep failing", found=f"{failed} in a row", fix="lower the noise")
+        if sum(r.success for r in session.rows) == wanted:
+            return
+
+
+def _unwanted(
+    config: DriveConfig, name: str, topics: tuple[str | None, ...], depth: str | None
+) -> tuple[str | None, ...]:
+    if config.cameras and name not in config.cameras:
+        return (*topics, depth)
+    return () if config.depth else (depth,)
+
+
+def run_folder(kind: str) -> Path:
+    """A new folder name under ./runs for a run that starts now."""
+    return Path("runs") / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -1,0 +1,39 @@
+"""`emma eval --ros`: the episodes of an evaluation through the ROS graph, in real time."""
+
+from pathlib import Path
+from typing import Any
+
+from emma.nodes.drive import BAGS, DriveConfig, drive, run_folder
+from emma.nodes.session import trials
+from emma.policy.bundle import load_bundle
+
+
+def evaluate_ros(
+    bundle: Path | str,
+    *,
+    robot: str = "desk_arm",
+    episodes: int = 100,
+    seed: int = 10_000,
+    domain: str = "source",
+    out: Path | None = None,
+    runtime: str = "auto",
+    record: bool = True,
+    domain_id: int | None = None,
+) -> dict[str, Any]:
+    """Success and instruction following with 95 % intervals, a row per episode, and timings in ms (`SessionResult`).
+
+    The words are ones that no training data has, as in process. Only the policy's cameras are drawn, without depth.
+    """
+    loaded = load_bundle(bundle)
+    config = DriveConfig(
+        out=(out or run_folder("eval")) / domain,
+        robot=robot,
+        policy=Path(bundle).resolve(),
+        runtime=runtime,
+        cameras=tuple(loaded.info.cameras),
+        depth=loaded.info.depth,
+        record=record,
+        domain_id=domain_id,
+    )
+    result = drive(config, trials(episodes, seed, domain, held_out_words=True))
+    return {**result.to_json(), "bags": str(config.out / BAGS) if record else None}

@@ -1,0 +1,206 @@
+"""One episode after another on a running graph: reset, instruct, record, let the operator work, judge, save."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from emma.errors import EmmaError
+from emma.nodes.client import RosClient
+from emma.sim.evaluate import EvalConfig
+from emma.stats import Rate
+
+POLICY, SCRIPTED = "policy", "scripted"
+OPERATORS: Final = (POLICY, SCRIPTED)
+SIM, RECORDER, POLICY_STATE, TELEOP_STATE = "/sim/outcome", "/recorder/state", "/policy/state", "/teleop/state"
+# A loading policy imports torch and its weights; on a busy machine that takes its time.
+START_S = 180.0
+ANSWER_S = 10.0
+# A scripted demonstration lasts 8 s; in lockstep on a busy machine many times that.
+DEMONSTRATION_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one episode asks for."""
+
+    seed: int
+    target: str
+    domain: str = "source"
+    held_out_words: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of one episode. placed_on: the target that holds the cube, or None; bag: its folder, "" if none."""
+
+    seed: int
+    target: str
+    domain: str
+    instruction: str
+    placed_on: str | None
+    success: bool
+    seconds: float
+    bag: str = ""
+    messages: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionResult:
+    """All episodes, and the policy node's timings in ms at the end."""
+
+    rows: tuple[Row, ...]
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def success(self) -> Rate:
+        return Rate(sum(row.success for row in self.rows), len(self.rows))
+
+    @property
+    def instruction_following(self) -> Rate:
+        """Of the cubes that came to rest on a target: the share on the named one."""
+        placed = [row for row in self.rows if row.placed_on is not None]
+        return Rate(sum(row.placed_on == row.target for row in placed), len(placed))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "success": self.success.value,
+            "success_interval": self.success.interval,
+            "instruction_following": self.instruction_following.value,
+            "instruction_following_interval": self.instruction_following.interval,
+            "episodes": [asdict(row) for row in self.rows],
+            "timings": self.timings,
+        }
+
+
+def trials(episodes: int, seed: int, domain: str = "source", *, held_out_words: bool = False) -> list[Trial]:
+    """The episodes of an evaluation from `seed` on: targets alternate, as in process (`emma.sim.evaluate`)."""
+    config = EvalConfig(episodes=episodes, seed=seed, domain=domain)
+    return [Trial(seed=s, target=t, domain=domain, held_out_words=held_out_words) for s, t in config.tasks()]
+
+
+class Session:
+    """Drives a graph of sim, operator (policy or teleop) and, if `record`, recorder. One episode at a time."""
+
+    def __init__(
+        self,
+        client: RosClient,
+        *,
+        operator: str = POLICY,
+        record: bool = True,
+        keep_failed: bool = True,
+        timeout_s: float = 13.0,
+    ) -> None:
+        self._client, self._operator, self._record = client, operator, record
+        self._keep_failed, self._timeout_s = keep_failed, timeout_s
+        self.current: Trial | None = None
+        self.phase = "starting"
+        self.rows: list[Row] = []
+        topics = [SIM, POLICY_STATE if operator == POLICY else TELEOP_STATE] + ([RECORDER] if record else [])
+        for topic in topics:
+            client.listen(topic)
+
+    def wait_until_ready(self) -> None:
+        """Return when every node offers what an episode needs. EmmaError when one does not come up."""
+        self._client.wait_for_service("/sim/reset", START_S)
+        if self._record:
+            self._client.wait_for_service("/recorder/start", START_S)
+        if self._operator == SCRIPTED:
+            self._client.wait_for_service("/teleop/start", START_S)
+        elif self._client.wait_for(POLICY_STATE, lambda s: s["mode"] != "inactive", START_S) is None:
+            raise EmmaError("the policy node is not active", found="inactive", expected="configured and activated")
+
+    def run(self, trial: Trial) -> Row:
+        """Run one episode to its end. An episode under way when this raises is left to the recorder, which saves it."""
+        self.current, self.phase = trial, "reset"
+        task = self._reset(trial)
+        self._instruct(task["instruction"])
+        bag = json.loads(self._client.trigger("/recorder/start"))["folder"] if self._record else ""
+        self.phase = "running"
+        outcome = (self._run_policy if self._operator == POLICY else self._run_teleop)(trial, task["episode"])
+        self.phase = "saving"
+        kept = self._keep(bool(outcome["success"])) if self._record else {}
+        row = Row(
+            seed=trial.seed,
+            target=trial.target,
+            domain=trial.domain,
+            instruction=task["instruction"],
+            placed_on=outcome["placed_on"],
+            success=bool(outcome["success"]),
+            seconds=float(outcome["time_s"]),
+            bag=str(Path(bag)) if bag else "",
+            messages=kept.get("messages", 0),
+            lost=kept.get("dropped", 0) + kept.get("lost", 0),
+        )
+        self.rows.append(row)
+        return row
+
+    @property
+    def success(self) -> Rate:
+        """So far."""
+        return Rate(sum(row.success for row in self.rows), len(self.rows))
+
+    def result(self) -> SessionResult:
+        """What was done so far."""
+        timings: dict[str, float] = {}
+        if self._operator == POLICY:
+            seen = self._client.heard(POLICY_STATE).get("stated", 0)
+            # The node sums up once a second: wait for a summary that has the last episode in it.
+            self._client.wait_for(POLICY_STATE, lambda s: s.get("stated", 0) > seen + 1, 3.0)
+            timings = self._client.heard(POLICY_STATE).get("timings", {})
+        return SessionResult(rows=tuple(self.rows), timings=timings)
+
+    def _reset(self, trial: Trial) -> dict[str, Any]:
+        self._client.set_parameters(
+            "/sim",
+            {
+                "seed": trial.seed,
+                "target": trial.target,
+                "domain": trial.domain,
+                "held_out_words": trial.held_out_words,
+            },
+        )
+        task: dict[str, Any] = json.loads(self._client.trigger("/sim/reset", 30.0))
+        return task
+
+    def _instruct(self, instruction: str) -> None:
+        """Say what to do, and go on when everyone concerned has heard it."""
+        self._client.say("/instruction", instruction)
+        hearers = [POLICY_STATE] * (self._operator == POLICY) + [RECORDER] * self._record
+        for topic in hearers:
+            if self._client.wait_for(topic, lambda s: s.get("instruction") == instruction, ANSWER_S) is None:
+                raise EmmaError(
+                    "the instruction was not heard",
+                    found=f"{topic} says {self._client.heard(topic).get('instruction')!r}",
+                    expected=repr(instruction),
+                )
+
+    def _run_policy(self, trial: Trial, episode: int) -> dict[str, Any]:
+        self._client.set_parameters("/policy", {"seed": trial.seed})
+        self._client.switch("/policy/enable", True)
+
+        def over(said: dict[str, Any]) -> bool:
+            return said["episode"] == episode and said["settled"] and said["placed_on"] is not None
+
+        outcome = self._client.wait_for(SIM, over, self._timeout_s)
+        self._client.switch("/policy/enable", False)
+        return outcome if outcome is not None else self._outcome()
+
+    def _run_teleop(self, trial: Trial, episode: int) -> dict[str, Any]:
+        self._client.trigger("/teleop/start", 60.0)
+        if self._client.wait_for(TELEOP_STATE, lambda s: s["state"] == "done", DEMONSTRATION_S) is None:
+            raise EmmaError("the demonstration does not end", found=self._client.heard(TELEOP_STATE), expected="done")
+        # The last command is on its way to the simulator; the cube may still be coming to rest.
+        outcome = self._client.wait_for(SIM, lambda s: s["episode"] == episode and s["success"], 1.0)
+        return outcome if outcome is not None else self._outcome()
+
+    def _outcome(self) -> dict[str, Any]:
+        outcome: dict[str, Any] = json.loads(self._client.trigger("/sim/outcome"))
+        return outcome
+
+    def _keep(self, success: bool) -> dict[str, Any]:
+        self._client.switch("/recorder/mark_success", success)
+        how = "save" if success or self._keep_failed else "discard"
+        kept: dict[str, Any] = json.loads(self._client.trigger(f"/recorder/{how}", 60.0))
+        return kept
