@@ -23,9 +23,14 @@ def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
 
 
 def test_a_folder_appears_only_when_its_block_ends_well(tmp_path):
-    with pytest.raises(RuntimeError), atomic_dir(tmp_path / "out") as aside:
-        (aside / "half").write_text("x")
-        raise RuntimeError
+
+    def half_done():
+        with atomic_dir(tmp_path / "out") as aside:
+            (aside / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half_done()
     assert os.listdir(tmp_path) == []
     with atomic_dir(tmp_path / "out") as aside:
         (aside / "whole").write_text("x")

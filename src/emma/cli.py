@@ -1,4 +1,4 @@
-"""The verbs, nothing else. Each is a module in `emma.commands` with HELP, configure(parser) and run(args) -> exit code."""
+"""The verbs, nothing else. Each is a module in `emma.commands` with HELP, configure(parser) and run(args) -> code."""
 
 import argparse
 import importlib

@@ -109,7 +109,7 @@ class Aligner:
         return self._needed
 
     def push(self, topic: str, message: Any, receive_ns: int) -> None:
-        """Take one deserialised message; messages without a header count from `receive_ns`. Other topics are ignored."""
+        """Take one deserialised message; one without a header counts from `receive_ns`. Other topics are ignored."""
         stream = self._topics.get(topic)
         if stream is not None:
             stamp = stamp_ns(message)

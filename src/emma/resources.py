@@ -1,4 +1,4 @@
-"""Where the data folders (`calibration`, `models`) are: in a checkout, an installed ROS package or a home of your own."""
+"""Where the data folders (`calibration`, `models`) are: in a checkout, an installed ROS package or your own home."""
 
 import os
 import sys

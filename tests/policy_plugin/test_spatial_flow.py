@@ -5,6 +5,7 @@ import torch
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.policies.factory import get_policy_class
 from lerobot.utils.import_utils import register_third_party_plugins
+
 from lerobot_policy_spatial_flow import SpatialFlowConfig
 from lerobot_policy_spatial_flow.modeling_spatial_flow import random_shift
 from lerobot_policy_spatial_flow.processor_spatial_flow import WordsProcessorStep, vocabulary_of
@@ -17,7 +18,10 @@ ACTION = {"action": PolicyFeature(FeatureType.ACTION, (7,))}
 def make(inputs=None, **changes):
     torch.manual_seed(0)
     config = SpatialFlowConfig(
-        device="cpu", input_features={**IMAGES, **STATE} if inputs is None else inputs, output_features=ACTION, **changes
+        device="cpu",
+        input_features={**IMAGES, **STATE} if inputs is None else inputs,
+        output_features=ACTION,
+        **changes,
     )
     policy = get_policy_class("spatial_flow")(config)
     # The head starts at zero; give it something to say.

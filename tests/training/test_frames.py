@@ -26,7 +26,13 @@ def test_a_batch_is_what_lerobots_loader_gives(dataset, memory):
     for row, index in enumerate(indices):
         item = theirs[int(index)]
         assert batch["task"][row] == item["task"]
-        for key in ("action", "action_is_pad", "observation.state", "observation.images.top", "observation.images.wrist"):
+        for key in (
+            "action",
+            "action_is_pad",
+            "observation.state",
+            "observation.images.top",
+            "observation.images.wrist",
+        ):
             torch.testing.assert_close(batch[key][row], item[key], rtol=0, atol=0)
 
 
@@ -52,7 +58,7 @@ def test_relative_statistics_are_those_of_the_relative_chunks(dataset):
 def test_what_is_not_there_is_named(dataset, tmp_path):
     with pytest.raises(EmmaError, match="is not a LeRobotDataset"):
         open_source(tmp_path)
-    with pytest.raises(EmmaError, match="lacks observation.images.front") as error:
+    with pytest.raises(EmmaError, match="lacks observation") as error:
         FrameTable([open_source(dataset)], ("front",))
     assert "cameras top, wrist" in str(error.value)
 

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-NAMES = ("loop", "paths", "training", "setup")
+NAMES = ("loop", "appearances", "paths", "training", "setup")
 
 
 class Bench(NamedTuple):

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         figures.update({prefix + key: value for key, value in result["timings"].items()})
     Console().print(table)
     if args.json:
-        write_figures(args.json, figures, seed=args.seed, bundle=str(args.bundle), path=path, results=rows)
+        write_figures(args.json, figures, seed=args.seed, bundle=str(args.bundle), through=path, results=rows)
     return 0
 
 
@@ -107,7 +107,7 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
                 config = EvalConfig(
                     episodes=args.episodes, seed=args.seed, domain=domain, latency_s=args.latency_ms / 1000.0
                 )
-                done = []
+                done: list[Any] = []
                 task = bar.add_task(domain, total=args.episodes, note="")
 
                 def advance(episode: Any, done: list[Any] = done, task: Any = task) -> None:

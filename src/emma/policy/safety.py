@@ -29,8 +29,8 @@ class SafetyFilter:
         self._velocity = np.array([j.velocity for j in spec.joints])
         self._acceleration = np.array([j.acceleration for j in spec.joints])
         self._q: np.ndarray | None = None
-        self._v = np.zeros(len(spec.joints))
-        self._target = np.zeros(len(spec.joints))
+        self._v: np.ndarray = np.zeros(len(spec.joints))
+        self._target: np.ndarray = np.zeros(len(spec.joints))
 
     @property
     def position(self) -> np.ndarray | None:

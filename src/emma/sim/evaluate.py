@@ -60,7 +60,7 @@ class EpisodeResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
-    """All episodes of one evaluation. instruction_following: of the cubes placed somewhere, those on the named target."""
+    """All episodes of one evaluation. instruction_following: of the cubes placed, those on the named target."""
 
     config: EvalConfig
     episodes: tuple[EpisodeResult, ...]
@@ -92,7 +92,7 @@ class EvalResult:
 def run_episode(
     sim: DeskArm, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
 ) -> EpisodeResult:
-    """One episode from (seed, target), asked for in held-out words, until the cube has settled on a target or time is up."""
+    """One episode from (seed, target), asked for in held-out words, until the cube lies on a target or time is up."""
     spec = sim.spec
     task = sim.reset(seed, target, held_out_words=True)
     if hasattr(runtime, "reset"):

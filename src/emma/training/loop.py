@@ -70,6 +70,10 @@ class _Trainer:
         preset = policy.config.get_optimizer_preset()
         self._clip = float(getattr(preset, "grad_clip_norm", 0.0) or 0.0)
         optimizer = preset.build(policy.get_optim_params())
+        if isinstance(optimizer, torch.optim.AdamW):
+            # One kernel for all parameters; on a small policy the loop over them costs as much as the head.
+            for group in optimizer.param_groups:
+                group["fused"] = True
         schedule = policy.config.get_scheduler_preset()
         if schedule is not None and hasattr(schedule, "num_decay_steps"):
             schedule.num_decay_steps = config.steps

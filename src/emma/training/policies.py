@@ -72,9 +72,9 @@ def build_policy(
     config = _config(kind, {**settings, "device": device}, inputs, {ACTION: features[ACTION]})
     stats = {k: dict(v) for k, v in aggregate_stats([s.meta.stats for s in sources]).items()}
     names = _names(sources[0].features[ACTION], features[ACTION].shape[0])
-    if getattr(config, "relative_actions", False):
-        config.action_names = names
-        config.absolute_joints = list(gripper)
+    if getattr(config, "use_relative_actions", False):
+        config.action_feature_names = names
+        config.relative_exclude_joints = list(gripper)
         joints = np.array([name not in gripper for name in names])
         stats[ACTION] = table.relative_statistics(config.action_delta_indices, joints)
     for key in (STATE, ACTION):

@@ -10,7 +10,8 @@ class EpochSampler:
         if frames < 1:
             raise ValueError("no frames to sample from")
         self._frames, self._batch, self._seed = frames, batch_size, seed
-        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._epoch = -1
+        self._order: np.ndarray = np.empty(0, np.int64)
 
     def indices(self, step: int) -> np.ndarray:
         """(batch_size,) int64 frame numbers of step `step`, counted from 0."""

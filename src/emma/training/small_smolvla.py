@@ -22,7 +22,8 @@ def small_smolvla(folder: Path, sources: Sequence[Source]) -> dict[str, Any]:
 
     Returns the SmolVLAConfig fields that use them.
     """
-    from transformers import SmolVLMConfig, SmolVLMImageProcessor, SmolVLMProcessor, SmolVLMVideoProcessor
+    from transformers import SmolVLMConfig, SmolVLMImageProcessor, SmolVLMProcessor
+    from transformers.models.smolvlm.video_processing_smolvlm import SmolVLMVideoProcessor
 
     folder = folder.resolve()
     size = max(max(f["shape"][:2]) for s in sources for k, f in s.features.items() if k.startswith(IMAGES))
@@ -51,12 +52,14 @@ def small_smolvla(folder: Path, sources: Sequence[Source]) -> dict[str, Any]:
         "rms_norm_eps": 1e-5,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    config = SmolVLMConfig(
-        image_token_id=tokenizer.convert_tokens_to_ids(SPECIAL["image_token"]),
-        scale_factor=SCALE,
-        pad_token_id=tokenizer.pad_token_id,
-        vision_config=vision,
-        text_config=text,
+    config = SmolVLMConfig.from_dict(
+        {
+            "image_token_id": tokenizer.convert_tokens_to_ids(SPECIAL["image_token"]),
+            "scale_factor": SCALE,
+            "pad_token_id": tokenizer.pad_token_id,
+            "vision_config": vision,
+            "text_config": text,
+        }
     )
     config.architectures = ["SmolVLMForConditionalGeneration"]
     config.save_pretrained(folder)

@@ -15,9 +15,9 @@ class SpatialFlowConfig(PreTrainedConfig):
 
     chunk_size: actions per inference; n_action_steps: actions used of each chunk by `select_action`.
     num_steps: Euler steps of the flow; flow_samples: noise samples per encoded image in training (the encoder is the
-    dear part); noise_scale: standard deviation of the noise a chunk starts from. 0 starts from its mean: the most typical
-    chunk, the same for the same observation; 1 samples what the demonstrations did.
-    relative_actions: joints are predicted relative to the current state, but those named in `absolute_joints`.
+    dear part); noise_scale: standard deviation of the noise a chunk starts from. 0 starts from its mean:
+    the most typical chunk, the same for the same observation; 1 samples what the demonstrations did.
+    use_relative_actions: joints are predicted relative to the current state, except `relative_exclude_joints`.
     rtc_max_delay: largest frozen prefix, in actions, seen in training (training-time real-time chunking); 0 = off.
     shift_px: random image shift in training, pixels; state_noise: noise on the normalised state in training.
     """
@@ -47,9 +47,9 @@ class SpatialFlowConfig(PreTrainedConfig):
     noise_scale: float = 0.0
     rtc_max_delay: int = 0
 
-    relative_actions: bool = True
-    absolute_joints: list[str] = field(default_factory=lambda: ["gripper"])
-    action_names: list[str] | None = None
+    use_relative_actions: bool = True
+    relative_exclude_joints: list[str] = field(default_factory=lambda: ["gripper"])
+    action_feature_names: list[str] | None = None
 
     shift_px: int = 4
     state_noise: float = 0.03

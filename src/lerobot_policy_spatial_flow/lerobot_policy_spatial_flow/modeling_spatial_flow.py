@@ -1,6 +1,7 @@
 """The spatial_flow policy: LeRobot's interface around `SpatialFlowNet`."""
 
 from collections import deque
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,7 @@ class SpatialFlowPolicy(PreTrainedPolicy):
             config.robot_state_feature.shape[0],
             config.action_feature.shape[0],
             config.chunk_size,
-            channels=tuple(config.conv_channels),
+            channels=config.conv_channels,
             global_dim=config.global_dim,
             text_dim=config.text_dim,
             vocabulary_size=config.vocabulary_size,
@@ -96,7 +97,8 @@ class SpatialFlowPolicy(PreTrainedPolicy):
         """(B, K, A) normalised actions by Euler steps of the flow; given `noise` (B, K, A) it is deterministic.
 
         With a policy trained for it (`rtc_max_delay` > 0), the first `inference_delay` actions are held to those of
-        `prev_chunk_left_over` (B, >= inference_delay, A) and the rest is predicted to fit them.
+        `prev_chunk_left_over` (B, >= inference_delay, A) and the rest is predicted to fit them. These are normalised
+        actions relative to the state of this batch (`lerobot.policies.rtc` re-anchors an earlier chunk).
         """
         self.eval()
         condition = self.encode(batch)
@@ -118,8 +120,12 @@ class SpatialFlowPolicy(PreTrainedPolicy):
         return chunk
 
     @torch.no_grad()
-    def select_action(self, batch: dict[str, Tensor], **kwargs: object) -> Tensor:
-        """(B, A): the next action of the current chunk, predicting a new one when it is used up."""
+    def select_action(self, batch: dict[str, Tensor], **kwargs: Any) -> Tensor:
+        """(B, A): the next action of the current chunk, predicting a new one when it is used up.
+
+        With relative actions a post-processor adds the state of the moment to each, not that of the chunk's start: use
+        `predict_action_chunk` and post-process whole chunks, as LeRobot's rollout and `emma` do.
+        """
         if not self._queue:
             chunk = self.predict_action_chunk(batch, **kwargs)
             self._queue.extend(chunk[:, : self.config.n_action_steps].transpose(0, 1))

@@ -39,6 +39,7 @@ class CameraEncoder(nn.Module):
         self.whole = nn.Linear(flat, global_dim)
         ys, xs = (torch.linspace(-1, 1, n) for n in maps.shape[-2:])
         grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1).reshape(-1, 2)
+        self.grid: Tensor
         self.register_buffer("grid", grid, persistent=False)
         self.out_dim = 2 * third + global_dim
 
@@ -106,8 +107,9 @@ class SpatialFlowNet(nn.Module):
         self.chunk, self.action_dim = chunk, action_dim
         self.words = nn.Embedding(vocabulary_size, text_dim)
         self.text = nn.Sequential(nn.Linear(text_dim, 64), nn.SiLU(), nn.Linear(64, text_dim))
-        self.cameras = nn.ModuleList(CameraEncoder(size, channels, text_dim, global_dim) for size in image_sizes)
-        features = sum(camera.out_dim for camera in self.cameras) + state_dim + text_dim
+        encoders = [CameraEncoder(size, channels, text_dim, global_dim) for size in image_sizes]
+        self.cameras = nn.ModuleList(encoders)
+        features = sum(encoder.out_dim for encoder in encoders) + state_dim + text_dim
         self.condition = nn.Sequential(nn.Linear(features, 512), nn.SiLU(), nn.Linear(512, condition_dim))
         self.time = nn.Linear(self.TIME_FEATURES, self.TIME_DIM)
         self.input = nn.Linear(chunk * (action_dim + self.TIME_DIM), hidden_dim)

@@ -89,12 +89,14 @@ def make_spatial_flow_pre_post_processors(
 ]:
     """Rename, batch, words, device, relative actions, normalise; and back. Words come from `dataset_meta.tasks`.
 
-    With `relative_actions` the statistics of `action` must be those of the relative actions.
+    With `use_relative_actions` the statistics of `action` must be those of the relative actions.
     """
     tasks = [str(task) for task in dataset_meta.tasks.index] if dataset_meta is not None else []
     steps = make_default_policy_processor_steps(config, dataset_stats)
     relative = RelativeActionsProcessorStep(
-        enabled=config.relative_actions, exclude_joints=config.absolute_joints, action_names=config.action_names
+        enabled=config.use_relative_actions,
+        exclude_joints=config.relative_exclude_joints,
+        action_names=config.action_feature_names,
     )
     return make_policy_processor_pipelines(
         input_steps=[
@@ -107,7 +109,7 @@ def make_spatial_flow_pre_post_processors(
         ],
         output_steps=[
             steps.unnormalize,
-            AbsoluteActionsProcessorStep(enabled=config.relative_actions, relative_step=relative),
+            AbsoluteActionsProcessorStep(enabled=config.use_relative_actions, relative_step=relative),
             steps.to_cpu,
         ],
     )
