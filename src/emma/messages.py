@@ -44,7 +44,9 @@ def decode_depth(message: Any, camera: Camera) -> np.ndarray:
     topic = camera.depth_topic or camera.image_topic
     encoding = getattr(message, "encoding", "compressed")
     if encoding not in DEPTH_ENCODINGS:
-        raise EmmaError(f"cannot decode depth on {topic}", found=encoding, expected=f"one of {', '.join(DEPTH_ENCODINGS)}")
+        raise EmmaError(
+            f"cannot decode depth on {topic}", found=encoding, expected=f"one of {', '.join(DEPTH_ENCODINGS)}"
+        )
     try:
         depth = np.asarray(message_to_cvimage(_packed(message, topic)))
     except (ValueError, TypeError) as error:
@@ -91,7 +93,9 @@ def _by_name(names: Any, positions: Any, spec: RobotSpec, topic: str) -> np.ndar
 
 def _finite(values: np.ndarray, spec: RobotSpec, topic: str) -> np.ndarray:
     if not np.isfinite(values).all():
-        bad = [f"{name}={value}" for name, value in zip(spec.joint_names, values, strict=True) if not np.isfinite(value)]
+        bad = [
+            f"{name}={value}" for name, value in zip(spec.joint_names, values, strict=True) if not np.isfinite(value)
+        ]
         raise EmmaError(f"non-finite joint positions on {topic}", found=", ".join(bad), expected="finite numbers")
     return values
 

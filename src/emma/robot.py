@@ -109,11 +109,15 @@ class RobotSpec:
         _require(self.state_topic.startswith("/"), "state_topic", self.state_topic, "an absolute topic name (/...)")
         _require(0 < self.control_rate_hz <= 1000, "control_rate_hz", self.control_rate_hz, "a rate in (0, 1000] Hz")
         _require(0 < self.state_rate_hz <= 10000, "state_rate_hz", self.state_rate_hz, "a rate in (0, 10000] Hz")
-        _require(0 < self.fps <= self.control_rate_hz, "fps", self.fps, f"1 to {self.control_rate_hz:g} (control_rate_hz)")
+        _require(
+            0 < self.fps <= self.control_rate_hz, "fps", self.fps, f"1 to {self.control_rate_hz:g} (control_rate_hz)"
+        )
         _require(self.max_age_s > 0, "max_age_s", self.max_age_s, "seconds above 0")
         _require(self.max_skew_s > 0, "max_skew_s", self.max_skew_s, "seconds above 0")
         if self.home:
-            _require(len(self.home) == len(self.joints), "home", list(self.home), f"{len(self.joints)} values, one a joint")
+            _require(
+                len(self.home) == len(self.joints), "home", list(self.home), f"{len(self.joints)} values, one a joint"
+            )
         topics = [self.state_topic, self.command.topic]
         for camera in self.cameras:
             topics += [t for t in (camera.image_topic, camera.info_topic, camera.depth_topic) if t]
@@ -171,18 +175,27 @@ def _unique(key: str, names: tuple[str, ...]) -> None:
 def _build(cls: type, raw: object, where: str, file: Path, **extra: Any) -> Any:
     """`cls(**raw)` with an error that names file, key, value and what is allowed."""
     if not isinstance(raw, Mapping):
-        raise EmmaError(f"{file}: {where or 'the file'} is not a mapping", found=repr(raw)[:80], expected="key: value pairs")
+        raise EmmaError(
+            f"{file}: {where or 'the file'} is not a mapping", found=repr(raw)[:80], expected="key: value pairs"
+        )
     known = {f.name: f for f in fields(cls) if f.name != "folder"}
     for key in raw:
         if key not in known:
             raise EmmaError(
-                f"{file}: unknown key {_join(where, key)}", found=f"{key}: {raw[key]!r}", expected=f"one of {', '.join(known)}"
+                f"{file}: unknown key {_join(where, key)}",
+                found=f"{key}: {raw[key]!r}",
+                expected=f"one of {', '.join(known)}",
             )
     for name, spec in known.items():
         required = spec.default is MISSING and spec.default_factory is MISSING
         if required and name not in raw and name not in extra:
-            raise EmmaError(f"{file}: {_join(where, name)} is missing", found=sorted(raw), expected=f"a value for {name}")
-    values = {**{k: _coerce(known[k].type, v, _join(where, k), file) for k, v in raw.items() if k not in extra}, **extra}
+            raise EmmaError(
+                f"{file}: {_join(where, name)} is missing", found=sorted(raw), expected=f"a value for {name}"
+            )
+    values = {
+        **{k: _coerce(known[k].type, v, _join(where, k), file) for k, v in raw.items() if k not in extra},
+        **extra,
+    }
     try:
         return cls(**values)
     except _BadValue as bad:
@@ -224,7 +237,9 @@ def _coerce(annotation: Any, value: Any, where: str, file: Path) -> Any:
             raise refuse("a list of names")
         return tuple(value)
     if annotation == tuple[float, ...]:
-        if not isinstance(value, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+        if not isinstance(value, list) or not all(
+            isinstance(v, int | float) and not isinstance(v, bool) for v in value
+        ):
             raise refuse("a list of numbers")
         return tuple(float(v) for v in value)
     return value
