@@ -18,7 +18,10 @@ fail() {
 }
 runs() { "$@" >/dev/null 2>&1; }
 is_312() { [ -n "$1" ] && runs "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'; }
-fingerprint() { cat pyproject.toml "$PLUGIN/pyproject.toml" setup.py constraints.txt scripts/setup.sh | sha256sum | cut -d' ' -f1; }
+# The folder counts too: an editable installation in a checkout that was moved or copied points to the old place.
+fingerprint() {
+  { pwd && cat pyproject.toml "$PLUGIN/pyproject.toml" setup.py constraints.txt scripts/setup.sh; } | sha256sum | cut -d' ' -f1
+}
 
 # A name on PATH is not enough: version managers put shims there that only print an error.
 find_uv() {
@@ -61,9 +64,9 @@ find_python() {
     "to do:    sudo apt-get install -y python3.12 python3.12-venv (Ubuntu 24.04), or PYTHON=/path/to/python3.12 make setup"
 }
 
-# Prints the packages that rendering lacks; nothing when it works.
+# Prints the packages that rendering lacks; nothing when it works. What the shell chose as MUJOCO_GL is not asked here.
 missing_gl() {
-  .venv/bin/python - <<'PY'
+  env -u MUJOCO_GL .venv/bin/python - <<'PY'
 from emma.errors import EmmaError
 
 try:
@@ -91,7 +94,7 @@ install_gl() {
 }
 
 main() {
-  local want
+  local want quiet=()
   want=$(fingerprint)
   if [ -x .venv/bin/python ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$want" ]; then
     return
@@ -105,7 +108,9 @@ main() {
   fi
   say "installing (about 6 GB the first time)"
   rm -f "$STAMP"
-  "$UV" pip install --quiet --python .venv/bin/python --constraint constraints.txt \
+  # Progress bars for a person, two hundred lines of package names for nobody.
+  [ -t 2 ] || quiet=(--quiet)
+  "$UV" pip install "${quiet[@]}" --python .venv/bin/python --constraint constraints.txt \
     --editable ".[$EXTRAS]" --editable "$PLUGIN"
   install_gl
   printf '%s\n' "$want" >"$STAMP"
