@@ -1,0 +1,269 @@
+"""`emma episodes`: look at recorded episodes, mend them, turn them into datasets, and check datasets."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emma.episodes.convert import ConvertReport, EpisodeResult
+    from emma.episodes.info import BagInfo, EpisodeEntry
+
+HELP = """look at recorded episodes, mend them, turn them into a dataset
+
+An episode is a rosbag2 folder with an episode.yaml. Bags that someone else recorded (MCAP or sqlite3, with or without
+metadata.yaml) work too, except that their words must be given to `convert`.
+
+examples:
+  emma episodes list bags                              what is there: state, success, length, size, losses
+  emma episodes info bags/20260101_120000_ab12         per topic: rate, gaps, delay, size; skew between cameras
+  emma episodes plot bags/20260101_120000_ab12         joints and commands, and a contact sheet, as PNG
+  emma episodes repair bags                            finish what a crash left behind
+  emma episodes convert bags --out data/real           bags -> LeRobotDataset v3; again: adds only the new ones
+  emma episodes validate data/real                     what would break in any LeRobotDataset
+"""
+
+CONVERT = """bags -> LeRobotDataset v3
+
+Frames lie exactly 1/fps apart, from the first moment at which every topic of the robot has a message. Each stream gives
+its latest message that is not newer (by header stamp), as on the robot. An episode in which a stream is older than
+max_age_s or the cameras further apart than max_skew_s (robot.yaml) is refused, with numbers. Images and depth are
+stored lossless. Where every episode comes from is in meta/provenance.jsonl.
+
+Interrupted or run again, it adds the episodes that are not in the dataset yet. Exit code 1: a bag was refused.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(
+            name,
+            help=text.splitlines()[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    root = add("list", "the episodes below a folder: state, success, length, size, losses")
+    root.add_argument("bags", type=Path, help="folder of episodes")
+    info = add("info", "one bag in numbers: per topic rate, gaps, delay, size; skew between cameras")
+    info.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file; anybody's")
+    info.add_argument("--robot", help="compare with the rates of this robot.yaml")
+    plot = add("plot", "joints and commands over time, and a contact sheet of the cameras, as PNG")
+    plot.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")
+    plot.add_argument("--out", type=Path, default=Path(), help="folder for the pictures (default: here)")
+    plot.add_argument("--columns", type=int, default=8, help="moments on the contact sheet (default 8)")
+    repair = add("repair", "finish unfinished bags in place: all whole messages, index, metadata.yaml, episode.yaml")
+    repair.add_argument("bags", type=Path, help="folder of episodes, or one of them")
+    convert = add("convert", CONVERT)
+    convert.add_argument("bags", type=Path, help="folder of episodes, or one of them")
+    convert.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
+    convert.add_argument("--robot", default="desk_arm", help="robot whose topics the bags hold (default desk_arm)")
+    convert.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to store (default all)")
+    convert.add_argument("--no-depth", action="store_true", help="store colour only")
+    convert.add_argument("--instruction", default="", help="words for bags that have none")
+    convert.add_argument("--skip-failed", action="store_true", help="leave out episodes marked as failures")
+    convert.add_argument("--keep-recovered", action="store_true", help="take episodes that a crash cut short")
+    convert.add_argument("--keep-stale", action="store_true", help="take episodes beyond the limits and mark them")
+    convert.add_argument("--workers", type=int, help="processes (default: one a core)")
+    validate = add("validate", "what would break in a LeRobotDataset, whoever made it; exit code 1 if anything would")
+    validate.add_argument("dataset", type=Path, help="dataset folder")
+    validate.add_argument("--every-image", action="store_true", help="decode every image, not two of each episode")
+
+
+def run(args: argparse.Namespace) -> int:
+    return {
+        "list": _list,
+        "info": _info,
+        "plot": _plot,
+        "repair": _repair,
+        "convert": _convert,
+        "validate": _validate,
+    }[args.what](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from emma.episodes.info import list_episodes
+
+    entries = list_episodes(args.bags)
+    _table(
+        ("episode", "state", "kind", "success", "s", "MB", "lost", "instruction"),
+        [_entry_row(entry, args.bags) for entry in entries],
+    )
+    for entry in entries:
+        for problem in (entry.problem, *(entry.meta.problems if entry.meta else ())):
+            if problem:
+                print(f"{entry.path.name}: {problem}")
+    saved = sum(entry.meta is not None and entry.meta.state == "saved" for entry in entries)
+    print(f"{len(entries)} bags, {saved} saved, {sum(e.bytes for e in entries) / 1e9:.2f} GB")
+    return 0
+
+
+def _entry_row(entry: "EpisodeEntry", root: Path) -> tuple[str, ...]:
+    name = entry.path.name if entry.path == root else entry.path.relative_to(root).as_posix()
+    size = f"{entry.bytes / 1e6:.1f}"
+    if entry.meta is None:
+        return (name, "broken" if entry.problem else "foreign", "", "", "", size, "", "")
+    meta = entry.meta
+    success = {True: "yes", False: "no", None: ""}[meta.success]
+    return (
+        name,
+        meta.state,
+        meta.kind,
+        success,
+        f"{meta.duration_s:.1f}",
+        size,
+        str(meta.dropped or ""),
+        meta.instruction,
+    )
+
+
+def _info(args: argparse.Namespace) -> int:
+    from emma.episodes.info import bag_info, topic_rates
+    from emma.robot import load_robot
+
+    info = bag_info(args.bag)
+    expected = topic_rates(load_robot(args.robot)) if args.robot else {}
+    _print_info(info)
+    rows = []
+    for topic in info.topics:
+        wanted = expected.get(topic.name)
+        rows.append(
+            (
+                topic.name,
+                topic.type,
+                str(topic.count),
+                f"{topic.rate_hz:.1f}" + (f" (robot.yaml: {wanted:g})" if wanted else ""),
+                str(topic.gaps or ""),
+                f"{topic.longest_s:.3f}",
+                f"{topic.delay_s * 1e3:.1f}",
+                str(topic.backwards or ""),
+                f"{topic.bytes / 1e6:.1f}",
+                str(topic.dropped or ""),
+            )
+        )
+    _table(("topic", "type", "messages", "Hz", "gaps", "longest s", "delay ms", "back", "MB", "lost"), rows)
+    missing = [topic for topic in expected if topic not in {t.name for t in info.topics if t.count}]
+    if missing:
+        print(f"not in the bag: {', '.join(missing)}")
+    return 0
+
+
+def _print_info(info: "BagInfo") -> None:
+    if info.meta:
+        meta = info.meta
+        print(f"{meta.id}: {meta.state}, {meta.kind}, robot {meta.robot}, success {meta.success}")
+        print(f"  instruction: {meta.instruction or '-'}; operator: {meta.operator or '-'}; started {meta.started}")
+        for problem in meta.problems:
+            print(f"  {problem}")
+    else:
+        print(f"{info.path}: no episode.yaml")
+    end = "" if info.finished else ", UNFINISHED (emma episodes repair)"
+    print(f"  {info.duration_s:.2f} s, {info.count} messages, {info.bytes / 1e6:.1f} MB{end}")
+    if info.skew_s[1]:
+        print(f"  cameras apart by {info.skew_s[0] * 1e3:.1f} ms (median), {info.skew_s[1] * 1e3:.1f} ms (largest)")
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from emma.episodes.bag_reader import Bag
+    from emma.episodes.pictures import contact_sheet, plot_joints
+    from emma.errors import EmmaError
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    drawn, refused = [], []
+    with Bag(args.bag) as bag:
+        name = args.bag.resolve().stem if args.bag.is_file() else args.bag.resolve().name
+        joints, sheet = args.out / f"{name}_joints.png", args.out / f"{name}_cameras.png"
+        for picture, draw in (
+            (joints, lambda: plot_joints(bag, joints)),
+            (sheet, lambda: contact_sheet(bag, sheet, args.columns)),
+        ):
+            try:
+                draw()
+                drawn.append(picture)
+            except EmmaError as error:
+                refused.append(error)
+    for picture in drawn:
+        print(picture)
+    if not drawn:
+        raise refused[0]
+    for error in refused:
+        print(error)
+    return 0
+
+
+def _repair(args: argparse.Namespace) -> int:
+    from emma.episodes.repair import repair_all
+
+    reports = repair_all(args.bags)
+    for report in reports:
+        if report.action != "untouched":
+            print(report)
+    whole = sum(report.action == "untouched" for report in reports)
+    print(f"{len(reports)} bags, {whole} whole")
+    return 1 if any(report.action == "failed" for report in reports) else 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from emma.episodes.convert import convert
+    from emma.episodes.convert_job import ConvertConfig
+    from emma.progress import progress_bar
+    from emma.robot import load_robot
+
+    config = ConvertConfig(
+        cameras=tuple(args.cameras) if args.cameras else None,
+        depth=not args.no_depth,
+        workers=args.workers if args.workers is not None else len(os.sched_getaffinity(0)),
+        instruction=args.instruction,
+        keep_failed=not args.skip_failed,
+        keep_recovered=args.keep_recovered,
+        keep_stale=args.keep_stale,
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("convert", total=None, note="")
+
+        def advance(result: "EpisodeResult", total: int) -> None:
+            bar.update(task, total=total, advance=1, note=result.episode)
+
+        report = convert(args.bags, args.out, load_robot(args.robot), config, progress=advance)
+    _print_report(report, args.out)
+    return 1 if report.count("refused") else 0
+
+
+def _print_report(report: "ConvertReport", out: Path) -> None:
+    for result in report.results:
+        if result.outcome in ("refused", "skipped"):
+            print(f"{result.outcome} {result.episode}: {result.reason}")
+    speed = f", {report.s_per_gb:.1f} s per GB of bag" if report.bag_bytes else ""
+    print(
+        f"{out}: {report.count('converted')} episodes, {report.frames} frames from {report.bag_bytes / 1e9:.2f} GB "
+        f"in {report.seconds:.1f} s{speed} ({report.count('present')} there before, "
+        f"{report.count('skipped')} skipped, {report.count('refused')} refused)"
+    )
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from emma.episodes.validate import validate
+
+    findings = validate(args.dataset, every_image=args.every_image)
+    for finding in findings:
+        print(finding)
+    errors = sum(finding.level == "error" for finding in findings)
+    print(f"{args.dataset}: {errors} errors, {len(findings) - errors} warnings")
+    return 1 if errors else 0
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """A plain table: columns as wide as their content, numbers to the right; it can be piped."""
+    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
+    for line in (header, *rows):
+        cells = [
+            cell.rjust(width) if _is_number(cell) else cell.ljust(width)
+            for cell, width in zip(line, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).isdigit()
