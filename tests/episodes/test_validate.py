@@ -79,7 +79,7 @@ def test_lerobots_own_datasets_have_no_findings(tmp_path: Path, make_frames: Mak
 @pytest.mark.parametrize(
     ("column", "change", "expected"),
     [
-        ("timestamp", lambda v: [*v[:3], v[3] + 0.02, *v[4:]], "episode 0: timestamp of frame 3 is 0.31"),
+        ("timestamp", lambda v: [*v[:3], v[3] + 0.02, *v[4:]], "episode 0: timestamp of frame 3 is 0.32"),
         ("timestamp", lambda v: [*v[:-1], float("nan")], "timestamp of frame 5 is nan"),
         ("frame_index", lambda v: v[::-1], "frame_index is 5 in row 0, expected 0"),
         ("index", lambda v: [i + 1 for i in v], "index is 1 in row 0"),

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,8 +189,8 @@ def _plot(args: argparse.Namespace) -> int:
         print(picture)
     if not drawn:
         raise refused[0]
-    for error in refused:
-        print(error)
+    for reason in refused:
+        print(reason)
     return 0
 
 
@@ -254,7 +255,7 @@ def _validate(args: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """A plain table: columns as wide as their content, numbers to the right; it can be piped."""
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
     for line in (header, *rows):
