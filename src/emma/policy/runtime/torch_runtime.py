@@ -1,39 +1,14 @@
-"""Runtimes: an observation and an instruction in, an action chunk out."""
+"""Any LeRobot policy class in eager torch: the reference that every other runtime is held against."""
 
-import importlib
-import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from emma.errors import EmmaError
 from emma.observation import Observation
 from emma.policy.bundle import Bundle
-
-# Nothing here may reach for a hub: a bundle holds all that it needs.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-PLUGINS = ("lerobot_policy_spatial_flow",)
-
-
-class PolicyRuntime(Protocol):
-    """Computes action chunks. One thread at a time."""
-
-    name: str
-
-    def infer(self, observation: Observation, instruction: str) -> np.ndarray:
-        """(chunk, J) float32 absolute joint targets; action k stands for `observation.stamp_ns` + k / fps."""
-        ...
-
-    def close(self) -> None:
-        """Free what the runtime holds."""
-        ...
-
-
-def register_plugins() -> None:
-    """Make this project's policy classes known to LeRobot."""
-    for name in PLUGINS:
-        importlib.import_module(name)
+from emma.policy.runtime.protocol import register_plugins
 
 
 class TorchRuntime:
@@ -99,10 +74,3 @@ class TorchRuntime:
 
     def close(self) -> None:
         del self._policy
-
-
-def open_runtime(bundle: Bundle, *, kind: str = "auto", device: str = "cpu", threads: int = 1) -> PolicyRuntime:
-    """The runtime called `kind` for this bundle. Raises EmmaError for an unknown kind."""
-    if kind in ("auto", "torch"):
-        return TorchRuntime(bundle, device=device, threads=threads)
-    raise EmmaError(f"unknown runtime '{kind}'", found=kind, expected="auto or torch")
