@@ -20,19 +20,20 @@ from emma.nodes.session import OPERATORS, POLICY, SCRIPTED, Session, SessionResu
 from emma.policy.bundle import load_bundle
 from emma.robot import RobotSpec, load_robot
 
-BAGS, LOGS = "bags", "logs"
 # A scripted demonstration that fails is discarded and the next seed tried; so many in a row are no accident.
 MAX_FAILED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class DriveConfig:
-    """out gets bags/ and logs/. policy: bundle, for operator `policy`. cameras: those drawn and recorded, () for all.
+    """out gets logs/, and bags/ unless `bags` names another folder. policy: bundle, for operator `policy`.
+    cameras: those drawn and recorded, () for all.
 
     lockstep: simulated time, bit-exact and repeatable; scripted operator only. noise: of the scripted operator, rad.
     """
 
     out: Path
+    bags: Path | None = None
     robot: str = "desk_arm"
     operator: str = POLICY
     policy: Path | None = None
@@ -44,6 +45,16 @@ class DriveConfig:
     noise: float = 0.0
     timeout_s: float = 13.0
     domain_id: int | None = None
+
+    @property
+    def bag_folder(self) -> Path:
+        """Where the episodes go."""
+        return self.bags or self.out / "bags"
+
+    @property
+    def logs(self) -> Path:
+        """Where the nodes' output goes."""
+        return self.out / "logs"
 
     def __post_init__(self) -> None:
         if self.operator not in OPERATORS:
@@ -62,7 +73,7 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
     sim = {"robot": config.robot, "cameras": list(config.cameras), "depth": config.depth, "lockstep": config.lockstep}
     graph = [NodeProcess(module="sim", parameters=sim)]
     if config.record:
-        recorder: dict[str, Any] = {"robot": config.robot, "root": str(config.out / BAGS), "skip": skip}
+        recorder: dict[str, Any] = {"robot": config.robot, "root": str(config.bag_folder), "skip": skip}
         recorder |= {"operator": config.operator, "check_rates": not config.lockstep}
         recorder |= {"kind": "policy", "policy": str(config.policy)} if config.policy else {"kind": "teleop"}
         graph.append(NodeProcess(module="recorder", parameters=recorder))
@@ -107,7 +118,7 @@ def running(config: DriveConfig, spec: RobotSpec) -> Iterator[tuple[RosClient, G
     """The graph and a client in it; both end with the block."""
     with ExitStack() as stack:
         stack.enter_context(own_domain(config.domain_id))
-        graph = stack.enter_context(Graph(nodes(config, spec), config.out / LOGS))
+        graph = stack.enter_context(Graph(nodes(config, spec), config.logs))
         client = stack.enter_context(RosClient("console", alive=graph.check))
         yield client, graph
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from emma.nodes.drive import BAGS, DriveConfig, drive, run_folder
+from emma.nodes.drive import DriveConfig, drive, run_folder
 from emma.nodes.session import trials
 from emma.policy.bundle import load_bundle
 
@@ -36,4 +36,4 @@ def evaluate_ros(
         domain_id=domain_id,
     )
     result = drive(config, trials(episodes, seed, domain, held_out_words=True))
-    return {**result.to_json(), "bags": str(config.out / BAGS) if record else None}
+    return {**result.to_json(), "bags": str(config.bag_folder) if record else None}

@@ -68,13 +68,12 @@ class SimNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._episode = 0
         self._known: tuple[Any, ...] | None = None
-        self._latest = String(data="{}")
+        self._latest: tuple[Task, Outcome, float] | None = None
         self._missed = 0
         self.loop = SimLoop(
             self.spec,
             self,
             cameras=cameras,
-            depth=bool(self._depth),
             domain=values.domain,
             seed=values.seed,
             clock_ns=lambda: self.get_clock().now().nanoseconds,
@@ -94,7 +93,7 @@ class SimNode(Node):
             command, self.spec.command.topic, self._on_command, qos.EXACT if values.lockstep else qos.COMMAND
         )
         self.create_service(Trigger, "~/reset", answer(lambda _: self._reset(read(self, SimParameters))))
-        self.create_service(Trigger, "~/outcome", answer(lambda _: self._latest.data))
+        self.create_service(Trigger, "~/outcome", answer(lambda _: self._outcome_text().data))
         self.create_timer(1.0, self._diagnose)
         on_change(self, SimParameters, self._changed)
 
@@ -128,6 +127,13 @@ class SimNode(Node):
         array.status = [messages.status("sim: physics", self.spec.name, values)]
         self._diagnostics.publish(array)
 
+    def _outcome_text(self) -> String:
+        if self._latest is None:
+            return String(data="{}")
+        task, outcome, seconds = self._latest
+        values = {"episode": self._episode, "task": asdict(task), "time_s": seconds, **asdict(outcome)}
+        return messages.json_string(values)
+
     # What follows is called on the simulator's thread (`SimOutput`).
 
     def joints(self, stamp_ns: int, position: np.ndarray, velocity: np.ndarray) -> None:
@@ -135,23 +141,29 @@ class SimNode(Node):
             self._sim_time.publish(Clock(clock=messages.time_message(stamp_ns)))
         self._joints.publish(messages.joint_state(self.spec.joint_names, position, stamp_ns, velocity))
 
-    def picture(self, stamp_ns: int, camera: str, color: np.ndarray, depth: np.ndarray | None) -> None:
+    def wants(self, camera: str) -> tuple[bool, bool]:
+        depth = self._depth.get(camera)
+        if self._lockstep:
+            return True, depth is not None
+        return self._color[camera].get_subscription_count() > 0, bool(depth and depth.get_subscription_count())
+
+    def picture(self, stamp_ns: int, camera: str, color: np.ndarray | None, depth: np.ndarray | None) -> None:
         frame = self.spec.camera(camera).frame_id
-        self._color[camera].publish(messages.color_image(color, stamp_ns, frame))
+        if color is not None:
+            self._color[camera].publish(messages.color_image(color, stamp_ns, frame))
         if camera in self._info:
             publisher, info = self._info[camera]
             info.header.stamp = messages.time_message(stamp_ns)
             publisher.publish(info)
-        if depth is not None and camera in self._depth:
+        if depth is not None:
             self._depth[camera].publish(messages.depth_image(depth, stamp_ns, frame))
 
     def outcome(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        self._latest = (task, outcome, seconds)
         known = (self._episode, outcome.placed_on, outcome.success, outcome.settled)
         if known != self._known:
             self._known = known
-            values = {"episode": self._episode, "task": asdict(task), "time_s": seconds, **asdict(outcome)}
-            self._latest = messages.json_string(values)
-            self._outcome.publish(self._latest)
+            self._outcome.publish(self._outcome_text())
 
     def late(self, ticks: int) -> None:
         self._missed += ticks

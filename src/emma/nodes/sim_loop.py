@@ -24,12 +24,16 @@ CATCH_UP_TICKS = 5
 class SimOutput(Protocol):
     """What becomes of the simulator's data. Called on its thread; stamps are in ns, arrays belong to the receiver."""
 
+    def wants(self, camera: str) -> tuple[bool, bool]:
+        """Whether anybody wants the camera's colour, and its depth: drawing is the dearest thing a simulator does."""
+        ...
+
     def joints(self, stamp_ns: int, position: np.ndarray, velocity: np.ndarray) -> None:
         """(J,) measured positions and velocities, in the spec's order and units."""
         ...
 
-    def picture(self, stamp_ns: int, camera: str, color: np.ndarray, depth: np.ndarray | None) -> None:
-        """(H, W, 3) uint8 RGB and, where asked for, (H, W) uint16 mm, both taken at `stamp_ns`."""
+    def picture(self, stamp_ns: int, camera: str, color: np.ndarray | None, depth: np.ndarray | None) -> None:
+        """(H, W, 3) uint8 RGB and (H, W) uint16 mm, as far as wanted, both taken at `stamp_ns`."""
         ...
 
     def outcome(self, task: Task, outcome: Outcome, seconds: float) -> None:
@@ -59,14 +63,13 @@ class SimLoop:
         output: SimOutput,
         *,
         cameras: tuple[str, ...],
-        depth: bool,
         domain: str,
         seed: int,
         clock_ns: Callable[[], int],
         lockstep: bool = False,
         repeat_s: float = 0.25,
     ) -> None:
-        self._spec, self._output, self._cameras, self._depth = spec, output, cameras, depth
+        self._spec, self._output, self._cameras = spec, output, cameras
         self._clock_ns, self._lockstep, self._repeat_s = clock_ns, lockstep, repeat_s
         self._period_ns = round(NS / spec.control_rate_hz)
         self._wake = threading.Condition()
@@ -195,8 +198,13 @@ class SimLoop:
         if not self._lockstep:
             self._send_joints(sim)
         for camera in cameras:
-            depth = sim.depth(camera) if self._depth else None
-            self._output.picture(self._taken_ns[camera], camera, sim.render(camera), depth)
+            color, depth = self._output.wants(camera)
+            self._output.picture(
+                self._taken_ns[camera],
+                camera,
+                sim.render(camera) if color else None,
+                sim.depth(camera) if depth else None,
+            )
         if self._lockstep:
             self._send_joints(sim)
         self._output.outcome(sim.task, sim.outcome(), sim.time_s)
