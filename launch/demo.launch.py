@@ -1,0 +1,53 @@
+"""The main job on the embedded arm: cameras, policy in closed loop, every run recorded. Ends by itself."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+# share/emma of the installed package, or the checkout.
+SHARE = Path(__file__).resolve().parents[1]
+ARGUMENTS = (
+    DeclareLaunchArgument("episodes", default_value="6", description="How many episodes to run."),
+    DeclareLaunchArgument("seed", default_value="0", description="Seed of the first episode; the next follow it."),
+    DeclareLaunchArgument("domain", default_value="source", description="Visual appearance of the arm and its desk."),
+    DeclareLaunchArgument(
+        "policy",
+        default_value=str(SHARE / "models" / "desk_arm_source"),
+        description="Policy bundle: the path of a folder that `emma train` wrote.",
+    ),
+    DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
+)
+# A demonstration stays on this machine, whatever the shell says.
+REACH = "LOCALHOST"
+
+
+def generate_launch_description() -> LaunchDescription:
+    loop = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(SHARE / "launch" / "deploy.launch.py")),
+        launch_arguments={
+            "robot": "desk_arm",
+            "sim": "true",
+            "discovery": REACH,
+            **{name: LaunchConfiguration(name) for name in ("policy", "domain", "seed", "out")},
+        }.items(),
+    )
+    console = Node(
+        package="emma",
+        executable="console",
+        name="console",
+        parameters=[
+            {
+                "episodes": ParameterValue(LaunchConfiguration("episodes"), value_type=int),
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+            }
+        ],
+        output="screen",
+        emulate_tty=True,
+        on_exit=Shutdown(reason="the demonstration is over"),
+    )
+    return LaunchDescription([*ARGUMENTS, loop, console])

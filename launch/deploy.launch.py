@@ -1,0 +1,136 @@
+"""Run a policy on a robot, and a recorder beside it.
+
+The robot's camera and arm drivers run already, or sim:=true starts the embedded arm in their place. The policy holds
+still until it is enabled:
+
+    ros2 service call /policy/enable std_srvs/srv/SetBool "{data: true}"
+"""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
+from launch.conditions import IfCondition
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+# share/emma of the installed package, or the checkout.
+SHARE = Path(__file__).resolve().parents[1]
+ARGUMENTS = (
+    DeclareLaunchArgument(
+        "robot",
+        default_value="desk_arm",
+        description="Robot: a name that `emma robots` lists, or the path of a robot.yaml.",
+    ),
+    DeclareLaunchArgument(
+        "policy",
+        default_value=str(SHARE / "models" / "desk_arm_source"),
+        description="Policy bundle: the path of a folder that `emma train` wrote.",
+    ),
+    DeclareLaunchArgument(
+        "instruction",
+        default_value="",
+        description="What to do, in words. It can be changed at any time on the topic /instruction.",
+    ),
+    DeclareLaunchArgument(
+        "enable",
+        default_value="false",
+        choices=["true", "false"],
+        description="Begin to move as soon as all streams are there. Otherwise call /policy/enable.",
+    ),
+    DeclareLaunchArgument("device", default_value="cpu", description="Where torch runs the policy: cpu, cuda, cuda:1."),
+    DeclareLaunchArgument(
+        "record",
+        default_value="true",
+        choices=["true", "false"],
+        description="Run the recorder. An episode begins with /recorder/start and ends with /recorder/save.",
+    ),
+    DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
+    DeclareLaunchArgument(
+        "sim",
+        default_value="auto",
+        choices=["auto", "true", "false"],
+        description="Start the embedded arm in place of the robot's drivers; auto: when robot is desk_arm.",
+    ),
+    DeclareLaunchArgument("domain", default_value="source", description="Embedded arm: its visual appearance."),
+    DeclareLaunchArgument("seed", default_value="0", description="Embedded arm: seed of the first start pose."),
+    DeclareLaunchArgument(
+        "params",
+        default_value=str(SHARE / "launch" / "params" / "default.yaml"),
+        description="Parameter file of all nodes; arguments given here come on top.",
+    ),
+    DeclareLaunchArgument(
+        "discovery",
+        default_value=EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
+        description="Who hears and commands these nodes: LOCALHOST (this machine) or SUBNET (all of the network).",
+    ),
+)
+
+
+def text(argument: str) -> ParameterValue:
+    """The launch argument as text, whatever it looks like."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=str)
+
+
+ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
+SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
+
+
+def generate_launch_description() -> LaunchDescription:
+    params = LaunchConfiguration("params")
+    sim = Node(
+        package="emma",
+        executable="sim",
+        name="sim",
+        condition=SIMULATED,
+        parameters=[
+            params,
+            {
+                "robot": text("robot"),
+                "domain": text("domain"),
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+            },
+        ],
+        output="screen",
+        # As a driver: the policy holds the arm while it is away.
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
+    policy = Node(
+        package="emma",
+        executable="policy",
+        name="policy",
+        parameters=[
+            params,
+            {
+                "robot": text("robot"),
+                "policy": text("policy"),
+                "instruction": text("instruction"),
+                "device": text("device"),
+                "enable": ParameterValue(LaunchConfiguration("enable"), value_type=bool),
+            },
+        ],
+        output="screen",
+        # A policy that failed must not begin to move again by itself.
+        on_exit=Shutdown(reason="the policy has ended"),
+    )
+    recorder = Node(
+        package="emma",
+        executable="recorder",
+        name="recorder",
+        condition=IfCondition(LaunchConfiguration("record")),
+        parameters=[
+            params,
+            {"robot": text("robot"), "root": text("out"), "kind": "policy", "policy": text("policy")},
+        ],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+        # A bag is finished on SIGINT, and that may take its time on a slow disk.
+        sigterm_timeout="15",
+    )
+    reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
+    return LaunchDescription([*ARGUMENTS, reach, sim, policy, recorder])

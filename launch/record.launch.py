@@ -1,0 +1,120 @@
+"""Record demonstrations: every topic of the robot as received, one bag per episode.
+
+The robot's drivers and whatever moves it run already; for the desk arm the embedded simulator and a scripted operator
+are started too. An episode:
+
+    ros2 service call /recorder/start std_srvs/srv/Trigger
+    ros2 service call /recorder/mark_success std_srvs/srv/SetBool "{data: true}"
+    ros2 service call /recorder/save std_srvs/srv/Trigger        # or /recorder/discard
+"""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
+from launch.conditions import IfCondition
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+# share/emma of the installed package, or the checkout.
+SHARE = Path(__file__).resolve().parents[1]
+ARGUMENTS = (
+    DeclareLaunchArgument(
+        "robot",
+        default_value="desk_arm",
+        description="Robot: a name that `emma robots` lists, or the path of a robot.yaml.",
+    ),
+    DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
+    DeclareLaunchArgument("operator", default_value="", description="Who moves the robot; stored with each episode."),
+    DeclareLaunchArgument("notes", default_value="", description="Free text, stored with each episode."),
+    DeclareLaunchArgument(
+        "compress",
+        default_value="false",
+        choices=["true", "false"],
+        description="Compress bags with zstd: smaller, and more processor time.",
+    ),
+    DeclareLaunchArgument(
+        "sim",
+        default_value="auto",
+        choices=["auto", "true", "false"],
+        description="Start the embedded arm and its scripted operator; auto: when robot is desk_arm.",
+    ),
+    DeclareLaunchArgument("domain", default_value="source", description="Embedded arm: its visual appearance."),
+    DeclareLaunchArgument("seed", default_value="0", description="Embedded arm: seed of the first start pose."),
+    DeclareLaunchArgument(
+        "params",
+        default_value=str(SHARE / "launch" / "params" / "default.yaml"),
+        description="Parameter file of all nodes; arguments given here come on top.",
+    ),
+    DeclareLaunchArgument(
+        "discovery",
+        default_value=EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
+        description="Who hears and commands these nodes: LOCALHOST (this machine) or SUBNET (all of the network).",
+    ),
+)
+
+
+def text(argument: str) -> ParameterValue:
+    """The launch argument as text, whatever it looks like."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=str)
+
+
+ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
+SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
+
+
+def generate_launch_description() -> LaunchDescription:
+    params = LaunchConfiguration("params")
+    sim = Node(
+        package="emma",
+        executable="sim",
+        name="sim",
+        condition=SIMULATED,
+        parameters=[
+            params,
+            {
+                "robot": text("robot"),
+                "domain": text("domain"),
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+            },
+        ],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
+    teleop = Node(
+        package="emma",
+        executable="teleop",
+        name="teleop",
+        condition=SIMULATED,
+        parameters=[params, {"robot": text("robot")}],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
+    recorder = Node(
+        package="emma",
+        executable="recorder",
+        name="recorder",
+        parameters=[
+            params,
+            {
+                "robot": text("robot"),
+                "root": text("out"),
+                "kind": "teleop",
+                "operator": text("operator"),
+                "notes": text("notes"),
+                "compress": ParameterValue(LaunchConfiguration("compress"), value_type=bool),
+            },
+        ],
+        output="screen",
+        # Without it there is nothing to do here.
+        on_exit=Shutdown(reason="the recorder has ended"),
+        # A bag is finished on SIGINT, and that may take its time on a slow disk.
+        sigterm_timeout="15",
+    )
+    reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
+    return LaunchDescription([*ARGUMENTS, reach, sim, teleop, recorder])
