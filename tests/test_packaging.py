@@ -92,10 +92,12 @@ def test_plugin_is_its_own_distribution() -> None:
 
 def test_lerobot_finds_the_plugin() -> None:
     """By its own search, in a fresh interpreter: this folder's name must not shadow the package in it."""
-    code = (
-        "from lerobot.utils.import_utils import register_third_party_plugins as register; register();"
-        "from lerobot.configs.policies import PreTrainedConfig; print('spatial_flow' in PreTrainedConfig.get_known_choices())"
-    )
+    code = """
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.utils.import_utils import register_third_party_plugins
+register_third_party_plugins()
+print('spatial_flow' in PreTrainedConfig.get_known_choices())
+"""
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=80, check=False)
     assert done.stdout.strip() == "True", done.stderr
 
