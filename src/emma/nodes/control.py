@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.nodes.pacing import Beat, FixedRate
+from emma.nodes.pacing import Beat, FixedRate, prefer_this_thread
 from emma.observation import Aligner
 from emma.policy.controller import Controller, Mode, Tick
+from emma.policy.frozen import FrozenCameras
 from emma.policy.runtime import PolicyRuntime
 from emma.policy.timing import Timings
 from emma.policy.worker import ChunkResult, InferenceWorker
@@ -72,6 +73,8 @@ class ControlLoop:
         # Moments asked about since enabling: an answer to an earlier question belongs to another episode.
         self._asked: set[int] = set()
         self._seen_ns = 0
+        self._frozen_cameras = FrozenCameras()
+        self._frozen: dict[str, float] = {}
         self._problem = ""
         self._good_ns = 0
         self._skew_s = 0.0
@@ -148,6 +151,8 @@ class ControlLoop:
             )
 
     def _run(self) -> None:
+        if prefer_this_thread():
+            self.timings.count("real_time_priority")
         rate = FixedRate(1.0 / self._spec.control_rate_hz, self._stop)
         while (beat := rate.wait()) is not None:
             with self.timings.section("tick"), self._lock:
@@ -164,6 +169,7 @@ class ControlLoop:
             self._observe(now, wall)
         self._take_results(now)
         ages = self._aligner.ages_s(wall)
+        ages |= {f"the picture of {camera}": seconds for camera, seconds in self._frozen.items()}
         if self._problem:
             ages["observation"] = (wall - self._good_ns) / NS if self._good_ns else math.inf
         self._tick = self._controller.tick(now, ages)
@@ -186,6 +192,7 @@ class ControlLoop:
             self.timings.count("bad_observations")
             return
         self._problem, self._good_ns, self._skew_s = "", wall, observation.skew_s
+        self._frozen = self._frozen_cameras.update(observation)
         executor = self._controller.executor
         if self._controller.enabled and self._worker.busy_s == 0.0 and executor.wants_chunk(now):
             executor.asked(now)

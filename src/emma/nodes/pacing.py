@@ -1,5 +1,6 @@
 """A fixed rate on the monotonic clock: lateness measured, missed ticks counted, never a burst to catch up."""
 
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ class FixedRate:
         self._slack = slack
         self._next = time.monotonic()
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the next beat; below 0 when it is late."""
+        return self._next - time.monotonic()
+
     def wait(self) -> Beat | None:
         """Sleep until the next beat; None once stopped."""
         delay = self._next - time.monotonic()
@@ -38,3 +44,15 @@ class FixedRate:
         missed = int(late / self._period_s) if late >= self._slack * self._period_s else 0
         self._next += (missed + 1) * self._period_s
         return Beat(late_s=late, missed=missed)
+
+
+def prefer_this_thread(priority: int = 20) -> bool:
+    """Let the calling thread run before ordinary ones (SCHED_FIFO). False where the system does not allow it.
+
+    Without the right (root, CAP_SYS_NICE or an rtprio limit, as ros2_control asks for) the thread stays an ordinary one.
+    """
+    try:
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_FIFO, os.sched_param(priority))
+    except OSError:
+        return False
+    return True

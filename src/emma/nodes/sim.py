@@ -122,7 +122,8 @@ class SimNode(Node):
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
     def _diagnose(self) -> None:
-        values = {"mode": "lockstep" if self._lockstep else "real time", "skipped_ticks": self._missed}
+        values: dict[str, Any] = {"mode": "lockstep" if self._lockstep else "real time"}
+        values |= {"skipped_ticks": self._missed, "lost_pictures": self.loop.lost_pictures}
         array = DiagnosticArray(header=messages.header(self.get_clock().now().nanoseconds))
         array.status = [messages.status("sim: physics", self.spec.name, values)]
         self._diagnostics.publish(array)
@@ -168,7 +169,7 @@ class SimNode(Node):
     def late(self, ticks: int) -> None:
         self._missed += ticks
         self.get_logger().warning(
-            f"cannot keep real time: {ticks} ticks left out, {self._missed} so far: draw fewer cameras",
+            f"cannot keep real time: {ticks} ticks left out, {self._missed} so far",
             throttle_duration_sec=5.0,
         )
 

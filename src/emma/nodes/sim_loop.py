@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
@@ -82,6 +82,8 @@ class SimLoop:
         self._previous: np.ndarray | None = None
         self._hold: np.ndarray | None = None
         self._taken_ns: dict[str, int] = {}
+        self._due: list[str] = []
+        self.lost_pictures = 0
         self._thread = threading.Thread(target=self._run, args=(domain, seed), name="sim", daemon=True)
 
     def start(self) -> None:
@@ -147,6 +149,7 @@ class SimLoop:
                     self._hold = self._command[0]
                     self._command = None
             self._step(sim)
+            self._draw_due(sim, rate)
 
     def _run_lockstep(self, sim: DeskArm) -> None:
         while not self._stop.is_set():
@@ -188,28 +191,45 @@ class SimLoop:
         self._look(sim)
 
     def _look(self, sim: DeskArm) -> None:
-        fresh = tuple(camera for camera in self._cameras if sim.picture_tick(camera) == sim.tick)
+        """Cameras take their pictures; in lockstep they are drawn and sent before the joints, in real time after."""
+        fresh = [camera for camera in self._cameras if sim.picture_tick(camera) == sim.tick]
         self._taken_ns |= dict.fromkeys(fresh, self._stamp_ns)
-        self._send(sim, fresh)
-
-    def _send(self, sim: DeskArm, cameras: tuple[str, ...]) -> None:
-        # In real time the joints go first: drawing takes milliseconds, and an arm's driver does not wait for cameras.
-        # In lockstep they go last: whoever answers them has been sent the pictures.
-        if not self._lockstep:
-            self._send_joints(sim)
-        for camera in cameras:
-            color, depth = self._output.wants(camera)
-            self._output.picture(
-                self._taken_ns[camera],
-                camera,
-                sim.render(camera) if color else None,
-                sim.depth(camera) if depth else None,
-            )
         if self._lockstep:
-            self._send_joints(sim)
-        self._output.outcome(sim.task, sim.outcome(), sim.time_s)
+            self._send(sim, fresh)
+            return
+        self._send_joints(sim)
+        self.lost_pictures += len(set(self._due) & set(fresh))
+        # Whoever waits already comes first, with the new picture.
+        self._due += [camera for camera in fresh if camera not in self._due]
+
+    def _draw_due(self, sim: DeskArm, rate: FixedRate) -> None:
+        """Draw as many pictures as fit before the next tick, at least one; the rest waits, and may be overtaken.
+
+        A machine that is too slow then lowers the cameras' rates, as real ones do, and never the arm's time.
+        """
+        while self._due:
+            began = rate.left_s
+            self._draw(sim, self._due.pop(0))
+            took = began - rate.left_s
+            if rate.left_s < took:
+                return
+
+    def _send(self, sim: DeskArm, cameras: Iterable[str]) -> None:
+        for camera in cameras:
+            self._draw(sim, camera)
+        self._send_joints(sim)
+
+    def _draw(self, sim: DeskArm, camera: str) -> None:
+        color, depth = self._output.wants(camera)
+        self._output.picture(
+            self._taken_ns[camera],
+            camera,
+            sim.render(camera) if color else None,
+            sim.depth(camera) if depth else None,
+        )
 
     def _send_joints(self, sim: DeskArm) -> None:
         state = sim.state()
         moved = np.zeros_like(state) if self._previous is None else state - self._previous
         self._output.joints(self._stamp_ns, state, moved * self._spec.control_rate_hz)
+        self._output.outcome(sim.task, sim.outcome(), sim.time_s)
