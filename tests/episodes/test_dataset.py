@@ -4,13 +4,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lerobot.configs.video import RGBEncoderConfig
 from lerobot.datasets.compute_stats import DEFAULT_QUANTILES, RunningQuantileStats, auto_downsample_height_width
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.datasets.video_utils import get_video_info
 from lerobot.utils.constants import DEFAULT_FEATURES
 
 from emma.episodes.dataset import DatasetWriter
@@ -18,6 +21,7 @@ from emma.episodes.encode import encode_episode
 from emma.episodes.features import INDEXES, dataset_features
 from emma.episodes.index import read_provenance
 from emma.episodes.stats import QUANTILES, ImageStats
+from emma.episodes.validate import validate
 from emma.errors import EmmaError
 from emma.robot import RobotSpec
 
@@ -250,3 +254,41 @@ def test_constants_that_are_copied_are_lerobots() -> None:
 def test_encoding_does_not_load_torch() -> None:
     code = "import sys, emma.episodes.convert_job; sys.exit('torch' in sys.modules or 'lerobot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_colour_as_video_and_depth_still_exact(tmp_path: Path, make_spec: Callable, make_frames: Callable) -> None:
+    spec = make_spec(cameras=("top",))
+    camera = replace(spec.cameras[0], width=96, height=64)
+    spec = replace(spec, cameras=(camera,))
+    episodes = [list(make_frames(spec, 12, seed)) for seed in (1, 2)]
+    ramp = np.linspace(0, 255, 96)
+    for frames in episodes:
+        for i, (observation, _) in enumerate(frames):
+            observation.images["top"][:] = (128 + 100 * np.sin(ramp / 40 + i / 4))[None, :, None].astype(np.uint8)
+    for frames in episodes:
+        with DatasetWriter(tmp_path / "data", spec, video=True) as writer:
+            writer.add_episode(frames, "a task")
+    dataset = LeRobotDataset("local/test", root=tmp_path / "data", video_backend="pyav")
+    assert dataset.meta.video_keys == ["observation.images.top"]
+    assert (dataset.num_episodes, dataset.num_frames) == (2, 24)
+    for i, (observation, _) in enumerate(episodes[0] + episodes[1]):
+        item = dataset[i]
+        error = (item["observation.images.top"] * 255).permute(1, 2, 0).numpy() - observation.images["top"]
+        assert np.abs(error).mean() < 6
+        np.testing.assert_array_equal(item["observation.depth.top"][0], observation.depth["top"])
+    assert validate(tmp_path / "data") == []
+    [video, _] = sorted((tmp_path / "data/videos").rglob("*.mp4"))
+    info = get_video_info(video, RGBEncoderConfig())
+    assert dataset.meta.features["observation.images.top"]["info"] == info
+    with pytest.raises(EmmaError, match="other features"):
+        DatasetWriter(tmp_path / "data", spec)
+
+
+def test_a_failed_episode_leaves_no_video(tmp_path: Path, spec: RobotSpec, make_frames: Callable) -> None:
+    features = dataset_features(spec, video=True)
+    with pytest.raises(EmmaError, match="without frames"):
+        encode_episode(iter(()), features, spec.fps, tmp_path / "e.parquet")
+    frames = list(make_frames(spec, 2))
+    with pytest.raises(EmmaError, match="wrong shape of action"):
+        encode_episode([frames[0], (frames[1][0], frames[1][1][:1])], features, spec.fps, tmp_path / "e.parquet")
+    assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ CONVERT = """bags -> LeRobotDataset v3
 Frames lie exactly 1/fps apart, from the first moment at which every topic of the robot has a message. Each stream gives
 its latest message that is not newer (by header stamp), as on the robot. An episode in which a stream is older than
 max_age_s or the cameras further apart than max_skew_s (robot.yaml) is refused, with numbers. Images and depth are
-stored lossless. Where every episode comes from is in meta/provenance.jsonl.
+stored lossless (--video: colour as video, depth still lossless). meta/provenance.jsonl says where each episode is from.
 
 Interrupted or run again, it adds the episodes that are not in the dataset yet. Exit code 1: a bag was refused.
 """
@@ -63,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--robot", default="desk_arm", help="robot whose topics the bags hold (default desk_arm)")
     convert.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to store (default all)")
     convert.add_argument("--no-depth", action="store_true", help="store colour only")
+    convert.add_argument("--video", action="store_true", help="colour as lossy video: a hundredth of the size")
     convert.add_argument("--instruction", default="", help="words for bags that have none")
     convert.add_argument("--skip-failed", action="store_true", help="leave out episodes marked as failures")
     convert.add_argument("--keep-recovered", action="store_true", help="take episodes that a crash cut short")
@@ -215,6 +216,7 @@ def _convert(args: argparse.Namespace) -> int:
     config = ConvertConfig(
         cameras=tuple(args.cameras) if args.cameras else None,
         depth=not args.no_depth,
+        video=args.video,
         workers=args.workers if args.workers is not None else len(os.sched_getaffinity(0)),
         instruction=args.instruction,
         keep_failed=not args.skip_failed,

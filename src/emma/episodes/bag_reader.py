@@ -145,6 +145,11 @@ class Bag:
                 topic = self.topic(number)
                 yield BagMessage(topic.name, topic.type, int(index.log_ns[position]), self.message(int(position)))
 
+    def release(self) -> None:
+        """Let go of memory that only holds what is on the disk; nothing that was read becomes invalid."""
+        for source in self._sources:
+            source.release()
+
     def close(self) -> None:
         for source in self._sources:
             source.close()

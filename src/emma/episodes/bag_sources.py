@@ -40,7 +40,11 @@ class Source(Protocol):
     def load(self, chunk: int, offset: int, size: int) -> memoryview:
         """The bytes of one message."""
 
-    def close(self) -> None: ...
+    def release(self) -> None:
+        """Let go of memory that only holds what is on the disk."""
+
+    def close(self) -> None:
+        """Let go of the file."""
 
 
 class McapSource:
@@ -58,10 +62,11 @@ class McapSource:
                     channel.id, channel.topic, schema.name if schema else "", text, schema.encoding if schema else ""
                 )
             )
-        self._view = memoryview(b"")
+        self._view, self._map = memoryview(b""), None
         if self._scan.size:
             with path.open("rb") as file:
-                self._view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._view = memoryview(self._map)
         self._starts = [index.chunk_start_offset for index, _ in self._scan.chunks]
         if self._scan.torn:
             self._starts.append(self._scan.end)
@@ -103,9 +108,14 @@ class McapSource:
         self._cache.move_to_end(chunk)
         return self._cache[chunk][offset : offset + size]
 
+    def release(self) -> None:
+        if self._map is not None:
+            # The pages stay in the page cache; they just no longer count as this process's memory.
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def close(self) -> None:
         self._cache.clear()
-        self._view = memoryview(b"")
+        self._view, self._map = memoryview(b""), None
 
     def _records_offset(self, start: int) -> int:
         tag = int.from_bytes(self._view[start + CHUNK_HEAD.size : start + CHUNK_HEAD.size + 4], "little")
@@ -146,6 +156,9 @@ class SqliteSource:
     def load(self, chunk: int, offset: int, size: int) -> memoryview:
         [(data,)] = self._connection.execute("SELECT data FROM messages WHERE id = ?", (offset,))
         return memoryview(data)
+
+    def release(self) -> None:
+        return None
 
     def close(self) -> None:
         self._connection.close()

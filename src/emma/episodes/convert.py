@@ -80,7 +80,7 @@ def convert(
             fix="record some with `emma record`, or check the path",
         )
     results: list[EpisodeResult] = []
-    with DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth) as writer:
+    with DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth, video=config.video) as writer:
         present = {str(entry.get("episode_id")) for entry in writer.provenance}
         planned = [
             _plan(folder, _name(folder, Path(bags)), present, spec, config, writer.staging) for folder in folders

@@ -21,6 +21,7 @@ from emma.robot import RobotSpec
 class ConvertConfig:
     """What to convert and how strictly.
 
+    cameras: None for all; depth: store it, lossless; video: colour as lossy video instead of exact images.
     instruction: words for bags without an episode.yaml, or without words in it. keep_failed: take episodes that were
     marked as failures; keep_recovered: take those that were cut short by a crash. keep_stale: take episodes in which a
     stream is older than the robot's max_age_s, or the cameras further apart than max_skew_s, and say so in the
@@ -29,6 +30,7 @@ class ConvertConfig:
 
     cameras: tuple[str, ...] | None = None
     depth: bool = True
+    video: bool = False
     workers: int = 1
     instruction: str = ""
     keep_failed: bool = True
@@ -80,7 +82,7 @@ def encode_job(job: ConvertJob) -> ConvertedJob:
             stale = _beyond_limits(frames, job.spec)
             if stale and not job.config.keep_stale:
                 return ConvertedJob(bag_bytes=size, refused=stale)
-            features = dataset_features(job.spec, job.config.cameras, job.config.depth)
+            features = dataset_features(job.spec, job.config.cameras, job.config.depth, job.config.video)
             encoded = encode_episode(frames, features, job.spec.fps, job.staged)
             provenance = _provenance(job, frames, stale)
     except EmmaError as error:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.compute_stats import get_feature_stats
 from lerobot.datasets.feature_utils import get_hf_features_from_features
-from lerobot.datasets.utils import DEFAULT_DATA_PATH
+from lerobot.datasets.utils import DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH
 from lerobot.utils.constants import DEFAULT_FEATURES
 
 from emma.episodes.encode import PLACED, EncodedEpisode, Frame, encode_episode, parquet_options
@@ -38,11 +38,20 @@ class DatasetWriter:
     """
 
     def __init__(
-        self, root: Path | str, spec: RobotSpec, *, cameras: Iterable[str] | None = None, depth: bool = True
+        self,
+        root: Path | str,
+        spec: RobotSpec,
+        *,
+        cameras: Iterable[str] | None = None,
+        depth: bool = True,
+        video: bool = False,
     ) -> None:
-        """Raises EmmaError if `root` holds a dataset with other features, fps or robot."""
+        """Raises EmmaError if `root` holds a dataset with other features, fps or robot.
+
+        video: store colour as lossy video, as LeRobot does by default, instead of exact images.
+        """
         self.root = Path(root)
-        self.features = dataset_features(spec, cameras, depth)
+        self.features = dataset_features(spec, cameras, depth, video)
         self.fps = spec.fps
         self._schema = arrow_schema(self.features)
         self._lock = _lock(self.root)
@@ -76,11 +85,11 @@ class DatasetWriter:
         action: (J,) float32, the command sent at that moment. On any error the dataset is as it was.
         """
         path = self.staging / f"{self.num_episodes:06d}.parquet"
+        encoded = encode_episode(frames, self.features, self.fps, path)
         try:
-            encoded = encode_episode(frames, self.features, self.fps, path)
             return self.add_encoded(encoded, instruction, provenance)
         finally:
-            path.unlink(missing_ok=True)
+            encoded.remove()
 
     def add_encoded(
         self, episode: EncodedEpisode, instruction: str, provenance: Mapping[str, Any] | None = None
@@ -101,31 +110,35 @@ class DatasetWriter:
         placed = self.staging / f"placed-{number:06d}.parquet"
         self._place(episode.path, placed, columns)
         os.replace(placed, target)
+        for key, video in episode.videos.items():
+            target = self.root / DEFAULT_VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sync_file(video)
+            os.replace(video, target)
         vectors = {**episode.vectors, **columns}
         stats = {**episode.image_stats, **{key: vector_stats(values) for key, values in vectors.items()}}
         self._index.add(
             length=episode.length,
             instruction=instruction,
             stats=stats,
-            data_file=(chunk, file),
+            file=(chunk, file),
             provenance=provenance or {},
         )
-        episode.path.unlink(missing_ok=True)
+        episode.remove()
         return number
 
     def _place(self, source: Path, target: Path, columns: Mapping[str, np.ndarray]) -> None:
         """Copy the encoded rows with the columns that depend on the place, row group by row group."""
         start = 0
-        with pq.ParquetFile(source) as encoded, target.open("wb") as file:
-            with pq.ParquetWriter(file, self._schema, **parquet_options(self.features)) as writer:
-                for group in range(encoded.num_row_groups):
-                    table = encoded.read_row_group(group)
-                    for name in PLACED:
-                        table = table.append_column(name, pa.array(columns[name][start : start + len(table)]))
-                    start += len(table)
-                    writer.write_table(table.select(self._schema.names).cast(self._schema))
-            file.flush()
-            os.fsync(file.fileno())
+        options = parquet_options(self.features)
+        with pq.ParquetFile(source) as encoded, pq.ParquetWriter(target, self._schema, **options) as writer:
+            for group in range(encoded.num_row_groups):
+                table = encoded.read_row_group(group)
+                for name in PLACED:
+                    table = table.append_column(name, pa.array(columns[name][start : start + len(table)]))
+                start += len(table)
+                writer.write_table(table.select(self._schema.names).cast(self._schema))
+        _sync_file(target)
 
     def finalize(self) -> None:
         """Tidy up and let others write. The dataset is complete after every episode; without any there is none."""
@@ -152,6 +165,11 @@ def vector_stats(values: np.ndarray) -> dict[str, np.ndarray]:
     """LeRobot's statistics of an (N, D) or (N,) array; float64 for every N, since tables must agree in type."""
     stats = get_feature_stats(values, axis=0, keepdims=values.ndim == 1)
     return {key: value if key == "count" else np.asarray(value, np.float64) for key, value in stats.items()}
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _lock(root: Path) -> int:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from emma.episodes.features import ACTION, DEPTH, IMAGES, INDEXES, STATE
 from emma.episodes.stats import ImageStats
+from emma.episodes.video import VideoFile
 from emma.errors import EmmaError
 from emma.observation import Observation
 
@@ -30,67 +31,108 @@ Frame = tuple[Observation, np.ndarray]
 class EncodedEpisode:
     """An episode in a Parquet file of its own, without the columns that depend on its place in a dataset.
 
-    vectors: its numeric columns, (N, ...); image_stats: feature -> statistics of its images.
+    videos: feature -> its video file; vectors: the numeric columns, (N, ...); image_stats: feature -> statistics.
     """
 
     path: Path
     length: int
+    videos: Mapping[str, Path]
     vectors: Mapping[str, np.ndarray]
     image_stats: Mapping[str, Mapping[str, np.ndarray]]
 
+    def remove(self) -> None:
+        """Delete its files."""
+        for path in (self.path, *self.videos.values()):
+            path.unlink(missing_ok=True)
+
 
 def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: int, path: Path) -> EncodedEpisode:
-    """Write `frames` to `path`. Images become PNG: RGB 8 bit, depth 16 bit, both exact.
+    """Write `frames` to `path`, and a video beside it for each feature that is one.
 
-    Raises EmmaError for no frames, a missing camera, a wrong shape or type, or a number that is not finite.
+    Images become PNG: RGB 8 bit, depth 16 bit, both exact. Raises EmmaError for no frames, a missing camera, a wrong
+    shape or type, or a number that is not finite; then no file is left.
     """
-    schema = _staged_schema(features)
-    images = {key: feature for key, feature in features.items() if feature["dtype"] == "image"}
-    counters = {
-        key: ImageStats(1, np.uint16, 1.0) if is_depth(feature) else ImageStats(3, np.uint8, 255.0)
-        for key, feature in images.items()
-    }
-    vectors: dict[str, list[np.ndarray]] = {STATE: [], ACTION: []}
-    length, size = 0, 0
-    rows: dict[str, list[Any]] = {name: [] for name in schema.names}
-    writer = pq.ParquetWriter(path, schema, **parquet_options(features))
+    encoder = _EpisodeEncoder(features, fps, path)
     try:
         for observation, action in frames:
-            values = {STATE: observation.state, ACTION: action}
-            for key, value in values.items():
-                vector = _checked_vector(key, value, features[key], length)
-                vectors[key].append(vector)
-                rows[key].append(vector)
-            for key, feature in images.items():
-                image = _checked_image(key, _image_of(observation, key), feature, length)
-                counters[key].add(image)
-                png = encode_png(image)
-                size += len(png)
-                rows[key].append({"bytes": png, "path": f"frame-{length:06d}.png"})
-            rows["frame_index"].append(length)
-            rows["timestamp"].append(np.float32(length / fps))
-            length += 1
-            if size >= ROW_GROUP_BYTES:
-                writer.write_table(pa.table(rows, schema=schema))
-                rows, size = {name: [] for name in schema.names}, 0
-        if rows["frame_index"]:
-            writer.write_table(pa.table(rows, schema=schema))
-    finally:
-        writer.close()
-    if not length:
-        path.unlink()
-        raise EmmaError("an episode without frames", found="0 frames", expected="at least one")
-    index = np.arange(length)
-    return EncodedEpisode(
-        path=path,
-        length=length,
-        vectors={
-            **{key: np.stack(rows) for key, rows in vectors.items()},
-            "frame_index": index,
-            "timestamp": (index / fps).astype(np.float32),
-        },
-        image_stats={key: counter.result() for key, counter in counters.items()},
-    )
+            encoder.add(observation, action)
+        return encoder.finish()
+    except BaseException:
+        encoder.abort()
+        raise
+
+
+class _EpisodeEncoder:
+    """Takes one frame after the other; what is in memory is a row group and the statistics."""
+
+    def __init__(self, features: Mapping[str, dict], fps: int, path: Path) -> None:
+        self._features, self._fps, self._path = features, fps, path
+        self._schema = _staged_schema(features)
+        self._writer = pq.ParquetWriter(path, self._schema, **parquet_options(features))
+        self._rows: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self._vectors: dict[str, list[np.ndarray]] = {STATE: [], ACTION: []}
+        self._images = {key: feature for key, feature in features.items() if feature["dtype"] in ("image", "video")}
+        self._stats = {
+            key: ImageStats(1, np.uint16, 1.0) if is_depth(feature) else ImageStats(3, np.uint8, 255.0)
+            for key, feature in self._images.items()
+        }
+        self._videos = {
+            key: VideoFile(path.with_name(f"{path.stem}.{key}.mp4"), feature["shape"][0], feature["shape"][1], fps)
+            for key, feature in features.items()
+            if feature["dtype"] == "video"
+        }
+        self._length = self._size = 0
+
+    def add(self, observation: Observation, action: np.ndarray) -> None:
+        for key, value in ((STATE, observation.state), (ACTION, action)):
+            vector = _checked_vector(key, value, self._features[key], self._length)
+            self._vectors[key].append(vector)
+            self._rows[key].append(vector)
+        for key, feature in self._images.items():
+            image = _checked_image(key, _image_of(observation, key), feature, self._length)
+            self._stats[key].add(image)
+            if key in self._videos:
+                self._videos[key].add(image)
+                continue
+            png = encode_png(image)
+            self._size += len(png)
+            self._rows[key].append({"bytes": png, "path": f"frame-{self._length:06d}.png"})
+        self._rows["frame_index"].append(self._length)
+        self._rows["timestamp"].append(np.float32(self._length / self._fps))
+        self._length += 1
+        if self._size >= ROW_GROUP_BYTES:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        self._writer.write_table(pa.table(self._rows, schema=self._schema))
+        self._rows, self._size = {name: [] for name in self._schema.names}, 0
+
+    def finish(self) -> EncodedEpisode:
+        if not self._length:
+            raise EmmaError("an episode without frames", found="0 frames", expected="at least one")
+        if self._rows["frame_index"]:
+            self._write_rows()
+        self._writer.close()
+        for video in self._videos.values():
+            video.close()
+        index = np.arange(self._length)
+        return EncodedEpisode(
+            path=self._path,
+            length=self._length,
+            videos={key: video.path for key, video in self._videos.items()},
+            vectors={
+                **{key: np.stack(rows) for key, rows in self._vectors.items()},
+                "frame_index": index,
+                "timestamp": (index / self._fps).astype(np.float32),
+            },
+            image_stats={key: stats.result() for key, stats in self._stats.items()},
+        )
+
+    def abort(self) -> None:
+        self._writer.close()
+        self._path.unlink(missing_ok=True)
+        for video in self._videos.values():
+            video.abort()
 
 
 def _staged_schema(features: Mapping[str, dict]) -> pa.Schema:
@@ -99,13 +141,14 @@ def _staged_schema(features: Mapping[str, dict]) -> pa.Schema:
     columns = [
         (key, image if feature["dtype"] == "image" else pa.list_(pa.float32(), feature["shape"][0]))
         for key, feature in features.items()
+        if feature["dtype"] != "video"
     ]
     return pa.schema([*columns, ("timestamp", pa.float32()), ("frame_index", pa.int64())])
 
 
 def parquet_options(features: Mapping[str, dict]) -> dict[str, Any]:
     """How columns are stored: no dictionary and no bounds for PNG bytes, which never repeat."""
-    plain = [*INDEXES, *(key for key, feature in features.items() if feature["dtype"] != "image")]
+    plain = [*INDEXES, *(key for key, feature in features.items() if feature["dtype"] not in ("image", "video"))]
     return {"compression": "snappy", "use_dictionary": plain, "write_statistics": plain}
 
 

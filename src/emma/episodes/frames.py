@@ -13,6 +13,9 @@ from emma.errors import EmmaError
 from emma.observation import COMMAND, Aligner
 from emma.robot import RobotSpec
 
+# A bag is read through the page cache; every so many frames what was seen stops counting as memory of this process.
+RELEASE_FRAMES = 50
+
 
 class EpisodeFrames:
     """The (observation, action) pairs of a bag, 1 / fps apart. The bag stays open while it is used.
@@ -49,7 +52,9 @@ class EpisodeFrames:
         # Earlier file position first among equal stamps, as they came.
         positions = positions[np.lexsort((positions, index.stamp_ns[positions]))]
         stamps, due = index.stamp_ns[positions], 0
-        for time_ns in self.timeline.times_ns:
+        for number, time_ns in enumerate(self.timeline.times_ns):
+            if number % RELEASE_FRAMES == 0:
+                self._bag.release()
             ready = int(np.searchsorted(stamps, time_ns, side="right"))
             for position in positions[due:ready]:
                 topic = self._bag.topic(int(index.topic[position])).name

@@ -62,7 +62,11 @@ class DatasetIndex:
                     fix="choose another folder",
                 )
             info = create_empty_dataset_info(
-                CODEBASE_VERSION, fps, {**features, **DEFAULT_FEATURES}, use_videos=False, robot_type=robot
+                CODEBASE_VERSION,
+                fps,
+                {**features, **DEFAULT_FEATURES},
+                use_videos=any(feature["dtype"] == "video" for feature in features.values()),
+                robot_type=robot,
             )
             index = cls(root, info)
             (root / "meta").mkdir(parents=True, exist_ok=True)
@@ -80,6 +84,10 @@ class DatasetIndex:
     @property
     def num_frames(self) -> int:
         return int(self._info.total_frames)
+
+    @property
+    def _video_keys(self) -> list[str]:
+        return [key for key, feature in self._info.features.items() if feature["dtype"] == "video"]
 
     def task_index(self, instruction: str) -> int:
         """The number of an instruction; a new one gets the next."""
@@ -100,31 +108,45 @@ class DatasetIndex:
         length: int,
         instruction: str,
         stats: Mapping[str, Mapping[str, np.ndarray]],
-        data_file: tuple[int, int],
+        file: tuple[int, int],
         provenance: Mapping[str, Any],
     ) -> None:
-        """Count one more episode whose data file is in place. `info.json` is last: it makes the episode exist."""
+        """Count one more episode whose files are in place, each with chunk and number `file`.
+
+        `info.json` is last: it makes the episode exist.
+        """
         number, first = self.num_episodes, self.num_frames
-        chunk, file = self._episodes_file()
+        at = self._episodes_file()
+        videos = {
+            f"videos/{key}/{name}": value
+            for key in self._video_keys
+            for name, value in (
+                ("chunk_index", file[0]),
+                ("file_index", file[1]),
+                ("from_timestamp", 0.0),
+                ("to_timestamp", length / self._info.fps),
+            )
+        }
         row = {
             "episode_index": number,
             "tasks": [instruction],
             "length": length,
-            "data/chunk_index": data_file[0],
-            "data/file_index": data_file[1],
+            "data/chunk_index": file[0],
+            "data/file_index": file[1],
+            **videos,
             "dataset_from_index": first,
             "dataset_to_index": first + length,
             **{key: np.asarray(value).tolist() for key, value in flatten_dict({"stats": stats}).items()},
-            "meta/episodes/chunk_index": chunk,
-            "meta/episodes/file_index": file,
+            "meta/episodes/chunk_index": at[0],
+            "meta/episodes/file_index": at[1],
         }
-        self._rows = [*self._rows_of(chunk, file), row]
+        self._rows = [*self._rows_of(at), row]
         self._last = row
         if instruction not in self._tasks:
             self._tasks.append(instruction)
             self._write_tasks()
         _write_parquet(
-            self.root / DEFAULT_EPISODES_PATH.format(chunk_index=chunk, file_index=file),
+            self.root / DEFAULT_EPISODES_PATH.format(chunk_index=at[0], file_index=at[1]),
             pa.Table.from_pylist(self._rows),
         )
         self._stats = aggregate_stats([self._stats, stats]) if self._stats is not None else dict(stats)  # type: ignore
@@ -154,8 +176,7 @@ class DatasetIndex:
         following: tuple[int, int] = update_chunk_file_indices(*at, self._info.chunks_size)
         return following
 
-    def _rows_of(self, chunk: int, file: int) -> list[dict[str, Any]]:
-        at = (chunk, file)
+    def _rows_of(self, at: tuple[int, int]) -> list[dict[str, Any]]:
         same = self._last is not None and at == (
             self._last["meta/episodes/chunk_index"],
             self._last["meta/episodes/file_index"],
@@ -183,7 +204,8 @@ class DatasetIndex:
                 fix=f"emma episodes validate {self.root}",
             )
         last = (-1, -1) if self._last is None else (self._last["data/chunk_index"], self._last["data/file_index"])
-        for path in (self.root / "data").glob("chunk-*/file-*.parquet"):
+        files = [*self.root.glob("data/chunk-*/file-*.parquet"), *self.root.glob("videos/*/chunk-*/file-*.mp4")]
+        for path in files:
             place = (int(path.parent.name.removeprefix("chunk-")), int(path.stem.removeprefix("file-")))
             if place > last:
                 path.unlink()
