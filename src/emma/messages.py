@@ -83,10 +83,10 @@ def _by_name(names: Any, positions: Any, spec: RobotSpec, topic: str) -> np.ndar
     missing = [name for name in spec.joint_names if name not in where]
     if missing or len(positions) < len(where):
         raise EmmaError(
-            f"joints missing on {topic}",
+            f"joints missing on {topic}: {', '.join(missing) or 'positions'}",
             found=f"{len(positions)} positions for {', '.join(where) or 'no names'}",
             expected=f"a position for each of {', '.join(spec.joint_names)}",
-            fix=f"missing: {', '.join(missing) or 'positions'}; check the driver or {spec.folder / 'robot.yaml'}",
+            fix=f"check the driver, or the joint names in {spec.folder / 'robot.yaml'}",
         )
     return _finite(np.array([positions[where[name]] for name in spec.joint_names], dtype=np.float32), spec, topic)
 
