@@ -13,7 +13,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 SHARE = Path(__file__).resolve().parents[1]
 ARGUMENTS = (
     DeclareLaunchArgument("episodes", default_value="6", description="How many episodes to run."),
-    DeclareLaunchArgument("seed", default_value="0", description="Seed of the first episode; the next follow it."),
+    DeclareLaunchArgument("seed", default_value="10000", description="Seed of the first episode; the next follow it."),
     DeclareLaunchArgument("domain", default_value="source", description="Visual appearance of the arm and its desk."),
     DeclareLaunchArgument(
         "policy",
@@ -21,7 +21,10 @@ ARGUMENTS = (
         description="Policy bundle: the path of a folder that `emma train` wrote.",
     ),
     DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
+    DeclareLaunchArgument("sheet", default_value="demo.png", description="Contact sheet of what the cameras saw."),
+    DeclareLaunchArgument("result", default_value="", description="File for the result as JSON; empty: none."),
 )
+TEXTS = ("domain", "sheet", "result")
 # A demonstration stays on this machine, whatever the shell says.
 REACH = "LOCALHOST"
 
@@ -44,6 +47,7 @@ def generate_launch_description() -> LaunchDescription:
             {
                 "episodes": ParameterValue(LaunchConfiguration("episodes"), value_type=int),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+                **{name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in TEXTS},
             }
         ],
         output="screen",

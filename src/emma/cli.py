@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         module = importlib.import_module(f"emma.commands.{name}")
         verb = verbs.add_parser(
             name,
-            help=module.HELP.splitlines()[0],
+            help=module.HELP.splitlines()[0].replace("%", "%%"),  # argparse formats this one
             description=module.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

@@ -1,0 +1,37 @@
+"""The command line: every verb explains itself, bad input is told plainly."""
+
+import pytest
+
+from emma.cli import VERBS, build_parser, main
+
+
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    for verb in VERBS:
+        assert f"\n    {verb} " in shown
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        build_parser().parse_args([verb, "--help"])
+    assert left.value.code == 0
+    assert f"usage: emma {verb}" in capsys.readouterr().out
+
+
+def test_bad_input_is_told_in_three_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["robots", "toaster"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("emma: ")
+    for part in ("found:", "expected:", "to do:"):
+        assert part in told
+
+
+def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["teleport"])
+    assert left.value.code == 2
+    assert "teleport" in capsys.readouterr().err
