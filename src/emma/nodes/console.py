@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emma.errors import EmmaError
@@ -23,7 +23,7 @@ class ConsoleParameters:
     robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
     episodes: int = parameter(6, "episodes to run", minimum=1)
     seed: int = parameter(10_000, "seed of the first episode", minimum=0)
-    domain: str = parameter("source", "visual appearance of the simulator")
+    domain: str = parameter("", "visual appearance of the simulator; empty: leave it as it is")
     held_out_words: bool = parameter(False, "ask in words that no training data has")
     operator: str = parameter("policy", "who moves the robot", choices=OPERATORS)
     record: bool = parameter(True, "record every episode with the recorder node")
@@ -49,7 +49,8 @@ def _drive(client: RosClient) -> int:
     values = declare(client.node, ConsoleParameters)
     spec = load_robot(values.robot)
     session = Session(client, operator=values.operator, record=values.record, timeout_s=values.timeout_s)
-    plan = trials(values.episodes, values.seed, values.domain, held_out_words=values.held_out_words)
+    plan = trials(values.episodes, values.seed, held_out_words=values.held_out_words)
+    plan = [replace(trial, domain=values.domain) for trial in plan]
     with shown(client, session, len(plan)) as report:
         try:
             session.wait_until_ready()

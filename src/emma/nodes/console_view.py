@@ -35,7 +35,9 @@ class SessionView:
         said = self._client.heard(POLICY_STATE)
         if session.current is not None:
             instruction = said.get("instruction") or self._client.heard(RECORDER).get("instruction", "")
-            head.add_row("instruction", instruction, f"appearance {session.current.domain}")
+            head.add_row(
+                "instruction", instruction, f"appearance {session.current.domain}" if session.current.domain else ""
+            )
         result = session.success
         head.add_row("success", f"{result.successes} of {result.trials}" if result.trials else "-", "")
         for name, text, note in self._lines(said):

@@ -49,10 +49,22 @@ class FixedRate:
 def prefer_this_thread(priority: int = 20) -> bool:
     """Let the calling thread run before ordinary ones (SCHED_FIFO). False where the system does not allow it.
 
-    Without the right (root, CAP_SYS_NICE or an rtprio limit, as ros2_control asks for) the thread stays an ordinary one.
+    Needs root, CAP_SYS_NICE or an rtprio limit, as ros2_control does; without, the thread stays an ordinary one.
     """
     try:
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_FIFO, os.sched_param(priority))
+    except OSError:
+        return False
+    return True
+
+
+def prefer_this_process(nice: int = -10) -> bool:
+    """Let all of this process run before ordinary ones; threads made later inherit it. False where that is not allowed.
+
+    A thread that waits for the interpreter's lock is only as fast as the thread that holds it.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
     except OSError:
         return False
     return True

@@ -21,6 +21,7 @@ from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
 from emma.nodes.control import ControlLoop
+from emma.nodes.pacing import prefer_this_process
 from emma.nodes.parameters import declare, parameter, read
 from emma.nodes.policy_report import report
 from emma.nodes.runner import Stop, run
@@ -60,6 +61,7 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("policy")
+        prefer_this_process()
         self._values = declare(self, PolicyParameters)
         self._loop: ControlLoop | None = None
         self._bundle: Bundle | None = None

@@ -22,7 +22,7 @@ DEMONSTRATION_S = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one episode asks for."""
+    """What one episode asks for. domain: appearance to change to, "" to leave it as it is."""
 
     seed: int
     target: str
@@ -152,15 +152,8 @@ class Session:
         return SessionResult(rows=tuple(self.rows), timings=timings)
 
     def _reset(self, trial: Trial) -> dict[str, Any]:
-        self._client.set_parameters(
-            "/sim",
-            {
-                "seed": trial.seed,
-                "target": trial.target,
-                "domain": trial.domain,
-                "held_out_words": trial.held_out_words,
-            },
-        )
+        values = {"seed": trial.seed, "target": trial.target, "held_out_words": trial.held_out_words}
+        self._client.set_parameters("/sim", values | ({"domain": trial.domain} if trial.domain else {}))
         task: dict[str, Any] = json.loads(self._client.trigger("/sim/reset", 30.0))
         return task
 

@@ -32,7 +32,7 @@ def draw_sheet(result: SessionResult, spec: RobotSpec, path: Path) -> Path | Non
 
 def show(result: SessionResult, *, bags: Path | None, sheet: Path | None, logs: Path | None = None) -> None:
     """Print the summary."""
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     rows = result.rows
     seconds = sum(row.seconds for row in rows)
     console.print()
