@@ -1,16 +1,10 @@
 """What every runtime does: an observation and an instruction in, an action chunk out."""
 
-import importlib
-import os
 from typing import Protocol
 
 import numpy as np
 
 from emma.observation import Observation
-
-# Nothing here may reach for a hub: a bundle holds all that it needs.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-PLUGINS = ("lerobot_policy_spatial_flow",)
 
 
 class PolicyRuntime(Protocol):
@@ -25,9 +19,3 @@ class PolicyRuntime(Protocol):
     def close(self) -> None:
         """Free what the runtime holds."""
         ...
-
-
-def register_plugins() -> None:
-    """Make this project's policy classes known to LeRobot."""
-    for name in PLUGINS:
-        importlib.import_module(name)

@@ -1,14 +1,12 @@
 """Any LeRobot policy class in eager torch: the reference that every other runtime is held against."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emma.errors import EmmaError
 from emma.observation import Observation
 from emma.policy.bundle import Bundle
-from emma.policy.runtime.protocol import register_plugins
+from emma.policy.loading import load_policy
 
 
 class TorchRuntime:
@@ -22,31 +20,12 @@ class TorchRuntime:
 
     def __init__(self, bundle: Bundle, *, device: str = "cpu", threads: int = 1, seed: int = 0) -> None:
         import torch
-        from lerobot.configs.policies import PreTrainedConfig
-        from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 
-        register_plugins()
         torch.set_num_threads(threads)
         self._torch = torch
         self._bundle = bundle
         self._device = device
-        path = Path(bundle.path).resolve()
-        try:
-            config = PreTrainedConfig.from_pretrained(path)
-            config.device = device
-            policy = get_policy_class(config.type).from_pretrained(path, config=config)
-            self._policy = policy.to(device).eval()
-            self._pre, self._post = make_pre_post_processors(
-                config, str(path), preprocessor_overrides={"device_processor": {"device": device}}
-            )
-        except EmmaError:
-            raise
-        except Exception as error:  # LeRobot raises many kinds for a broken folder
-            raise EmmaError(
-                f"cannot load policy bundle {bundle.path}",
-                found=f"{type(error).__name__}: {error}",
-                expected=f"a LeRobot '{bundle.info.policy_type}' policy with its processors",
-            ) from error
+        _, self._policy, self._pre, self._post = load_policy(bundle, device=device)
         self._generator = torch.Generator(device=device).manual_seed(seed)
 
     def reset(self, seed: int) -> None:

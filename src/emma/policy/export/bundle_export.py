@@ -1,0 +1,132 @@
+"""`emma export`: graphs of a bundle, checked against the policy, put in place as a whole or not at all."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from emma.errors import EmmaError
+from emma.files import atomic_dir
+from emma.policy.bundle import Bundle
+from emma.policy.export.graphs import IMAGES, PolicyGraphs, action_affine, relative_joints
+from emma.policy.export.parity import REFUSED, TOLERANCE, Case, compare, parity, refuse
+from emma.policy.export.write import OPSET, write_graph
+from emma.policy.exported import FOLDER, MANIFEST, ExportInfo, FlowInfo, graph_files, weights_of, write_export
+from emma.policy.loading import LoadedPolicy, load_policy
+
+# Policy type -> module with `graphs(loaded) -> PolicyGraphs`.
+SUPPORTED = ("act", "smolvla", "spatial_flow")
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "lerobot", "transformers")
+
+Progress = Callable[[str], None]
+
+
+def policy_graphs(loaded: LoadedPolicy) -> PolicyGraphs:
+    """The graphs of a policy of any supported class. Raises EmmaError for another one."""
+    kind = loaded.config.type
+    if kind not in SUPPORTED:
+        raise EmmaError(
+            f"policies of type '{kind}' cannot be exported",
+            found=kind,
+            expected=f"one of {', '.join(SUPPORTED)}",
+            fix="run the bundle with the torch runtime",
+        )
+    graphs: PolicyGraphs = importlib.import_module(f"emma.policy.export.{kind}").graphs(loaded)
+    return graphs
+
+
+def export_bundle(
+    bundle: Bundle,
+    cases: Sequence[Case],
+    *,
+    reference: str,
+    tolerance: float = TOLERANCE,
+    progress: Progress = lambda what: None,
+) -> ExportInfo:
+    """Write `bundle/export`, replacing an earlier one only after the new graphs passed parity on `cases`.
+
+    reference: where the cases come from, for the record. Raises EmmaError for a policy that cannot be exported and
+    for graphs that differ from it by more than `tolerance`; the worst input is then saved beside the weights.
+    """
+    from emma.policy.runtime.onnx_graphs import OnnxGraphs
+
+    if not cases:
+        raise ValueError("parity needs at least one observation")
+    require_packages()
+    path = Path(bundle.path)
+    target = path / FOLDER
+    finished = target.with_name(f"{FOLDER}.new")
+    shutil.rmtree(finished, ignore_errors=True)  # left by one that was killed between its two renames
+    with atomic_dir(finished) as aside:
+        info = _write(bundle, aside, progress)
+        graphs = OnnxGraphs(aside, info)
+        progress("parity")
+        try:
+            differences = compare(bundle, info, graphs, cases, lambda: progress("parity"))
+        finally:
+            graphs.close()
+        result = parity(differences, reference, tolerance)
+        if not result.passed:
+            raise refuse(bundle, differences, result)
+        info = replace(info, parity=result)
+        write_export(aside, info)
+    _replace(target, finished)
+    (path / REFUSED).unlink(missing_ok=True)
+    return info
+
+
+def require_packages() -> None:
+    """Raise EmmaError if what writes and runs the graphs is not installed."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise EmmaError(
+                "exporting needs packages that are not installed",
+                found=f"no {name}",
+                expected="onnx, onnxscript and onnxruntime",
+                fix="pip install 'emma-robot[export]'",
+            )
+
+
+def _write(bundle: Bundle, folder: Path, progress: Progress) -> ExportInfo:
+    progress("load")
+    weights = weights_of(Path(bundle.path))
+    loaded = load_policy(bundle)
+    made = policy_graphs(loaded)
+    with made.patches():
+        for name, graph in made.graphs.items():
+            progress(name)
+            write_graph(name, graph, folder)
+    action = action_affine(loaded)
+    size = int(loaded.config.action_feature.shape[0])
+    features = loaded.config.image_features
+    return ExportInfo(
+        policy_type=loaded.config.type,
+        weights=weights,
+        graphs={name: graph_files(folder, name) for name in made.graphs},
+        cameras={k.removeprefix(IMAGES): (f.shape[-2], f.shape[-1]) for k, f in features.items()},
+        joints=int(loaded.config.robot_state_feature.shape[0]),
+        chunk=made.chunk,
+        width=made.width,
+        tokens=made.tokens,
+        action_shift=_values(action.shift, size),
+        action_scale=_values(action.scale, size),
+        relative=tuple(relative_joints(loaded)),
+        flow=None if made.flow is None else FlowInfo(**vars(made.flow)),
+        versions={"opset": str(OPSET), **{name: metadata.version(name) for name in PACKAGES}},
+    )
+
+
+def _values(array: object, size: int) -> tuple[float, ...]:
+    return tuple(float(x) for x in np.broadcast_to(np.asarray(array, np.float32), (size,)))
+
+
+def _replace(target: Path, finished: Path) -> None:
+    """Put the finished folder in place of an earlier one. Without its manifest a folder is no export."""
+    if target.exists():
+        (target / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(target)
+    finished.rename(target)

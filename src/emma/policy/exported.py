@@ -1,0 +1,135 @@
+"""`BUNDLE/export/export.json`: what was exported, of which weights, and whether it gives the same actions."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emma.errors import EmmaError
+from emma.files import atomic_write_text, sha256_file
+
+FOLDER, MANIFEST = "export", "export.json"
+FORMAT = 1
+# The files of a bundle that decide its actions.
+DECISIVE = ("config.json", "model.safetensors", "policy_preprocessor*", "policy_postprocessor*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowInfo:
+    """steps: Euler steps; noise_scale: deviation of the first noise; trained_delay: largest frozen prefix trained."""
+
+    steps: int
+    noise_scale: float
+    trained_delay: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Largest difference to the unpatched policy over `observations` inputs.
+
+    max_abs_error: of normalised actions and of actions in the robot's units, whichever is larger.
+    """
+
+    max_abs_error: float
+    tolerance: float
+    observations: int
+    reference: str
+
+    @property
+    def passed(self) -> bool:
+        # A comparison with NaN is false, so a graph that gives NaN does not pass.
+        return self.max_abs_error <= self.tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportInfo:
+    """The content of `export.json`.
+
+    weights: file -> sha256 of what was exported; graphs: graph -> sha256 of its files; cameras: name -> (H, W);
+    width: actions as the model knows them; tokens: language tokens, 0 without language; action_shift, action_scale:
+    normalised actions to the robot's units; relative: for each action whether the state is added.
+    """
+
+    policy_type: str
+    weights: Mapping[str, str]
+    graphs: Mapping[str, Mapping[str, str]]
+    cameras: Mapping[str, tuple[int, int]]
+    joints: int
+    chunk: int
+    width: int
+    tokens: int
+    action_shift: tuple[float, ...]
+    action_scale: tuple[float, ...]
+    relative: tuple[bool, ...]
+    flow: FlowInfo | None
+    parity: Parity | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def weights_of(bundle: Path) -> dict[str, str]:
+    """File -> sha256 of everything in a bundle that decides its actions."""
+    files = sorted({file for pattern in DECISIVE for file in bundle.glob(pattern) if file.is_file()})
+    return {file.name: sha256_file(file) for file in files}
+
+
+def graph_files(folder: Path, graph: str) -> dict[str, str]:
+    """File -> sha256 of a graph and of the weights beside it."""
+    return {file.name: sha256_file(file) for file in sorted(folder.glob(f"{graph}.onnx*"))}
+
+
+def write_export(folder: Path, info: ExportInfo) -> None:
+    """Write `export.json`."""
+    atomic_write_text(folder / MANIFEST, json.dumps(asdict(info), indent=2) + "\n")
+
+
+def read_export(folder: Path) -> ExportInfo:
+    """Read `folder/export.json`. Raises EmmaError if it is not there or not what `emma export` writes."""
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise EmmaError(
+            f"{folder.parent} has no exported graphs",
+            found=f"no {file}",
+            expected="graphs with their manifest",
+            fix=f"run `emma export {folder.parent}`",
+        )
+    try:
+        raw: dict[str, Any] = json.loads(file.read_text())
+        if raw.get("format") != FORMAT:
+            raise ValueError(f"format {raw.get('format')}, not {FORMAT}")
+        raw["cameras"] = {name: (int(h), int(w)) for name, (h, w) in raw["cameras"].items()}
+        for key in ("action_shift", "action_scale", "relative"):
+            raw[key] = tuple(raw[key])
+        raw["flow"] = FlowInfo(**raw["flow"]) if raw["flow"] else None
+        raw["parity"] = Parity(**raw["parity"]) if raw["parity"] else None
+        return ExportInfo(**raw)
+    except (json.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise EmmaError(
+            f"{file} cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            expected="what `emma export` writes",
+            fix=f"run `emma export {folder.parent}` again",
+        ) from None
+
+
+def usable_export(bundle: Path) -> ExportInfo:
+    """The export of a bundle whose graphs and weights are unchanged and which passed parity. Raises EmmaError else."""
+    folder = bundle / FOLDER
+    info = read_export(folder)
+    again = f"run `emma export {bundle}` again"
+    if weights_of(bundle) != info.weights:
+        raise EmmaError(
+            "the exported graphs are of other weights", found="the bundle changed", expected="as exported", fix=again
+        )
+    for graph, files in info.graphs.items():
+        if graph_files(folder, graph) != files:
+            raise EmmaError(f"graph '{graph}' was changed", found="another hash", expected="as exported", fix=again)
+    if info.parity is None or not info.parity.passed:
+        raise EmmaError(
+            "the exported graphs did not pass parity",
+            found="no check" if info.parity is None else f"max abs error {info.parity.max_abs_error:.2e}",
+            expected="a passed check",
+            fix=again,
+        )
+    return info

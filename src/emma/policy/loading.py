@@ -1,0 +1,73 @@
+"""A bundle's LeRobot policy with its processors, loaded as LeRobot itself loads them."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from emma.errors import EmmaError
+from emma.policy.bundle import Bundle
+
+# Nothing here may reach for a hub: a bundle holds all that it needs.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+PLUGINS = ("lerobot_policy_spatial_flow",)
+
+
+class LoadedPolicy(NamedTuple):
+    """config: PreTrainedConfig; policy: PreTrainedPolicy in eval mode; pre and post: processor pipelines."""
+
+    config: Any
+    policy: Any
+    pre: Any
+    post: Any
+
+
+def register_plugins() -> None:
+    """Make this project's policy classes known to LeRobot."""
+    for name in PLUGINS:
+        importlib.import_module(name)
+
+
+def load_policy(bundle: Bundle, *, device: str = "cpu") -> LoadedPolicy:
+    """Raises EmmaError if LeRobot cannot load the bundle."""
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class
+
+    register_plugins()
+    path = Path(bundle.path).resolve()
+    try:
+        config = PreTrainedConfig.from_pretrained(path)
+        config.device = device
+        policy = get_policy_class(config.type).from_pretrained(path, config=config)
+        pre, post = _processors(config, path, device)
+        return LoadedPolicy(config, policy.to(device).eval(), pre, post)
+    except Exception as error:  # LeRobot raises many kinds for a broken folder
+        raise _cannot_load(bundle, error) from error
+
+
+def load_preprocessor(bundle: Bundle) -> Any:
+    """The pre-processor pipeline alone, without the weights. Raises EmmaError if LeRobot cannot load it."""
+    from lerobot.configs.policies import PreTrainedConfig
+
+    register_plugins()
+    path = Path(bundle.path).resolve()
+    try:
+        return _processors(PreTrainedConfig.from_pretrained(path), path, "cpu")[0]
+    except Exception as error:  # LeRobot raises many kinds for a broken folder
+        raise _cannot_load(bundle, error) from error
+
+
+def _processors(config: Any, path: Path, device: str) -> tuple[Any, Any]:
+    from lerobot.policies.factory import make_pre_post_processors
+
+    overrides = {"device_processor": {"device": device}}
+    pre, post = make_pre_post_processors(config, str(path), preprocessor_overrides=overrides)
+    return pre, post
+
+
+def _cannot_load(bundle: Bundle, error: Exception) -> EmmaError:
+    return EmmaError(
+        f"cannot load policy bundle {bundle.path}",
+        found=f"{type(error).__name__}: {error}",
+        expected=f"a LeRobot '{bundle.info.policy_type}' policy with its processors",
+    )
