@@ -4,6 +4,7 @@ SIGINT, SIGTERM and the death of the process that started it all end a node the 
 main thread, while the node can still publish; then the process exits with 0.
 """
 
+import gc
 import os
 import select
 import signal
@@ -20,6 +21,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from emma.errors import EmmaError
+from emma.nodes.middleware import use_large_segments
 
 # Set for a child that holds the read end of a pipe as its standard input: end of file means that the parent is gone.
 STOP_WITH_PARENT = "EMMA_STOP_WITH_PARENT"
@@ -61,6 +63,7 @@ def run(make: Callable[[Stop], Closable], args: Sequence[str] | None = None) -> 
     if os.environ.get(STOP_WITH_PARENT):
         threading.Thread(target=_watch_parent, args=(stop,), name="parent", daemon=True).start()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    use_large_segments()
     rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     try:
         try:
@@ -82,6 +85,9 @@ def run(make: Callable[[Stop], Closable], args: Sequence[str] | None = None) -> 
         return stop.code
     finally:
         rclpy.try_shutdown()
+        # The interpreter looks through all objects before it ends. With torch and LeRobot that takes seconds on a busy
+        # machine, longer than `ros2 launch` waits before it kills; everything that needs an end has had it.
+        gc.freeze()
 
 
 def _spin(executor: SingleThreadedExecutor, node: Node, stop: Stop) -> None:
