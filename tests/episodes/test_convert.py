@@ -1,6 +1,7 @@
 """Bags to datasets: the frames are those of the robot's own aligner, and every episode left out has its reason."""
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -283,3 +284,18 @@ def test_the_bag_is_not_touched(tmp_path: Path, spec: RobotSpec, make_scene: Mak
     with (bag / f"{bag.name}_0.mcap").open("rb") as file:
         assert make_reader(file).get_summary() is not None
     assert json.loads((tmp_path / "data/meta/info.json").read_text())["robot_type"] == "tiny_arm"
+
+
+def test_a_disk_that_takes_no_more_keeps_what_was_done(tmp_path: Path, spec: RobotSpec, make_scene: Make) -> None:
+    for name in ("a", "b"):
+        make_scene(spec, seconds=0.2 if name == "a" else 4.0).record(tmp_path / "bags", id=name)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (160_000, limits[1]))
+    try:
+        with pytest.raises(EmmaError, match="stopped after 1 episodes") as caught:
+            convert(tmp_path / "bags", tmp_path / "data", spec)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large" in str(caught.value)
+    assert LeRobotDataset("local/test", root=tmp_path / "data").num_episodes == 1
+    assert outcomes(convert(tmp_path / "bags", tmp_path / "data", spec)) == {"a": "present", "b": "converted"}

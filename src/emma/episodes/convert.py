@@ -87,11 +87,19 @@ def convert(
         ]
         jobs = [job for job in planned if isinstance(job, ConvertJob)]
         done = _run(jobs, config.workers)
-        for plan in planned:
-            result = plan if isinstance(plan, EpisodeResult) else _place(plan, next(done), writer)
-            results.append(result)
-            if progress is not None:
-                progress(result, len(folders))
+        try:
+            for plan in planned:
+                result = plan if isinstance(plan, EpisodeResult) else _place(plan, next(done), writer)
+                results.append(result)
+                if progress is not None:
+                    progress(result, len(folders))
+        except OSError as error:
+            raise EmmaError(
+                f"stopped after {writer.num_episodes} episodes in {out}",
+                found=error.strerror or str(error),
+                expected="a disk to read from and one to write to",
+                fix="make room and run it again: what is in the dataset stays",
+            ) from error
     return ConvertReport(results=tuple(results), seconds=time.monotonic() - start)
 
 

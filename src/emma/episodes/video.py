@@ -1,11 +1,15 @@
 """One camera of one episode as a video, encoded as LeRobot does: small and lossy, for colour only."""
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
 import av
 import numpy as np
 from av.video.stream import VideoStream
+
+# SVT-AV1 greets on stderr with every file; 1 is errors only.
+os.environ.setdefault("SVT_LOG", "1")
 
 # lerobot.configs.video.RGBEncoderConfig's defaults; a key frame every second frame makes random access cheap.
 CODEC, PIXELS = "libsvtav1", "yuv420p"
