@@ -15,7 +15,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     | frozenset({"resources", "robot", "stats"}),
     frozenset({"adamix", "dreamtransfer", "episodes", "human", "policy"}),
     frozenset({"sim", "training"}),
-    frozenset({"bench"}),
+    frozenset({"bench", "teleop"}),
     frozenset({"cycle"}),
     frozenset({"nodes"}),
     frozenset({"__main__", "cli", "commands", "doctor"}),

@@ -53,6 +53,26 @@ class SafetyFilter:
         self._target = self._q.copy()
         return SafeCommand(position=self._q.copy())
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the last command moved nothing."""
+        return not self._v.any()
+
+    def brake(self) -> SafeCommand:
+        """One tick towards rest, as fast as the acceleration limits allow: how to stop a moving arm on purpose.
+
+        Raises RuntimeError before `start`.
+        """
+        if self._q is None:
+            raise RuntimeError("SafetyFilter.start was not called")
+        slower = np.maximum(np.abs(self._v) - self._acceleration * self._dt, 0.0)
+        position = np.clip(self._q + np.copysign(slower, self._v) * self._dt, self._lower, self._upper)
+        # Not (position - q) / dt: its last digits would keep a resting joint moving.
+        self._v = np.where(slower > 0.0, (position - self._q) / self._dt, 0.0)
+        self._q = position
+        self._target = position.copy()
+        return SafeCommand(position=position.copy())
+
     def step(self, target: np.ndarray, *, speed: float = 1.0) -> SafeCommand:
         """One tick towards `target` (J,). `speed` in (0, 1] scales the velocity limits, for ramping in.
 
