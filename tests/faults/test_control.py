@@ -350,6 +350,15 @@ def test_it_cannot_be_enabled_blind(rig, missing):
     assert rig.sent == []
 
 
+def test_it_begins_from_what_it_sees_after_enabling_not_before(rig):
+    rig.turn(10)
+    moved = HOME + np.array([0.3, 0, 0, 0, 0, 0, 0])
+    rig.joints = moved
+    rig.loop.enable()
+    rig.turn(3)
+    np.testing.assert_allclose(rig.sent[0], moved, atol=1e-3)
+
+
 def test_it_cannot_be_enabled_without_an_instruction(rig):
     rig.loop.set_instruction("")
     rig.turn(10)
@@ -370,7 +379,7 @@ def test_disabling_stops_commanding_and_a_late_chunk_moves_nothing(rig):
     assert len(rig.sent) == count
     rig.loop.enable()
     for status in itertools.islice(iter(rig.turn, None), 3):
-        assert status.mode in (Mode.WAITING, Mode.RAMPING)
+        assert status.mode in (Mode.DISABLED, Mode.WAITING, Mode.RAMPING)
     assert rig.moving()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.nodes.pacing import Beat, FixedRate, prefer_this_thread
-from emma.observation import Aligner
+from emma.observation import Aligner, Observation
 from emma.policy.controller import Controller, Mode, Tick
 from emma.policy.frozen import FrozenCameras
 from emma.policy.runtime import PolicyRuntime
@@ -73,6 +73,9 @@ class ControlLoop:
         # Moments asked about since enabling: an answer to an earlier question belongs to another episode.
         self._asked: set[int] = set()
         self._seen_ns = 0
+        # When enabling was asked for (wall clock), until a newer observation lets it begin.
+        self._enable_asked_ns: int | None = None
+        self._seed: int | None = None
         self._frozen_cameras = FrozenCameras()
         self._frozen: dict[str, float] = {}
         self._problem = ""
@@ -107,7 +110,10 @@ class ControlLoop:
         self._instruction = instruction
 
     def enable(self, seed: int | None = None) -> None:
-        """Start commanding from the measured pose. Raises EmmaError while that would not be safe or of no use."""
+        """Start commanding from the pose of the next observation. Raises EmmaError where that is unsafe or of no use.
+
+        What was seen before this call may be of another scene: a robot moved by hand, a simulator that was reset.
+        """
         with self._lock:
             now = self._clock_ns()
             stale = [f"{s} {age:.2f} s" for s, age in self._aligner.ages_s(now).items() if age > self._spec.max_age_s]
@@ -122,17 +128,13 @@ class ControlLoop:
                 raise EmmaError("cannot enable: no instruction", found="nothing on /instruction", expected="a text")
             if self._worker.busy_s > HUNG_S:
                 raise EmmaError("cannot enable: the policy hangs", found=f"busy for {self._worker.busy_s:.0f} s")
-            state = self._aligner.state_at(now)
-            assert state is not None  # its age was checked above
-            if seed is not None and hasattr(self._runtime, "reset") and self._worker.busy_s == 0.0:
-                self._runtime.reset(seed)
-            self._asked.clear()
+            self._enable_asked_ns, self._seed = now, seed
             self._error = ""
-            self._controller.enable(time.monotonic_ns(), state[0])
 
     def disable(self) -> None:
         """Stop commanding; the robot stays where it was last told to be."""
         with self._lock:
+            self._enable_asked_ns = None
             self._controller.disable()
 
     def status(self) -> ControlStatus:
@@ -193,6 +195,8 @@ class ControlLoop:
             return
         self._problem, self._good_ns, self._skew_s = "", wall, observation.skew_s
         self._frozen = self._frozen_cameras.update(observation)
+        if self._enable_asked_ns is not None and newest > self._enable_asked_ns:
+            self._begin(now, observation)
         executor = self._controller.executor
         if self._controller.enabled and self._worker.busy_s == 0.0 and executor.wants_chunk(now):
             executor.asked(now)
@@ -200,6 +204,13 @@ class ControlLoop:
             observation = replace(observation, stamp_ns=now - (wall - newest))
             self._asked.add(observation.stamp_ns)
             self._worker.submit(observation, self._instruction)
+
+    def _begin(self, now: int, observation: Observation) -> None:
+        if self._seed is not None and hasattr(self._runtime, "reset") and self._worker.busy_s == 0.0:
+            self._runtime.reset(self._seed)
+        self._asked.clear()
+        self._controller.enable(now, observation.state)
+        self._enable_asked_ns = None
 
     def _take_results(self, now: int) -> None:
         while self._results:
