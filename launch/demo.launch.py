@@ -21,7 +21,11 @@ ARGUMENTS = (
         description="Policy bundle: the path of a folder that `emma train` wrote.",
     ),
     DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
-    DeclareLaunchArgument("sheet", default_value="demo.png", description="Contact sheet of what the cameras saw."),
+    DeclareLaunchArgument(
+        "sheet",
+        default_value=[LaunchConfiguration("out"), "/contact_sheet.png"],
+        description="Contact sheet of what the cameras saw (PNG); empty: none.",
+    ),
     DeclareLaunchArgument("result", default_value="", description="File for the result as JSON; empty: none."),
 )
 TEXTS = ("domain", "sheet", "result")
@@ -51,7 +55,6 @@ def generate_launch_description() -> LaunchDescription:
             }
         ],
         output="screen",
-        emulate_tty=True,
         on_exit=Shutdown(reason="the demonstration is over"),
     )
     return LaunchDescription([*ARGUMENTS, loop, console])

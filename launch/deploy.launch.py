@@ -73,6 +73,8 @@ def text(argument: str) -> ParameterValue:
     return ParameterValue(LaunchConfiguration(argument), value_type=str)
 
 
+# Seconds from SIGINT to SIGTERM: a bag is finished, the arm brought to a hold, and a busy machine is slow at both.
+PATIENCE = "15"
 ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
 SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
 
@@ -97,6 +99,7 @@ def generate_launch_description() -> LaunchDescription:
         respawn=True,
         respawn_delay=2.0,
         respawn_max_retries=3,
+        sigterm_timeout=PATIENCE,
     )
     policy = Node(
         package="emma",
@@ -115,6 +118,7 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         # A policy that failed must not begin to move again by itself.
         on_exit=Shutdown(reason="the policy has ended"),
+        sigterm_timeout=PATIENCE,
     )
     recorder = Node(
         package="emma",
@@ -129,8 +133,7 @@ def generate_launch_description() -> LaunchDescription:
         respawn=True,
         respawn_delay=2.0,
         respawn_max_retries=3,
-        # A bag is finished on SIGINT, and that may take its time on a slow disk.
-        sigterm_timeout="15",
+        sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
     return LaunchDescription([*ARGUMENTS, reach, sim, policy, recorder])

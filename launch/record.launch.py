@@ -60,6 +60,8 @@ def text(argument: str) -> ParameterValue:
     return ParameterValue(LaunchConfiguration(argument), value_type=str)
 
 
+# Seconds from SIGINT to SIGTERM: a bag is finished, the arm brought to a hold, and a busy machine is slow at both.
+PATIENCE = "15"
 ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
 SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
 
@@ -83,6 +85,7 @@ def generate_launch_description() -> LaunchDescription:
         respawn=True,
         respawn_delay=2.0,
         respawn_max_retries=3,
+        sigterm_timeout=PATIENCE,
     )
     teleop = Node(
         package="emma",
@@ -94,6 +97,7 @@ def generate_launch_description() -> LaunchDescription:
         respawn=True,
         respawn_delay=2.0,
         respawn_max_retries=3,
+        sigterm_timeout=PATIENCE,
     )
     recorder = Node(
         package="emma",
@@ -113,8 +117,7 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         # Without it there is nothing to do here.
         on_exit=Shutdown(reason="the recorder has ended"),
-        # A bag is finished on SIGINT, and that may take its time on a slow disk.
-        sigterm_timeout="15",
+        sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
     return LaunchDescription([*ARGUMENTS, reach, sim, teleop, recorder])
