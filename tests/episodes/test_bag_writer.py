@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from mcap.reader import make_reader
 from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import Reader
+from rosbags.rosbag2 import Reader, StoragePlugin
+from rosbags.rosbag2 import Writer as RosbagsWriter
 
 from emma.episodes.bag_writer import BagWriter
 from emma.episodes.definitions import definition, typestore
@@ -228,3 +230,23 @@ def test_the_footer_points_at_the_summary(tmp_path: Path) -> None:
     start, offsets, _ = struct.unpack("<QQI", raw[-28:-8])
     assert raw[start] == 0x03
     assert raw[offsets] == 0x0E
+
+
+def test_metadata_yaml_says_what_rosbags_own_writer_says(tmp_path: Path) -> None:
+    sent = write_mixed(tmp_path / "ours")
+    with RosbagsWriter(tmp_path / "theirs", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = {
+            "/state": writer.add_connection("/state", STATE, typestore=typestore(), offered_qos_profiles=[LATCHED]),
+            "/text": writer.add_connection("/text", STRING, typestore=typestore()),
+        }
+        for topic, time_ns, data in sent:
+            writer.write(connections[topic], time_ns, data)
+
+    def read(folder: Path) -> dict:
+        text = (folder / "metadata.yaml").read_text().replace("ours_0.mcap", "x").replace("theirs.mcap", "x")
+        information: dict = yaml.safe_load(text)["rosbag2_bagfile_information"]
+        assert information.pop("ros_distro")
+        return information
+
+    assert read(tmp_path / "ours") == read(tmp_path / "theirs")
+    assert "&id" not in (tmp_path / "ours/metadata.yaml").read_text()

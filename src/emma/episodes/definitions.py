@@ -20,8 +20,8 @@ class Definition(NamedTuple):
 
 @cache
 def typestore() -> Typestore:
-    """The message types of ROS 2 Jazzy; they are the same in Kilted."""
-    return get_typestore(Stores.ROS2_JAZZY)
+    """The message types of ROS 2 Kilted; those that Jazzy has are the same there."""
+    return get_typestore(Stores.ROS2_KILTED)
 
 
 @cache

@@ -111,17 +111,23 @@ class Recording:
     def note(self, problem: str) -> None:
         """Say loudly what went wrong and keep it in `episode.yaml`."""
         self._warn(f"episode {self._meta.id}: {problem}")
-        self.change(problems=(*self._meta.problems, problem))
+        with self._counts_lock:
+            self._replace(problems=(*self._meta.problems, problem))
 
     def mark(self, label: str, time_ns: int) -> None:
         """Remember a moment."""
-        self.change(marks=(*self._meta.marks, Mark(time_ns=time_ns, label=label)))
+        with self._counts_lock:
+            self._replace(marks=(*self._meta.marks, Mark(time_ns=time_ns, label=label)))
 
     def change(self, **values: object) -> None:
         """Change what `episode.yaml` says; the file follows within a sync period."""
         with self._counts_lock:
-            self._meta = self._meta.with_(**values)
-            self._meta_changed = True
+            self._replace(**values)
+
+    def _replace(self, **values: object) -> None:
+        """Change the meta data; the caller holds the lock, so that nobody's change is lost."""
+        self._meta = self._meta.with_(**values)
+        self._meta_changed = True
 
     def stats(self) -> RecorderStats:
         """Numbers for a status line."""
