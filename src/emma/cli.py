@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from emma import __version__
 from emma.errors import EmmaError
 
-VERBS = ("doctor", "robots", "demo", "record", "episodes", "collect", "train", "eval", "bench", "node")
+VERBS = (
+    *("doctor", "robots", "demo", "record", "episodes", "collect"),
+    *("train", "eval", "export", "compile", "bench", "node"),
+)
 
 EPILOG = """\
 the loop in six commands:

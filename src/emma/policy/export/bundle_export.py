@@ -100,13 +100,20 @@ def _write(bundle: Bundle, folder: Path, progress: Progress) -> ExportInfo:
         for name, graph in made.graphs.items():
             progress(name)
             write_graph(name, graph, folder)
+    packages = {"opset": str(OPSET), **{name: metadata.version(name) for name in PACKAGES}}
+    files = {name: graph_files(folder, name) for name in made.graphs}
+    return replace(describe(loaded, made), weights=weights, graphs=files, versions=packages)
+
+
+def describe(loaded: LoadedPolicy, made: PolicyGraphs) -> ExportInfo:
+    """What a runtime must know to use the graphs, without files and their hashes."""
     action = action_affine(loaded)
     size = int(loaded.config.action_feature.shape[0])
     features = loaded.config.image_features
     return ExportInfo(
         policy_type=loaded.config.type,
-        weights=weights,
-        graphs={name: graph_files(folder, name) for name in made.graphs},
+        weights={},
+        graphs={},
         cameras={k.removeprefix(IMAGES): (f.shape[-2], f.shape[-1]) for k, f in features.items()},
         joints=int(loaded.config.robot_state_feature.shape[0]),
         chunk=made.chunk,
@@ -116,7 +123,6 @@ def _write(bundle: Bundle, folder: Path, progress: Progress) -> ExportInfo:
         action_scale=_values(action.scale, size),
         relative=tuple(relative_joints(loaded)),
         flow=None if made.flow is None else FlowInfo(**vars(made.flow)),
-        versions={"opset": str(OPSET), **{name: metadata.version(name) for name in PACKAGES}},
     )
 
 

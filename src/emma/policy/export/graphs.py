@@ -79,7 +79,8 @@ class Sensors(nn.Module):
 
     def images(self, raw: tuple[Tensor, ...]) -> list[Tensor]:
         """(B, 3, H, W) float32 a camera, normalised."""
-        scaled = [image.permute(0, 3, 1, 2).to(torch.float32) / 255.0 for image in raw]
+        # First to float32: TensorRT takes bytes in, but computes nothing on them.
+        scaled = [image.to(torch.float32).permute(0, 3, 1, 2) / 255.0 for image in raw]
         return [self._normalise(f"image{i}", image) for i, image in enumerate(scaled)]
 
     def state(self, raw: Tensor) -> Tensor:

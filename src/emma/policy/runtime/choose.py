@@ -1,15 +1,84 @@
-"""Which runtime a bundle gets on this machine."""
+"""Which runtime a bundle gets on this machine, and why."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from emma.errors import EmmaError
 from emma.policy.bundle import Bundle
+from emma.policy.exported import usable_export
+from emma.policy.runtime.graph_runtime import GraphRuntime
 from emma.policy.runtime.protocol import PolicyRuntime
 from emma.policy.runtime.torch_runtime import TorchRuntime
 
-KINDS = ("auto", "torch")
+KINDS = ("auto", "tensorrt", "onnxruntime", "torch", "torch-compile")
+log = logging.getLogger(__name__)
 
 
 def open_runtime(bundle: Bundle, *, kind: str = "auto", device: str = "cpu", threads: int = 1) -> PolicyRuntime:
-    """The runtime called `kind` for this bundle. Raises EmmaError for an unknown kind."""
-    if kind in ("auto", "torch"):
-        return TorchRuntime(bundle, device=device, threads=threads)
-    raise EmmaError(f"unknown runtime '{kind}'", found=kind, expected=f"one of {', '.join(KINDS)}")
+    """The runtime called `kind` for this bundle; auto takes the first that is usable of KINDS, torch last.
+
+    device: cpu or cuda. Raises EmmaError for an unknown kind, and for a kind that this bundle or machine does not
+    have unless it was left to choose. The runtime's `reason` says why it was chosen; it is logged, too.
+    """
+    if kind == "auto":
+        runtime = _best(bundle, device, threads)
+    elif kind in OPENERS:
+        runtime = OPENERS[kind](bundle, device, threads, "asked for")
+    else:
+        raise EmmaError(f"unknown runtime '{kind}'", found=kind, expected=f"one of {', '.join(KINDS)}")
+    log.info("%s runs in %s: %s", Path(bundle.path).name, runtime.name, getattr(runtime, "reason", "asked for"))
+    return runtime
+
+
+def _best(bundle: Bundle, device: str, threads: int) -> PolicyRuntime:
+    """Engines first if there is a GPU to run them, then graphs, then LeRobot itself."""
+    reasons = []
+    for kind in ("tensorrt", "onnxruntime") if device != "cpu" else ("onnxruntime",):
+        try:
+            return OPENERS[kind](bundle, device, threads, "the graphs are of these weights and passed parity")
+        except EmmaError as error:
+            reasons.append(f"{kind}: {error.problem} ({error.found})")
+    return _torch(bundle, device, threads, "; ".join(reasons))
+
+
+def _torch(bundle: Bundle, device: str, threads: int, reason: str) -> PolicyRuntime:
+    return TorchRuntime(bundle, device=device, threads=threads, reason=reason)
+
+
+def _onnxruntime(bundle: Bundle, device: str, threads: int, reason: str) -> PolicyRuntime:
+    try:
+        from emma.policy.runtime.onnx_graphs import open_graphs
+
+        info = usable_export(Path(bundle.path))
+        graphs = open_graphs(Path(bundle.path), info, device=device, threads=threads)
+    except ImportError as error:
+        raise EmmaError(
+            "onnxruntime is not installed",
+            found=str(error),
+            expected="onnxruntime",
+            fix="pip install 'emma-robot[export]'",
+        ) from error
+    return GraphRuntime(bundle, info, graphs, name=f"onnxruntime ({device})", reason=reason)
+
+
+def _tensorrt(bundle: Bundle, device: str, threads: int, reason: str) -> PolicyRuntime:
+    from emma.policy.runtime.tensorrt import open_engines
+
+    info = usable_export(Path(bundle.path))
+    return GraphRuntime(bundle, info, open_engines(Path(bundle.path), info), name="tensorrt", reason=reason)
+
+
+def _torch_compile(bundle: Bundle, device: str, threads: int, reason: str) -> PolicyRuntime:
+    from emma.policy.runtime.torch_graphs import open_torch_graphs
+
+    info, graphs = open_torch_graphs(bundle, device=device, threads=threads)
+    return GraphRuntime(bundle, info, graphs, name=f"torch-compile ({device})", reason=reason)
+
+
+OPENERS: Mapping[str, Callable[[Bundle, str, int, str], PolicyRuntime]] = {
+    "tensorrt": _tensorrt,
+    "onnxruntime": _onnxruntime,
+    "torch": _torch,
+    "torch-compile": _torch_compile,
+}

@@ -28,7 +28,8 @@ class Graphs(Protocol):
     writes inputs and reads outputs there; what passes from prefix to step stays with the engine.
     """
 
-    buffers: Mapping[str, np.ndarray]
+    @property
+    def buffers(self) -> Mapping[str, np.ndarray]: ...
 
     def run(self, graph: str) -> None:
         """Compute one graph from the buffers into the buffers."""

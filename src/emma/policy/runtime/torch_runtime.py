@@ -14,13 +14,17 @@ class TorchRuntime:
 
     threads: torch CPU threads; one is fastest for small policies beside a running control loop.
     seed: every chunk of a flow policy starts from the same seeded noise sequence, so runs can be repeated.
+    reason: why this runtime was chosen.
     """
 
     name = "torch"
 
-    def __init__(self, bundle: Bundle, *, device: str = "cpu", threads: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self, bundle: Bundle, *, device: str = "cpu", threads: int = 1, seed: int = 0, reason: str = ""
+    ) -> None:
         import torch
 
+        self.reason = reason
         torch.set_num_threads(threads)
         self._torch = torch
         self._bundle = bundle

@@ -1,0 +1,43 @@
+"""`emma compile`: a bundle's graphs to TensorRT engines for the GPU of this machine."""
+
+import argparse
+from pathlib import Path
+
+HELP = """build TensorRT engines from a bundle's exported graphs, for this machine's GPU
+
+Needs TensorRT and an NVIDIA GPU. Engines are kept in the bundle and rebuilt when the graph, the weights, TensorRT, the
+GPU, its driver or the precision changes. They are used only if every flow step agrees with the float32 graph.
+
+examples:
+  emma compile models/desk_arm_source
+  emma compile models/mine --precision fp32 --data dataset
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="policy bundle with graphs from `emma export`")
+    parser.add_argument(
+        "--precision", choices=("bf16", "fp32"), default="bf16", help="of products; all else is fp32 (default bf16)"
+    )
+    parser.add_argument("--data", type=Path, help="LeRobotDataset to take the observations of the check from")
+    parser.add_argument("--observations", type=int, default=16, help="how many to compare on (default 16)")
+    parser.add_argument("--seed", type=int, default=0, help="which observations (default 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from emma.commands.export import observations
+    from emma.policy.bundle import load_bundle
+    from emma.policy.exported import usable_export
+    from emma.policy.runtime.tensorrt import compile_bundle, require_tensorrt
+    from emma.progress import progress_bar
+
+    bundle = load_bundle(args.bundle)
+    info = usable_export(args.bundle)
+    platform = require_tensorrt()
+    cases = observations(args, bundle)
+    with progress_bar() as bar:
+        task = bar.add_task(f"compile for {platform.gpu}", total=len(info.graphs) + 1, note="")
+        engines = compile_bundle(bundle, args.precision, cases, lambda what: bar.update(task, advance=1, note=what))
+    for name, path in engines.items():
+        print(f"{name}: {path}")
+    return 0

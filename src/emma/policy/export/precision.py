@@ -1,0 +1,63 @@
+"""Types written into a graph, for strongly typed engines: products in bfloat16, all else in float32.
+
+Norms, softmax, rotary and time embeddings, residual sums and the flow's state stay float32, because only the inputs of
+products are cast. TensorRT then chooses kernels, never types.
+"""
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import TensorProto, helper
+
+from emma.errors import EmmaError
+
+PRECISIONS = ("fp32", "bf16")
+PRODUCTS = ("MatMul", "Gemm", "Conv")
+
+
+def typed(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """A copy of `model` in this precision; its inputs and outputs keep their types.
+
+    Raises EmmaError for an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise EmmaError(f"unknown precision '{precision}'", found=precision, expected=" or ".join(PRECISIONS))
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    if precision == "fp32":
+        return copy
+    narrow = _Narrowed(copy.graph)
+    nodes = [node for old in copy.graph.node for node in narrow.replace(old)]
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    # What was inferred for the old types no longer holds.
+    del copy.graph.value_info[:]
+    return copy
+
+
+class _Narrowed:
+    """The casts of one graph; a value that several products read is cast once."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        floats = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
+        known = [*graph.input, *graph.value_info, *graph.output]
+        floats |= {v.name for v in known if v.type.tensor_type.elem_type == TensorProto.FLOAT}
+        self._floats = floats
+        self._casts: set[str] = set()
+
+    def replace(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        if node.op_type not in PRODUCTS or not all(name in self._floats for name in node.input if name):
+            yield node
+            return
+        for i, name in enumerate(node.input):
+            if not name:
+                continue
+            narrow = f"{name}::bf16"
+            if narrow not in self._casts:
+                self._casts.add(narrow)
+                yield helper.make_node("Cast", [name], [narrow], to=TensorProto.BFLOAT16)
+            node.input[i] = narrow
+        wide = node.output[0]
+        node.output[0] = f"{wide}::bf16"
+        yield node
+        yield helper.make_node("Cast", [node.output[0]], [wide], to=TensorProto.FLOAT)
