@@ -1,0 +1,125 @@
+"""The launch files, read as Python: every argument is explained, every executable and parameter exists.
+
+`launch` is part of a ROS installation, not of this environment: the files are parsed, and where it is there, run.
+"""
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = ROOT / "launch"
+FILES = sorted(LAUNCH.glob("*.launch.py"))
+PARAMETERS = {
+    "sim": "SimParameters",
+    "policy": "PolicyParameters",
+    "recorder": "RecorderParameters",
+    "teleop": "TeleopParameters",
+    "console": "ConsoleParameters",
+}
+
+
+def parameters_of(node: str) -> dict[str, type]:
+    """Name and default of each parameter that a node declares."""
+    module = importlib.import_module(f"emma.nodes.{node}")
+    return {f.name: f.default for f in fields(getattr(module, PARAMETERS[node]))}
+
+
+def calls(path: Path, name: str) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            yield node
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((k.value for k in call.keywords if k.arg == name), None)
+
+
+def text(value: ast.expr | None) -> Any:
+    assert isinstance(value, ast.Constant)
+    return value.value
+
+
+def test_the_promised_files_are_there() -> None:
+    assert [path.name for path in FILES] == ["demo.launch.py", "deploy.launch.py", "record.launch.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_every_argument_has_a_default_and_a_description(path: Path) -> None:
+    arguments = list(calls(path, "DeclareLaunchArgument"))
+    assert arguments
+    for argument in arguments:
+        name = text(argument.args[0])
+        description = text(keyword(argument, "description"))
+        assert len(description) > 10, name
+        assert description.endswith("."), name
+        assert keyword(argument, "default_value") is not None, name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_needs_only_what_ros_2_brings(path: Path) -> None:
+    """The launch system runs in ROS' own Python, which has neither emma nor what emma needs."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").partition(".")[0] in {"launch", "launch_ros", "pathlib"}
+        assert not isinstance(node, ast.Import)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_nodes_and_their_parameters_exist(path: Path) -> None:
+    for call in calls(path, "Node"):
+        node = text(keyword(call, "executable"))
+        assert text(keyword(call, "name")) == node, "the YAML file and the services know nodes by their usual names"
+        known = parameters_of(node)
+        rows = keyword(call, "parameters")
+        assert isinstance(rows, ast.List)
+        for row in rows.elts:
+            if isinstance(row, ast.Dict):
+                given = {text(key) for key in row.keys if key is not None}
+                assert given <= set(known), f"{node} has no parameters {sorted(given - set(known))}"
+
+
+def test_parameter_file_fits_the_nodes() -> None:
+    given = yaml.safe_load((LAUNCH / "params" / "default.yaml").read_text())
+    assert set(given) <= set(PARAMETERS)
+    for node, content in given.items():
+        known = parameters_of(node)
+        for name, value in content["ros__parameters"].items():
+            assert name in known, f"{node} has no parameter {name}"
+            assert type(value) is type(known[name]), f"{node}.{name}: ROS does not convert {value!r}"
+
+
+def test_every_node_has_an_executable() -> None:
+    from emma.nodes import NODES
+
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    (listed,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NODES"
+    ]
+    assert set(listed) == set(NODES) == set(PARAMETERS)
+    for node in NODES:
+        assert callable(importlib.import_module(f"emma.nodes.{node}").main)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_generates_a_description(path: Path) -> None:
+    # Not `launch` itself: the folder of that name here would be taken for it.
+    pytest.importorskip("launch.launch_description", reason="launch comes with a ROS 2 installation")
+    pytest.importorskip("launch_ros.actions", reason="launch_ros comes with a ROS 2 installation")
+    spec = importlib.util.spec_from_file_location(path.stem.replace(".", "_"), path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    description = module.generate_launch_description()
+    declared = {argument.name for argument in description.get_launch_arguments()}
+    assert declared >= {text(call.args[0]) for call in calls(path, "DeclareLaunchArgument")}
