@@ -107,6 +107,13 @@ class EpisodeRecorder:
         """Remember a moment of the episode (`intervention`, `policy`, or any word)."""
         self._running().mark(label, time.time_ns() if time_ns is None else time_ns)
 
+    def mark_intervention(self, person: bool, time_ns: int | None = None) -> None:
+        """A person took the robot over from the policy, or gave it back."""
+        recording = self._running()
+        self.mark("intervention" if person else "policy", time_ns)
+        if person and recording.meta.kind == "policy":
+            recording.change(kind="intervention")
+
     def mark_success(self, success: bool | None) -> None:
         """Say whether the episode under way succeeded."""
         self._running().change(success=success)

@@ -20,6 +20,7 @@ from emma.nodes.pacing import Beat, FixedRate, prefer_this_thread
 from emma.observation import Aligner, Observation
 from emma.policy.controller import Controller, Mode, Tick
 from emma.policy.frozen import FrozenCameras
+from emma.policy.handover import start_pose
 from emma.policy.runtime import PolicyRuntime
 from emma.policy.timing import Timings
 from emma.policy.worker import ChunkResult, InferenceWorker
@@ -78,6 +79,7 @@ class ControlLoop:
         self._seed: int | None = None
         self._frozen_cameras = FrozenCameras()
         self._frozen: dict[str, float] = {}
+        self._commanded: np.ndarray | None = None
         self._problem = ""
         self._good_ns = 0
         self._skew_s = 0.0
@@ -109,10 +111,11 @@ class ControlLoop:
         """What the robot shall do, from the next inference on."""
         self._instruction = instruction
 
-    def enable(self, seed: int | None = None) -> None:
-        """Start commanding from the pose of the next observation. Raises EmmaError where that is unsafe or of no use.
+    def enable(self, seed: int | None = None, *, commanded: np.ndarray | None = None) -> None:
+        """Start commanding from the pose of the next observation, or from where another commander left the arm (J,).
 
-        What was seen before this call may be of another scene: a robot moved by hand, a simulator that was reset.
+        Raises EmmaError where that is unsafe or of no use. What was seen before this call may be of another scene: a
+        robot moved by hand, a simulator that was reset.
         """
         with self._lock:
             now = self._clock_ns()
@@ -128,7 +131,7 @@ class ControlLoop:
                 raise EmmaError("cannot enable: no instruction", found="nothing on /instruction", expected="a text")
             if self._worker.busy_s > HUNG_S:
                 raise EmmaError("cannot enable: the policy hangs", found=f"busy for {self._worker.busy_s:.0f} s")
-            self._enable_asked_ns, self._seed = now, seed
+            self._enable_asked_ns, self._seed, self._commanded = now, seed, commanded
             self._error = ""
 
     def disable(self) -> None:
@@ -136,6 +139,17 @@ class ControlLoop:
         with self._lock:
             self._enable_asked_ns = None
             self._controller.disable()
+
+    @property
+    def commanding(self) -> bool:
+        """Whether commands go out, or will with the next observation."""
+        return self._controller.enabled or self._enable_asked_ns is not None
+
+    def release(self) -> None:
+        """Bring the arm to rest, then stop commanding: somebody else takes it over. Returns at once."""
+        with self._lock:
+            self._enable_asked_ns = None
+            self._controller.release()
 
     def status(self) -> ControlStatus:
         with self._lock:
@@ -209,7 +223,7 @@ class ControlLoop:
         if self._seed is not None and hasattr(self._runtime, "reset") and self._worker.busy_s == 0.0:
             self._runtime.reset(self._seed)
         self._asked.clear()
-        self._controller.enable(now, observation.state)
+        self._controller.enable(now, start_pose(self._spec, observation.state, self._commanded))
         self._enable_asked_ns = None
 
     def _take_results(self, now: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from emma.episodes.meta import KINDS, EpisodeMeta
@@ -15,14 +15,19 @@ from emma.episodes.recorder_stats import RecorderConfig
 from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
+from emma.nodes.handover import INTERVENTION
+from emma.nodes.pacing import prefer_this_process
 from emma.nodes.parameters import declare, parameter, read
 from emma.nodes.runner import Stop, run
 from emma.nodes.taps import Taps
 from emma.robot import load_robot
 
 INSTRUCTION = "/instruction"
+ALWAYS = {INSTRUCTION: "std_msgs/msg/String", INTERVENTION: "std_msgs/msg/Bool"}
 # A topic slower than this share of its rate in the spec is reported.
 SLOW = 0.8
+# Before compilers and trainings, after the control loop: what is not received in time is lost. Needs the right to it.
+NICE = -5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class RecorderNode(Node):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("recorder")
+        prefer_this_process(NICE)
         values = declare(self, RecorderParameters)
         self.spec = load_robot(values.robot)
         wanted = {topic: kind for topic, kind in self.spec.topics().items() if topic not in values.skip}
@@ -59,16 +65,18 @@ class RecorderNode(Node):
         )
         self.episodes = EpisodeRecorder(values.root, config, on_warning=self._warn)
         self._instruction = ""
+        self._person = False
         self._began_ns = 0
         self._lost_at_start: dict[str, int] = {}
         self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._taps = Taps(self, {**wanted, INSTRUCTION: "std_msgs/msg/String"}, values.extra, self._receive)
+        self._taps = Taps(self, {**wanted, **ALWAYS}, values.extra, self._receive)
         self.create_subscription(String, INSTRUCTION, self._on_instruction, qos.LATCHED)
+        self.create_subscription(Bool, INTERVENTION, self._on_intervention, qos.LATCHED)
         self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
         self.create_service(Trigger, "~/save", answer(lambda _: self._end("save")))
         self.create_service(Trigger, "~/discard", answer(lambda _: self._end("discard")))
-        self.create_service(SetBool, "~/mark_success", answer(lambda r: self.episodes.mark_success(bool(r.data))))
+        self.create_service(SetBool, "~/mark_success", answer(lambda r: self._mark_success(bool(r.data))))
         self.create_timer(0.2, self._look)
         self.create_timer(1.0, self._diagnose)
         self._say()
@@ -106,6 +114,8 @@ class RecorderNode(Node):
         self._began_ns = self.get_clock().now().nanoseconds
         folder = self.episodes.start(meta, self._taps.types, qos=profiles)
         self._taps.deliver_latched(self._began_ns)
+        if self._person:
+            self._mark_intervention(self._began_ns)
         self.get_logger().info(f"recording {folder}")
         self._say()
         return messages.json_string({"episode": meta.id, "folder": str(folder)}).data
@@ -140,6 +150,21 @@ class RecorderNode(Node):
             else:
                 self.episodes.set_instruction(message.data)
 
+    def _on_intervention(self, message: Bool) -> None:
+        if message.data != self._person:
+            self._person = message.data
+            self._mark_intervention(self.get_clock().now().nanoseconds)
+
+    def _mark_intervention(self, time_ns: int) -> None:
+        """In an episode of a policy, who had the robot since when; in one of teleoperation a person has it anyway."""
+        meta = self.episodes.meta
+        if meta is not None and meta.kind != "teleop":
+            self.episodes.mark_intervention(self._person, time_ns)
+
+    def _mark_success(self, success: bool) -> None:
+        self.episodes.mark_success(success)
+        self._say()
+
     def _look(self) -> None:
         """Follow topics that appear, and tell consoles how things stand."""
         new = self._taps.refresh()
@@ -152,7 +177,9 @@ class RecorderNode(Node):
     def _say(self) -> None:
         stats = self.episodes.stats()
         values = {**asdict(stats), "minutes_left": stats.minutes_left, "lost": self._lost(), "text": str(stats)}
+        meta = self.episodes.meta
         values |= {"root": str(self.episodes.root), "instruction": self._instruction}
+        values |= {"success": meta.success if meta else None, "intervention": self._person}
         self._state_topic.publish(messages.json_string(values))
 
     def _lost(self) -> dict[str, int]:

@@ -61,22 +61,30 @@ class Controller:
         self._watchdog = watchdog or WatchdogConfig()
         self._ramp_ns = int(ramp_s * 1e9)
         self._enabled_ns: int | None = None
+        self._releasing = False
         self._joints = len(spec.joints)
 
     @property
     def enabled(self) -> bool:
         return self._enabled_ns is not None
 
-    def enable(self, t_ns: int, measured: np.ndarray) -> None:
-        """Start commanding from the measured pose (J,), ramping the speed in. Raises ValueError if it is not finite."""
+    def enable(self, t_ns: int, pose: np.ndarray) -> None:
+        """Start commanding from the measured or last commanded pose (J,), ramping the speed in.
+
+        Raises ValueError if it is not finite.
+        """
         self.executor.reset()
-        self.safety.start(measured)
-        self._enabled_ns = t_ns
+        self.safety.start(pose)
+        self._enabled_ns, self._releasing = t_ns, False
 
     def disable(self) -> None:
         """Stop following the policy. The arm stays where it was last commanded."""
         self.executor.reset()
-        self._enabled_ns = None
+        self._enabled_ns, self._releasing = None, False
+
+    def release(self) -> None:
+        """Come to rest, then disable: somebody else takes the robot over."""
+        self._releasing = self.enabled
 
     def offer(self, actions: np.ndarray, t_obs_ns: int, t_ns: int) -> str | None:
         """Hand in a chunk (K, J). Returns why it was refused, or None if it is in play."""
@@ -96,6 +104,11 @@ class Controller:
         Use `math.inf` for a stream that never came.
         """
         if self._enabled_ns is None:
+            return Tick(command=self.safety.position, mode=Mode.DISABLED)
+        if self._releasing:
+            if not self.safety.at_rest:
+                return Tick(command=self.safety.brake().position, mode=Mode.HOLDING, reason="handing over")
+            self.disable()
             return Tick(command=self.safety.position, mode=Mode.DISABLED)
         dead = [f"{s} {age:.2f} s old" for s, age in ages_s.items() if age > self._watchdog.hold_age_s]
         if dead:

@@ -57,9 +57,11 @@ class JogDevice:
         self._lower = np.array([joint.lower for joint in spec.joints])
         self._upper = np.array([joint.upper for joint in spec.joints])
         self._fastest = np.array([joint.velocity for joint in spec.joints])
-        self._axes, self._said_s = np.zeros(len(AXES)), -np.inf
-        self._joints = np.zeros(len(spec.joints))
-        self._position, self._rotation = np.zeros(3), np.eye(3)
+        self._axes: np.ndarray = np.zeros(len(AXES))
+        self._said_s = -np.inf
+        self._joints: np.ndarray = np.zeros(len(spec.joints))
+        self._position: np.ndarray = np.zeros(3)
+        self._rotation: np.ndarray = np.eye(3)
         self._at_s = 0.0
 
     def push(self, axes: np.ndarray, t_s: float) -> None:
