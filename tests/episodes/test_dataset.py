@@ -1,5 +1,6 @@
 """Datasets as LeRobot itself loads them: bit-exact, appendable, whole after a crash."""
 
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from emma.episodes.index import read_provenance
 from emma.episodes.stats import QUANTILES, ImageStats
 from emma.episodes.validate import validate
 from emma.errors import EmmaError
+from emma.files import sha256_tree
 from emma.robot import RobotSpec
 
 
@@ -155,9 +157,10 @@ def test_left_overs_of_a_crash_are_removed(
     with DatasetWriter(root, spec) as writer:
         writer.add_episode(make_frames(spec, 3, 1), "a task")
         # Killed between the data file and info.json, the last step.
-        monkeypatch.setattr(writer._index, "_write_info", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            writer.add_episode(make_frames(spec, 5, 2), "a task that never was")
+        with monkeypatch.context() as patch:
+            patch.setattr("emma.episodes.index._write_info", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                writer.add_episode(make_frames(spec, 5, 2), "a task that never was")
     assert len(list(root.glob("data/*/*.parquet"))) == 2
     with DatasetWriter(root, spec) as writer:
         assert (writer.num_episodes, writer.num_frames) == (1, 3)
@@ -292,3 +295,63 @@ def test_a_failed_episode_leaves_no_video(tmp_path: Path, spec: RobotSpec, make_
     with pytest.raises(EmmaError, match="wrong shape of action"):
         encode_episode([frames[0], (frames[1][0], frames[1][1][:1])], features, spec.fps, tmp_path / "e.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crash_at_any_step_is_mended_by_the_next_opening(
+    tmp_path: Path, spec: RobotSpec, make_frames: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episodes = [list(make_frames(spec, 3, seed)) for seed in range(3)]
+
+    def write(root: Path) -> None:
+        with DatasetWriter(root, spec, video=True) as writer:
+            for number in range(writer.num_episodes, len(episodes)):
+                writer.add_episode(episodes[number], f"task {number % 2}", {"number": number})
+
+    write(tmp_path / "reference")
+    reference = sha256_tree(tmp_path / "reference")
+    replace_file, steps, interrupted = os.replace, 0, True
+    while interrupted:
+        root, left = tmp_path / f"crash{steps}", [steps]
+
+        def crash(source: object, target: object, left: list = left) -> None:
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            replace_file(source, target)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", crash)
+            # A killed process does not tidy up either.
+            patch.setattr(DatasetWriter, "finalize", lambda writer: os.close(writer._lock))
+            try:
+                write(root)
+                interrupted = False
+            except KeyboardInterrupt:
+                interrupted = True
+        write(root)
+        assert sha256_tree(root) == reference, steps
+        steps += 1
+    assert steps > 15
+
+
+def test_after_an_error_the_same_writer_goes_on(
+    tmp_path: Path, spec: RobotSpec, make_frames: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for root, failing in (("reference", False), ("data", True)):
+        with DatasetWriter(tmp_path / root, spec) as writer:
+            for number in range(3):
+                frames = list(make_frames(spec, 3, number))
+                for target in ("stats.json", "info.json") if failing else ():
+                    real = os.replace
+
+                    def full(source: object, to: object, target: str = target, real: Callable = real) -> None:
+                        if str(to).endswith(target):
+                            raise OSError(28, "No space left on device")
+                        real(source, to)
+
+                    with monkeypatch.context() as patch:
+                        patch.setattr(os, "replace", full)
+                        with pytest.raises(OSError, match="No space left"):
+                            writer.add_episode(frames, "a task", {"number": number})
+                writer.add_episode(frames, "a task", {"number": number})
+    assert sha256_tree(tmp_path / "data") == sha256_tree(tmp_path / "reference")

@@ -162,10 +162,12 @@ def test_features_that_disagree_with_the_data(dataset: Path) -> None:
 def test_statistics_that_cannot_be(dataset: Path) -> None:
     stats = json.loads((dataset / "meta/stats.json").read_text())
     stats["action"]["mean"] = [9.0, 0.0, 0.0]
+    stats["index"]["count"] = [99]
     stats["observation.state"]["std"] = [1.0, float("nan"), 1.0]
     (dataset / "meta/stats.json").write_text(json.dumps(stats))
     text = messages(dataset)
     assert "action: mean outside of min..max" in text
+    assert "made of 99 frames, the dataset has 11" in text
     assert "observation.state: std not finite" in text
     (dataset / "meta/stats.json").unlink()
     assert "meta/stats.json: is missing" in messages(dataset)

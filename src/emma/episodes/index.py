@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class DatasetIndex:
         self.root = root
         self._info = info
         self._tasks: list[str] = []
-        self._stats: dict[str, dict[str, np.ndarray]] | None = None
+        self._stats: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None
         self._rows: list[dict[str, Any]] = []
         self.provenance: list[dict[str, Any]] = []
@@ -54,10 +55,13 @@ class DatasetIndex:
     def open(cls, root: Path, features: Mapping[str, dict], fps: int, robot: str) -> "DatasetIndex":
         """The index of the dataset at `root`, or of a new one. Raises EmmaError if what is there does not fit."""
         if not (root / INFO_PATH).exists():
-            if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
+            # Folders alone may be left of a crash at the very beginning; hidden files are such leftovers too.
+            files = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+            strange = sorted(str(f) for f in files if not any(part.startswith(".") for part in f.parts))
+            if strange:
                 raise EmmaError(
                     f"{root} is not empty and not a dataset",
-                    found=", ".join(sorted(p.name for p in root.iterdir())[:5]),
+                    found=", ".join(strange[:5]),
                     expected=f"a new folder, or one with {INFO_PATH}",
                     fix="choose another folder",
                 )
@@ -70,7 +74,7 @@ class DatasetIndex:
             )
             index = cls(root, info)
             (root / "meta").mkdir(parents=True, exist_ok=True)
-            index._write_info()
+            _write_info(root, info)
             return index
         index = cls(root, load_info(root))
         index._require(features, fps, robot)
@@ -140,29 +144,34 @@ class DatasetIndex:
             "meta/episodes/chunk_index": at[0],
             "meta/episodes/file_index": at[1],
         }
-        self._rows = [*self._rows_of(at), row]
-        self._last = row
-        if instruction not in self._tasks:
-            self._tasks.append(instruction)
-            self._write_tasks()
-        _write_parquet(
-            self.root / DEFAULT_EPISODES_PATH.format(chunk_index=at[0], file_index=at[1]),
-            pa.Table.from_pylist(self._rows),
+        tasks = self._tasks if instruction in self._tasks else [*self._tasks, instruction]
+        rows = [*self._rows_of(at), row]
+        total = dict(stats) if self._stats is None else aggregate_stats([self._stats, dict(stats)])
+        entries = [*self.provenance, {"episode_index": number, **provenance}]
+        info = replace(
+            self._info,
+            total_episodes=number + 1,
+            total_frames=first + length,
+            total_tasks=len(tasks),
+            splits={"train": f"0:{number + 1}"},
         )
-        self._stats = aggregate_stats([self._stats, stats]) if self._stats is not None else dict(stats)  # type: ignore
-        atomic_write_text(self.root / STATS_PATH, json.dumps(serialize_dict(self._stats), indent=4))
-        self.provenance.append({"episode_index": number, **provenance})
-        self._write_provenance()
-        self._info.total_episodes += 1
-        self._info.total_frames += length
-        self._info.total_tasks = len(self._tasks)
-        self._info.splits = {"train": f"0:{self._info.total_episodes}"}
-        self._write_info()
+        if tasks is not self._tasks:
+            _write_tasks(self.root / DEFAULT_TASKS_PATH, tasks)
+        table = self.root / DEFAULT_EPISODES_PATH.format(chunk_index=at[0], file_index=at[1])
+        _write_parquet(table, pa.Table.from_pylist(rows))
+        atomic_write_text(self.root / STATS_PATH, json.dumps(serialize_dict(total), indent=4))
+        lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        atomic_write_text(self.root / PROVENANCE_PATH, lines)
+        _write_info(self.root, info)
+        # Only now: after an error on the way this object still says what `info.json` says.
+        self._info, self._tasks, self._rows, self._last = info, tasks, rows, row
+        self._stats, self.provenance = total, entries
 
     def remove_if_empty(self) -> None:
         """A dataset without episodes is not one that anybody can open."""
         if not self.num_episodes:
-            shutil.rmtree(self.root / "meta", ignore_errors=True)
+            for folder in ("meta", "data", "videos"):
+                shutil.rmtree(self.root / folder, ignore_errors=True)
             with suppress(OSError):
                 self.root.rmdir()
 
@@ -210,7 +219,25 @@ class DatasetIndex:
             if place > last:
                 path.unlink()
         self._stats = load_stats(self.root) if self.num_episodes else None
+        if self._stats is not None and int(self._stats["index"]["count"][0]) != self.num_frames:
+            # Interrupted after the statistics and before the count: they speak of an episode that is not there.
+            self._stats = self._aggregated()
         self.provenance = read_provenance(self.root)[: self.num_episodes]
+
+    def _aggregated(self) -> dict[str, dict[str, np.ndarray]] | None:
+        """The statistics of the dataset from those of its episodes, added up in the same order as they were."""
+        total: dict[str, dict[str, np.ndarray]] | None = None
+        for path in sorted((self.root / "meta/episodes").glob("*/*.parquet")):
+            for row in pq.read_table(path).to_pylist():
+                if row["episode_index"] >= self.num_episodes:
+                    continue
+                episode: dict[str, dict[str, np.ndarray]] = {}
+                for key, value in row.items():
+                    if key.startswith("stats/"):
+                        _, feature, name = key.split("/")
+                        episode.setdefault(feature, {})[name] = np.asarray(value)
+                total = episode if total is None else aggregate_stats([total, episode])
+        return total
 
     def _require(self, features: Mapping[str, dict], fps: int, robot: str) -> None:
         require_same(self._info.features, features, self.root)
@@ -223,18 +250,16 @@ class DatasetIndex:
                     fix="choose another folder",
                 )
 
-    def _write_info(self) -> None:
-        atomic_write_text(self.root / INFO_PATH, json.dumps(self._info.to_dict(), indent=4))
 
-    def _write_tasks(self) -> None:
-        frame = pd.DataFrame({"task_index": range(len(self._tasks))}, index=pd.Index(self._tasks, name="task"))
-        text = io.BytesIO()
-        frame.to_parquet(text)
-        atomic_write_bytes(self.root / DEFAULT_TASKS_PATH, text.getvalue())
+def _write_info(root: Path, info: DatasetInfo) -> None:
+    atomic_write_text(root / INFO_PATH, json.dumps(info.to_dict(), indent=4))
 
-    def _write_provenance(self) -> None:
-        lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self.provenance)
-        atomic_write_text(self.root / PROVENANCE_PATH, lines)
+
+def _write_tasks(path: Path, tasks: list[str]) -> None:
+    frame = pd.DataFrame({"task_index": range(len(tasks))}, index=pd.Index(tasks, name="task"))
+    text = io.BytesIO()
+    frame.to_parquet(text)
+    atomic_write_bytes(path, text.getvalue())
 
 
 def read_provenance(root: Path | str) -> list[dict[str, Any]]:

@@ -128,6 +128,9 @@ def _check_stats(root: Path, info: DatasetInfo) -> Iterator[Raw]:
     if stats is None:
         yield "error", where, "is missing: policies cannot normalise"
         return
+    counted = int(np.ravel(stats.get("index", {}).get("count", [info.total_frames]))[0])
+    if counted != info.total_frames:
+        yield "warning", where, f"made of {counted} frames, the dataset has {info.total_frames}"
     for key, feature in info.features.items():
         if feature["dtype"] in ("string", "language"):
             continue
