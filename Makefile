@@ -1,5 +1,6 @@
 # make setup | demo | test | lint | format | colcon | clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup demo test lint types unit format colcon clean
 
 # Nothing here may see the Python packages of a sourced ROS installation.

@@ -10,6 +10,8 @@ import pytest
 
 from emma.environment import SET_ASIDE, cleaned, foreign_libraries
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
 
 @pytest.fixture
 def sourced(tmp_path: Path) -> dict[str, str]:
@@ -64,6 +66,23 @@ def test_libraries_of_another_environment_make_the_wheels_start_anew(tmp_path: P
     result = cleaned({"LD_LIBRARY_PATH": str(other), "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}, prefix=tmp_path / "mine")
     assert result == {"LD_LIBRARY_PATH": "", SET_ASIDE: str(other)}
     assert not foreign_libraries(other, tmp_path / "other", {})
+
+
+def test_an_environment_behind_a_link_is_its_own(tmp_path: Path) -> None:
+    libraries = tmp_path / "venv" / "ros_rcl.libs"
+    libraries.mkdir(parents=True)
+    (libraries / "librcl-1a2b.so.1").touch()
+    (tmp_path / "link").symlink_to("venv")
+    assert not foreign_libraries(libraries, tmp_path / "link", {})
+    assert not foreign_libraries(tmp_path / "link" / "ros_rcl.libs", tmp_path / "venv", {})
+
+
+def test_what_is_put_back_at_every_start_does_not_go_round_for_ever(sourced: dict[str, str]) -> None:
+    path = sourced["PYTHONPATH"]
+    again = f"import os, sys; sys.path.insert(0, {str(SOURCE)!r}); os.environ['PYTHONPATH'] = {path!r}"
+    code = f"{again}; from emma.environment import isolate; isolate(); print('here')"
+    result = run([sys.executable, "-I", "-c", code], sourced)
+    assert result.stdout == "here\n", result.stderr
 
 
 @pytest.mark.ros

@@ -48,7 +48,8 @@ def entries(environ: Mapping[str, str], name: str) -> list[str]:
 
 def foreign_libraries(folder: Path, prefix: Path, environ: Mapping[str, str]) -> bool:
     """Whether `folder` holds ROS libraries that are not of the environment `prefix`."""
-    if folder.is_relative_to(prefix):
+    # The wheels write their folders with links resolved, whichever way the environment was entered.
+    if folder.resolve().is_relative_to(prefix.resolve()):
         return False
     if any(folder.is_relative_to(other) for other in entries(environ, "AMENT_PREFIX_PATH")):
         return True
@@ -61,7 +62,9 @@ def isolate() -> None:
         want = ".".join(map(str, PYTHON_VERSION))
         sys.exit(f"emma needs Python {want}; this is {sys.version.split()[0]} ({sys.executable}): run 'make setup'")
     environ = cleaned(os.environ)
-    if environ != dict(os.environ):
+    put_back = SET_ASIDE in os.environ and environ.get(SET_ASIDE) == os.environ[SET_ASIDE]
+    # What something puts back at every start must not make this go round for ever.
+    if environ != dict(os.environ) and not put_back:
         os.execve(sys.executable, sys.orig_argv, environ)
 
 
