@@ -21,6 +21,18 @@ from emma.errors import EmmaError
 from emma.nodes import qos
 
 
+class Watch:
+    """Remembers the first message for which `condition` holds, also if others follow before anyone looks."""
+
+    def __init__(self, condition: Callable[[dict[str, Any]], object]) -> None:
+        self._condition = condition
+        self.found: dict[str, Any] | None = None
+
+    def look(self, said: dict[str, Any]) -> None:
+        if self.found is None and said and self._condition(said):
+            self.found = said
+
+
 class RosClient:
     """A node of its own on a thread of its own. A context manager; all methods may block the calling thread.
 
@@ -31,13 +43,14 @@ class RosClient:
         self._context = Context()
         rclpy.init(args=args, context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node(name, context=self._context)
-        self._alive = alive
+        self.alive = alive
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name="ros", daemon=True)
         self._clients: dict[str, Any] = {}
         self._publishers: dict[str, Publisher] = {}
         self._said: dict[str, dict[str, Any]] = {}
+        self._watched: dict[str, Watch] = {}
         self._changed = threading.Condition()
         self._thread.start()
 
@@ -56,18 +69,18 @@ class RosClient:
 
     def trigger(self, service: str, timeout_s: float = 10.0) -> str:
         """Call a std_srvs/Trigger and return its message. EmmaError if it refuses, is not there or does not answer."""
-        return self._checked(service, self._call(Trigger, service, Trigger.Request(), timeout_s))
+        return self._checked(service, self.call(Trigger, service, Trigger.Request(), timeout_s))
 
     def switch(self, service: str, value: bool, timeout_s: float = 10.0) -> str:
         """Call a std_srvs/SetBool and return its message."""
-        return self._checked(service, self._call(SetBool, service, SetBool.Request(data=value), timeout_s))
+        return self._checked(service, self.call(SetBool, service, SetBool.Request(data=value), timeout_s))
 
     def set_parameters(self, node: str, values: Mapping[str, Any], timeout_s: float = 10.0) -> None:
         """Set parameters of another node. EmmaError if it refuses one."""
         request = SetParameters.Request(
             parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]
         )
-        response = self._call(SetParameters, f"{node}/set_parameters", request, timeout_s)
+        response = self.call(SetParameters, f"{node}/set_parameters", request, timeout_s)
         for name, result in zip(values, response.results, strict=True):
             if not result.successful:
                 raise EmmaError(f"{node} refuses parameter {name}", found=values[name], expected=result.reason)
@@ -92,22 +105,20 @@ class RosClient:
     ) -> dict[str, Any] | None:
         """The first message of `topic` (the newest included) for which `condition` holds; None when time is up."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            with self._changed:
-                said = self._said.get(topic, {})
-                if said and condition(said):
-                    return said
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return None
+        watch = Watch(condition)
+        with self._changed:
+            self._watched[topic] = watch
+            watch.look(self._said.get(topic, {}))
+            while watch.found is None and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(min(left, 0.5))
-            self._alive()
+                self.alive()
+        return watch.found
 
     def wait_for_service(self, service: str, timeout_s: float) -> None:
         """Wait until somebody offers `service`. EmmaError when time is up."""
         deadline = time.monotonic() + timeout_s
         while not any(name == service for name, _ in self.node.get_service_names_and_types()):
-            self._alive()
+            self.alive()
             if time.monotonic() > deadline:
                 raise EmmaError(
                     f"nobody offers {service}",
@@ -117,20 +128,21 @@ class RosClient:
                 )
             time.sleep(0.05)
 
-    def _call(self, kind: type, service: str, request: Any, timeout_s: float) -> Any:
+    def call(self, kind: type, service: str, request: Any, timeout_s: float) -> Any:
+        """Call any service and return its response. EmmaError if it is not there or does not answer."""
         if service not in self._clients:
             self._clients[service] = self.node.create_client(kind, service)
         client = self._clients[service]
         deadline = time.monotonic() + timeout_s
         while not client.wait_for_service(timeout_sec=0.2):
-            self._alive()
+            self.alive()
             if time.monotonic() > deadline:
                 raise EmmaError(f"nobody offers {service}", found="no node", expected="a running node")
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
         while not answered.wait(0.2):
-            self._alive()
+            self.alive()
             if time.monotonic() > deadline:
                 client.remove_pending_request(future)
                 raise EmmaError(f"{service} does not answer", found=f"nothing within {timeout_s:.0f} s")
@@ -144,7 +156,9 @@ class RosClient:
 
     def _hear(self, topic: str, message: String) -> None:
         with self._changed:
-            self._said[topic] = json.loads(message.data)
+            said = self._said[topic] = json.loads(message.data)
+            if topic in self._watched:
+                self._watched[topic].look(said)
             self._changed.notify_all()
 
     def _spin(self) -> None:

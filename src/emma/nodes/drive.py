@@ -29,7 +29,7 @@ class DriveConfig:
     """out gets logs/, and bags/ unless `bags` names another folder. policy: bundle, for operator `policy`.
     cameras: those drawn and recorded, () for all.
 
-    lockstep: simulated time, bit-exact and repeatable; scripted operator only. noise: of the scripted operator, rad.
+    lockstep: simulated time, repeatable to the bit. noise: of the scripted operator, rad.
     """
 
     out: Path
@@ -61,8 +61,6 @@ class DriveConfig:
             raise EmmaError("unknown operator", found=self.operator, expected=f"one of {', '.join(OPERATORS)}")
         if (self.policy is None) is (self.operator == POLICY):
             raise EmmaError("operator and policy do not fit", found=f"{self.operator}, {self.policy}")
-        if self.lockstep and self.operator == POLICY:
-            raise EmmaError("a policy runs in real time", found="lockstep", fix="use `emma eval` for simulated time")
 
 
 def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
@@ -81,7 +79,12 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
         teleop = {"robot": config.robot, "lockstep": config.lockstep, "noise": config.noise}
         graph.append(NodeProcess(module="teleop", parameters=teleop))
     else:
-        policy = {"robot": config.robot, "policy": str(config.policy), "runtime": config.runtime}
+        policy = {
+            "robot": config.robot,
+            "policy": str(config.policy),
+            "runtime": config.runtime,
+            "lockstep": config.lockstep,
+        }
         graph.append(NodeProcess(module="policy", parameters=policy))
     return graph
 

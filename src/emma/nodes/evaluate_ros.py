@@ -1,4 +1,4 @@
-"""`emma eval --ros`: the episodes of an evaluation through the ROS graph, in real time."""
+"""`emma eval --ros`: the episodes of an evaluation through the ROS graph."""
 
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ def evaluate_ros(
     out: Path | None = None,
     runtime: str = "auto",
     record: bool = True,
+    lockstep: bool = False,
     domain_id: int | None = None,
 ) -> dict[str, Any]:
     """Success and instruction following with 95 % intervals, a row per episode, and timings in ms (`SessionResult`).
 
+    In real time, or with `lockstep` in simulated time, where every command equals the in-process one to the bit.
     The words are ones that no training data has, as in process. Only the policy's cameras are drawn, without depth.
     """
     loaded = load_bundle(bundle)
@@ -33,6 +35,7 @@ def evaluate_ros(
         cameras=tuple(loaded.info.cameras),
         depth=loaded.info.depth,
         record=record,
+        lockstep=lockstep,
         domain_id=domain_id,
     )
     result = drive(config, trials(episodes, seed, domain, held_out_words=True))

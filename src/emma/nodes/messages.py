@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Float64MultiArray, Header, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from emma.messages import decode_command
 from emma.robot import Camera, RobotSpec
 
 NS = 1_000_000_000
@@ -89,6 +90,18 @@ def command(spec: RobotSpec, position: np.ndarray, stamp_ns: int) -> JointTrajec
     period_ns = round(NS / spec.control_rate_hz)
     point = JointTrajectoryPoint(positions=position.tolist(), time_from_start=Duration(sec=0, nanosec=period_ns))
     return JointTrajectory(header=header(stamp_ns), joint_names=list(spec.joint_names), points=[point])
+
+
+def exact_command(message: JointTrajectory | Float64MultiArray | JointState, spec: RobotSpec) -> np.ndarray:
+    """(J,) float64: what `emma.messages.decode_command` gives, without rounding to single. Raises EmmaError."""
+    decode_command(message, spec)
+    if spec.command.kind == "forward_position":
+        return np.array(message.data, dtype=np.float64)
+    trajectory = spec.command.kind == "joint_trajectory"
+    names = message.joint_names if trajectory else message.name
+    positions = message.points[0].positions if trajectory else message.position
+    by_name = dict(zip(names, positions, strict=False))
+    return np.array([by_name[name] for name in spec.joint_names])
 
 
 COMMAND_TYPES = {"joint_state": JointState, "forward_position": Float64MultiArray, "joint_trajectory": JointTrajectory}

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
@@ -21,6 +22,8 @@ from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
 from emma.nodes.control import ControlLoop
+from emma.nodes.control_lockstep import LockstepLoop
+from emma.nodes.handover import INTERVENTION, Handover
 from emma.nodes.pacing import prefer_this_process
 from emma.nodes.parameters import declare, parameter, read
 from emma.nodes.policy_report import report
@@ -53,6 +56,8 @@ class PolicyParameters:
     warn_age_s: float = parameter(0.15, "report streams older than this", minimum=0.0)
     hold_age_s: float = parameter(0.4, "hold the arm when a stream is older than this", minimum=0.0)
     autostart: bool = parameter(True, "configure and activate at start, without a lifecycle manager")
+    lockstep: bool = parameter(False, "run on the time of the sim's lockstep mode: repeatable, for evaluation")
+    latency_s: float = parameter(0.06, "lockstep: from observation to usable chunk, simulated", minimum=0.0)
     enable: bool = parameter(False, "with autostart: begin to command as soon as all streams are there")
 
 
@@ -63,7 +68,8 @@ class PolicyNode(LifecycleNode):
         super().__init__("policy")
         prefer_this_process()
         self._values = declare(self, PolicyParameters)
-        self._loop: ControlLoop | None = None
+        self._loop: ControlLoop | LockstepLoop | None = None
+        self._handover: Handover | None = None
         self._bundle: Bundle | None = None
         self._robot: RobotSpec | None = None
         self._runtime: PolicyRuntime | None = None
@@ -116,25 +122,31 @@ class PolicyNode(LifecycleNode):
         except ValueError as error:
             self.get_logger().error(f"parameters do not fit together: {error}")
             return TransitionCallbackReturn.FAILURE
-        commands = self.create_publisher(messages.COMMAND_TYPES[spec.command.kind], spec.command.topic, qos.COMMAND)
+        offer, want = (qos.EXACT, qos.EXACT) if values.lockstep else (qos.COMMAND, qos.SENSOR_WANT)
+        commands = self.create_publisher(messages.COMMAND_TYPES[spec.command.kind], spec.command.topic, offer)
         self._commands = commands
         aligner = Aligner(spec, cameras=bundle.info.cameras, depth=bundle.info.depth)
-        self._loop = ControlLoop(
-            spec,
-            aligner,
-            runtime,
-            controller,
-            send=lambda position, stamp: commands.publish(messages.command(spec, position, stamp)),
-            clock_ns=lambda: self.get_clock().now().nanoseconds,
-        )
+
+        def send(position: np.ndarray, stamp: int) -> None:
+            commands.publish(messages.command(spec, position, stamp))
+
+        if values.lockstep:
+            self._loop = LockstepLoop(spec, aligner, runtime, controller, send=send, latency_s=values.latency_s)
+        else:
+            clock = self.get_clock()
+            self._loop = ControlLoop(
+                spec, aligner, runtime, controller, send=send, clock_ns=lambda: clock.now().nanoseconds
+            )
         self._loop.set_instruction(self._instruction)
         kinds = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/Image": Image}
         for topic in aligner.topics:
             # The robot's own commands are not needed here: the controller knows what it sent.
             if topic != spec.command.topic or topic == spec.state_topic:
                 kind = kinds.get(spec.topics()[topic], JointState)
-                self._active.append(self.create_subscription(kind, topic, self._pusher(topic), qos.SENSOR_WANT))
+                self._active.append(self.create_subscription(kind, topic, self._pusher(topic), want))
         self._active += [self.create_timer(0.25, self._say), self.create_timer(1.0, self._diagnose)]
+        if isinstance(self._loop, ControlLoop):
+            self._handover = Handover(self, spec, self._loop, self._say)
         self._loop.start()
         return super().on_activate(state)
 
@@ -157,6 +169,9 @@ class PolicyNode(LifecycleNode):
 
     def _halt(self, *, keep_runtime: bool = False) -> None:
         loop, self._loop = self._loop, None
+        if self._handover is not None:
+            self._handover.close()
+            self._handover = None
         idle = loop.stop() if loop is not None else True
         for entity in self._active:
             if isinstance(entity, Timer):
@@ -192,8 +207,14 @@ class PolicyNode(LifecycleNode):
             raise EmmaError("cannot enable: the node is not active", fix="configure and activate it first")
         if not request.data:
             self._loop.disable()
+            if self._handover is not None:
+                self._handover.forget()
             return "disabled"
+        if self._handover is not None:
+            self._handover.require_free()
         others = self.count_publishers(self._commands.topic_name) - 1 if self._commands is not None else 0
+        # A person's node commands only while the policy does not.
+        others -= self.count_publishers(INTERVENTION)
         if others > 0:
             self.get_logger().warning(f"{others} other publisher(s) of commands: only one may move the robot at a time")
         seed = read(self, PolicyParameters).seed
@@ -207,7 +228,8 @@ class PolicyNode(LifecycleNode):
         if self._enable_when_ready:
             self._try_enable(self._loop)
         status = self._loop.status()
-        values = {**asdict(status), "timings": self._timings, "stated": self._stated}
+        person = self._handover is not None and self._handover.person
+        values = {**asdict(status), "intervention": person, "timings": self._timings, "stated": self._stated}
         self._state_topic.publish(messages.json_string(values))
         if status.reason and status.mode == "holding":
             self.get_logger().warning(f"holding: {status.reason}", throttle_duration_sec=2.0)
@@ -216,8 +238,10 @@ class PolicyNode(LifecycleNode):
         if status.inference_error:
             self.get_logger().error(f"policy: {status.inference_error}", throttle_duration_sec=2.0)
 
-    def _try_enable(self, loop: ControlLoop) -> None:
+    def _try_enable(self, loop: ControlLoop | LockstepLoop) -> None:
         try:
+            if self._handover is not None:
+                self._handover.require_free()
             loop.enable()
             self._enable_when_ready = False
         except EmmaError as error:

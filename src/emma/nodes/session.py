@@ -1,6 +1,7 @@
 """One episode after another on a running graph: reset, instruct, record, let the operator work, judge, save."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,11 @@ SIM, RECORDER, POLICY_STATE, TELEOP_STATE = "/sim/outcome", "/recorder/state", "
 # A loading policy imports torch and its weights; on a busy machine that takes its time.
 START_S = 180.0
 ANSWER_S = 10.0
+ENABLE_S = 15.0
 # A scripted demonstration lasts 8 s; in lockstep on a busy machine many times that.
 DEMONSTRATION_S = 300.0
+# An episode may take so many times its length on a machine that cannot keep up.
+SLOWDOWN = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +158,7 @@ class Session:
     def _reset(self, trial: Trial) -> dict[str, Any]:
         values = {"seed": trial.seed, "target": trial.target, "held_out_words": trial.held_out_words}
         self._client.set_parameters("/sim", values | ({"domain": trial.domain} if trial.domain else {}))
-        task: dict[str, Any] = json.loads(self._client.trigger("/sim/reset", 30.0))
+        task: dict[str, Any] = json.loads(self._client.trigger("/sim/reset", 90.0))
         return task
 
     def _instruct(self, instruction: str) -> None:
@@ -171,14 +175,28 @@ class Session:
 
     def _run_policy(self, trial: Trial, episode: int) -> dict[str, Any]:
         self._client.set_parameters("/policy", {"seed": trial.seed})
-        self._client.switch("/policy/enable", True)
+        self._enable()
 
         def over(said: dict[str, Any]) -> bool:
-            return said["episode"] == episode and said["settled"] and said["placed_on"] is not None
+            placed = said["settled"] and said["placed_on"] is not None
+            return said["episode"] == episode and (placed or said["time_s"] >= self._timeout_s)
 
-        outcome = self._client.wait_for(SIM, over, self._timeout_s)
+        # The time is the arm's: a machine that is too slow for it must not cut an episode short.
+        outcome = self._client.wait_for(SIM, over, SLOWDOWN * self._timeout_s + ANSWER_S)
         self._client.switch("/policy/enable", False)
         return outcome if outcome is not None else self._outcome()
+
+    def _enable(self) -> None:
+        """Enable the policy; on a busy machine its streams may need a moment to be fresh again."""
+        deadline = time.monotonic() + ENABLE_S
+        while True:
+            try:
+                self._client.switch("/policy/enable", True)
+                return
+            except EmmaError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def _run_teleop(self, trial: Trial, episode: int) -> dict[str, Any]:
         self._client.trigger("/teleop/start", 60.0)

@@ -13,7 +13,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from emma.errors import EmmaError
-from emma.messages import decode_command, stamp_ns
+from emma.messages import stamp_ns
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
 from emma.nodes.parameters import declare, on_change, parameter, read
@@ -117,7 +117,7 @@ class SimNode(Node):
 
     def _on_command(self, message: Any) -> None:
         try:
-            self.loop.command(decode_command(message, self.spec).astype(np.float64), stamp_ns(message))
+            self.loop.command(messages.exact_command(message, self.spec), stamp_ns(message))
         except EmmaError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
@@ -161,7 +161,8 @@ class SimNode(Node):
 
     def outcome(self, task: Task, outcome: Outcome, seconds: float) -> None:
         self._latest = (task, outcome, seconds)
-        known = (self._episode, outcome.placed_on, outcome.success, outcome.settled)
+        # Once a second of the arm's time, and whenever something changes.
+        known = (self._episode, outcome.placed_on, outcome.success, outcome.settled, int(seconds + 1e-9))
         if known != self._known:
             self._known = known
             self._outcome.publish(self._outcome_text())

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from emma.errors import EmmaError
 from emma.nodes.pacing import FixedRate
 from emma.robot import RobotSpec
 from emma.sim.arm import DeskArm, Task
@@ -19,6 +20,8 @@ NS = 1_000_000_000
 EPOCH_NS = NS
 # Real time: this many ticks may be made up in a row; beyond it the simulator says that it cannot keep up.
 CATCH_UP_TICKS = 5
+# The first call waits until the scene is built and drawn for the first time; a busy machine takes long for that.
+CALL_S = 60.0
 
 
 class SimOutput(Protocol):
@@ -97,7 +100,7 @@ class SimLoop:
                 self._command = (position, stamp_ns)
                 self._wake.notify()
 
-    def call(self, work: Callable[[DeskArm], T], timeout_s: float = 10.0) -> T:
+    def call(self, work: Callable[[DeskArm], T], timeout_s: float = CALL_S) -> T:
         """Run `work` on the simulator between two ticks; returns or raises what it does, or what ended it."""
         future: Future = Future()
         with self._wake:
@@ -105,7 +108,15 @@ class SimLoop:
                 raise self._ended
             self._requests.append((work, future))
             self._wake.notify()
-        result: T = future.result(timeout_s)
+        try:
+            result: T = future.result(timeout_s)
+        except TimeoutError:
+            raise EmmaError(
+                "the simulator does not answer",
+                found=f"nothing within {timeout_s:.0f} s",
+                expected="a tick",
+                fix="give this machine less to do, or see `emma doctor` about OpenGL",
+            ) from None
         return result
 
     def reset(self, work: Callable[[DeskArm], T]) -> T:
