@@ -1,0 +1,163 @@
+"""The policy node: a lifecycle, a fixed rate, and an arm that is held when anything it depends on goes away."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from trajectory_msgs.msg import JointTrajectory
+
+from emma.errors import EmmaError
+from emma.nodes import qos
+from emma.nodes.drive import DriveConfig, drive
+from emma.nodes.evaluate_ros import evaluate_ros
+from emma.nodes.graph import NodeProcess
+from emma.nodes.session import Trial
+from emma.policy.bundle import MANIFEST
+
+
+def nodes(bundle, **parameters):
+    return (
+        NodeProcess(module="sim", parameters={"cameras": ["top", "wrist"], "depth": False}),
+        NodeProcess(module="policy", parameters={"policy": str(bundle), **parameters}),
+    )
+
+
+def positions(heard):
+    return np.array([message.points[0].positions for message in heard])
+
+
+def test_it_holds_when_the_robot_goes_silent_and_when_it_is_told_to_end(
+    running_graph, bundle, spec, tmp_path, listen, eventually
+):
+    with running_graph(*nodes(bundle), logs=tmp_path) as (graph, client):
+        client.listen("/policy/state")
+        commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
+        diagnostics = listen(client, DiagnosticArray, "/diagnostics", 10)
+        assert client.wait_for("/policy/state", lambda s: s["mode"] == "disabled", 90.0)
+        eventually(lambda: _fresh(client), "all streams")
+        with pytest.raises(EmmaError, match="no instruction"):
+            client.switch("/policy/enable", True)
+        assert commands.messages == []
+        client.say("/instruction", "put the cube in the bin")
+        assert client.wait_for("/policy/state", lambda s: s["instruction"], 30.0)
+        _enable(client, eventually)
+        assert client.wait_for("/policy/state", lambda s: s["mode"] == "running", 30.0)
+        moving = commands.wait(60)
+        assert np.ptp(positions(moving[30:]), axis=0).max() > 0
+        stamps = np.array([m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in moving])
+        assert (np.diff(stamps) > 0).all()
+        lines = {s.name: s for a in diagnostics.wait(1) for s in a.status}
+        eventually(lambda: "policy: control" in _names(diagnostics.messages), "diagnostics")
+        lines = {s.name: s for a in diagnostics.messages for s in a.status}
+        assert {"policy: control", "policy: streams", "policy: inference"} <= set(lines)
+        assert "tick_lateness_p99_ms" in {pair.key for pair in lines["policy: control"].values}
+
+        os.kill(graph.pids["sim"], signal.SIGKILL)
+        client.alive = lambda: None
+        said = client.wait_for("/policy/state", lambda s: s["mode"] == "holding", 30.0)
+        assert said is not None
+        assert "images.top" in said["reason"]
+        assert "state" in said["reason"]
+        commands.messages.clear()
+        held = positions(commands.wait(20))
+        # Never zeros, never silence: the last commanded pose, over and over.
+        assert np.ptp(held, axis=0).max() == 0
+        np.testing.assert_allclose(held[0], positions(moving)[-1], atol=0.5)
+        client.switch("/policy/enable", False)
+        with pytest.raises(EmmaError, match="streams are missing or old"):
+            client.switch("/policy/enable", True)
+        assert graph.stop()["policy"] == 0
+    log = graph.log("policy").read_text()
+    assert "Traceback" not in log
+    assert "holding: stale" in log
+
+
+def test_lifecycle(running_graph, bundle, tmp_path, spec, eventually):
+    with running_graph(*nodes(bundle, autostart=False), logs=tmp_path) as (graph, client):
+        client.wait_for_service("/policy/change_state", 60.0)
+
+        def go(transition):
+            request = ChangeState.Request(transition=Transition(id=transition))
+            return client.call(ChangeState, "/policy/change_state", request, 90.0).success
+
+        def state():
+            return client.call(GetState, "/policy/get_state", GetState.Request(), 30.0).current_state.id
+
+        assert state() == State.PRIMARY_STATE_UNCONFIGURED
+        with pytest.raises(EmmaError, match="not active"):
+            client.switch("/policy/enable", True)
+        assert go(Transition.TRANSITION_CONFIGURE)
+        assert state() == State.PRIMARY_STATE_INACTIVE
+        assert client.node.count_subscribers(spec.state_topic) == 0
+        for _ in range(2):
+            assert go(Transition.TRANSITION_ACTIVATE)
+            eventually(lambda: client.node.count_subscribers(spec.state_topic) == 1, "a subscription")
+            client.say("/instruction", "put the cube in the bin")
+            _enable(client, eventually)
+            assert go(Transition.TRANSITION_DEACTIVATE)
+            eventually(lambda: client.node.count_subscribers(spec.state_topic) == 0, "no subscription")
+            eventually(lambda: client.node.count_publishers(spec.command.topic) == 0, "no commands")
+        assert go(Transition.TRANSITION_CLEANUP)
+        assert state() == State.PRIMARY_STATE_UNCONFIGURED
+        assert go(Transition.TRANSITION_CONFIGURE)
+        assert go(Transition.TRANSITION_INACTIVE_SHUTDOWN)
+        assert graph.stop()["policy"] == 0
+
+
+def test_a_policy_for_another_robot_is_refused(running_graph, bundle, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in bundle.iterdir():
+        if file.is_file() and file.name != MANIFEST:
+            (other / file.name).symlink_to(file)
+    manifest = json.loads((bundle / MANIFEST).read_text()) | {"robot": "another"}
+    (other / MANIFEST).write_text(json.dumps(manifest))
+    wrong = NodeProcess(module="policy", parameters={"policy": str(other), "robot": "desk_arm"})
+    with running_graph(wrong, logs=tmp_path / "logs") as (graph, client):
+        client.listen("/policy/state")
+        with pytest.raises(EmmaError, match="node policy ended"):
+            client.wait_for("/policy/state", lambda s: s["mode"] == "disabled", 90.0)
+        assert "does not fit robot desk_arm" in graph.log("policy").read_text()
+    assert graph.stop() == {"policy": 2}
+
+
+def test_a_session_ends_with_a_result(bundle, tmp_path):
+    config = DriveConfig(out=tmp_path, policy=bundle, cameras=("top", "wrist"), depth=False, timeout_s=1.5)
+    result = drive(config, [Trial(seed=10_000, target="bin"), Trial(seed=10_001, target="plate")])
+    assert [row.target for row in result.rows] == ["bin", "plate"]
+    assert all(row.messages > 0 and (config.bag_folder / row.bag).is_dir() for row in result.rows)
+    assert result.timings["ticks"] > 50
+    assert result.timings["inference_p50_ms"] > 0
+    assert 0 <= result.success.value <= 1
+
+
+def test_a_bundle_that_is_none_is_refused_before_anything_starts(tmp_path):
+    with pytest.raises(EmmaError, match="not a policy bundle"):
+        evaluate_ros(tmp_path, episodes=1, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _names(arrays):
+    return {status.name for array in arrays for status in array.status}
+
+
+def _fresh(client):
+    ages = client.heard("/policy/state").get("ages_s") or {"none": None}
+    return all(age is not None for age in ages.values())
+
+
+def _enable(client, eventually):
+    def enabled():
+        try:
+            return client.switch("/policy/enable", True)
+        except EmmaError as error:
+            if "streams are missing or old" in str(error) or "no instruction" in str(error):
+                return ""
+            raise
+
+    eventually(enabled, "enabled")
