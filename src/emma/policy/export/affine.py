@@ -42,7 +42,7 @@ def affine(step: Any, key: str, *, inverse: bool = False) -> Affine:
         if owner == key:
             stats[statistic] = tensor.double().numpy()
     if mode == "IDENTITY" or not stats:
-        return Affine(np.float32(0.0), np.float32(1.0))
+        return Affine(np.zeros(()), np.ones(()))
     if mode == "MEAN_STD":
         return Affine(stats["mean"], stats["std"] + (0.0 if inverse else step.eps))
     bounds = {"MIN_MAX": ("min", "max"), "QUANTILES": ("q01", "q99"), "QUANTILE10": ("q10", "q90")}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,14 +72,9 @@ def refuse(bundle: Bundle, differences: Sequence[Difference], result: Parity) ->
     """Save the worst input with both outputs beside the bundle's weights, and say so."""
     case, expected, found, error = worst(differences)
     path = Path(bundle.path) / REFUSED
-    np.savez_compressed(
-        path,
-        state=case.observation.state,
-        instruction=np.array(case.instruction),
-        expected=expected,
-        found=found,
-        **{f"image_{name}": image for name, image in case.observation.images.items()},
-    )
+    arrays: dict[str, Any] = {f"image_{name}": image for name, image in case.observation.images.items()}
+    arrays |= {"state": case.observation.state, "instruction": np.array(case.instruction)}
+    np.savez_compressed(path, **arrays, expected=expected, found=found)
     return EmmaError(
         f"the exported graphs of {bundle.path} do not give the policy's actions; nothing was exported",
         found=f"max abs error {error:.2e} over {result.observations} observations",

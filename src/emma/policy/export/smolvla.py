@@ -64,7 +64,9 @@ class Prefix(nn.Module):
 
     def __init__(self, sensors: Sensors, policy: Any) -> None:
         super().__init__()
-        self.sensors, self.model, self.config = sensors, policy.model, policy.config
+        self.sensors = sensors
+        self.model: Any = policy.model
+        self.config = policy.config
         layers = expert_layers(policy.model.vlm_with_expert)
         self.indices = [i for i, _ in layers]
         self.layers = nn.ModuleList(layer for _, layer in layers)
@@ -87,7 +89,7 @@ class Prefix(nn.Module):
         )
         pairs = [
             layer.project(cache.layers[i].keys, cache.layers[i].values)
-            for i, layer in zip(self.indices, self.layers, strict=True)
+            for i, layer in zip(self.indices, list[Any](self.layers), strict=True)
         ]
         cross = torch.where(pad, 0.0, patches.MASKED)[:, None, None]
         chunk = self.config.chunk_size
@@ -106,7 +108,10 @@ class Step(nn.Module):
     def __init__(self, policy: Any) -> None:
         super().__init__()
         model, config = policy.model, policy.config
-        self.model = model
+        self.model: Any = model
+        self.rates: Tensor
+        self.sine: Tensor
+        self.cosine: Tensor
         self.layers = nn.ModuleList(layer for _, layer in expert_layers(model.vlm_with_expert))
         self.norm = model.vlm_with_expert.lm_expert.norm
         width = model.vlm_with_expert.expert_hidden_size

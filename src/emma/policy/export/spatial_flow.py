@@ -1,5 +1,8 @@
 """Graphs of spatial_flow. What depends on the observation alone is done once a chunk, in the prefix."""
 
+import math
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,9 +25,10 @@ MODULATION = "modulation"
 class Prefix(nn.Module):
     """Cameras, state, words -> (B, blocks, 3 * hidden): scale + 1, shift and gate + 1 of every block."""
 
-    def __init__(self, sensors: Sensors, net: nn.Module) -> None:
+    def __init__(self, sensors: Sensors, net: Any) -> None:
         super().__init__()
-        self.sensors, self.net = sensors, net
+        self.sensors = sensors
+        self.net: Any = net
 
     def forward(self, *inputs: Tensor) -> Tensor:
         *images, state, tokens, mask = inputs
@@ -40,10 +44,11 @@ class Prefix(nn.Module):
 class Step(nn.Module):
     """Noisy chunk (B, K, A), time (B, K), modulation -> velocity (B, K, A)."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: Any) -> None:
         super().__init__()
-        self.net = net
-        rates = torch.exp(torch.linspace(0.0, torch.tensor(200.0).log(), net.TIME_FEATURES // 2))
+        self.net: Any = net
+        self.rates: Tensor
+        rates = torch.exp(torch.linspace(0.0, math.log(200.0), net.TIME_FEATURES // 2))
         self.register_buffer("rates", rates, persistent=False)
 
     def forward(self, noisy: Tensor, time: Tensor, modulation: Tensor) -> Tensor:
@@ -54,7 +59,8 @@ class Step(nn.Module):
         for i, block in enumerate(net.blocks):
             scale, shift, gate = modulation[:, i].chunk(3, dim=-1)
             hidden = hidden + gate * block.down(F.silu(block.up(block.norm(hidden) * scale + shift)))
-        return net.output(hidden).unflatten(-1, (net.chunk, net.action_dim))
+        velocity: Tensor = net.output(hidden).unflatten(-1, (net.chunk, net.action_dim))
+        return velocity
 
 
 def graphs(loaded: LoadedPolicy) -> PolicyGraphs:
