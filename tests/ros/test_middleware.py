@@ -22,13 +22,15 @@ def segment(shared: Path, name: str, age_s: float) -> Path:
 
 
 def test_segments_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
-    segment(tmp_path, "dead", age_s=60)
-    segment(tmp_path, "young", age_s=0)
-    with segment(tmp_path, "alive", age_s=60).open() as lock:
+    dead, young, alive = (16 * digit for digit in "012")
+    segment(tmp_path, dead, age_s=60)
+    segment(tmp_path, young, age_s=0)
+    segment(tmp_path, "port7411", age_s=60)
+    with segment(tmp_path, alive, age_s=60).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert remove_abandoned(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"fastdds_{name}{end}" for name in ("alive", "young") for end in ("", "_el")
+        f"fastdds_{name}{end}" for name in (young, alive, "port7411") for end in ("", "_el")
     ]
 
 

@@ -1,14 +1,16 @@
 """The load a recorder must hold: which streams, how fast, and numbers in every message that show what is missing."""
 
+import mmap
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import yaml
 
+from emma.episodes.mcap_scan import chunk_body, messages, plain, scan
 from emma.files import atomic_write_text
 from emma.robot import RobotSpec, load_robot
 
@@ -143,11 +145,25 @@ class Tallies:
         """Messages missing between first and last, of all topics."""
         return sum(tally.gaps for tally in self.topics.values())
 
+    @property
+    def last_stamp_ns(self) -> int:
+        """The newest last stamp of all topics, 0 without messages."""
+        return max((tally.last_stamp_ns for tally in self.topics.values()), default=0)
 
-def tally(messages: Iterable[tuple[Any, int, bytes]]) -> Tallies:
-    """Count what a `rosbags` reader yields: (connection, time, data)."""
+
+def tally_bag(folder: Path) -> Tallies:
+    """Count the messages of the load in a finished bag, in the order of the file."""
     found = Tallies()
-    for connection, _, data in messages:
-        if connection.topic.startswith("/load/"):
-            found.add(connection.topic, data)
+    for path in sorted(folder.glob("*.mcap")):
+        contents = scan(path)
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # Only the first bytes of every message are touched.
+        mapped.madvise(mmap.MADV_RANDOM)
+        for index, _ in contents.chunks:
+            compression, records = chunk_body(memoryview(mapped), index.chunk_start_offset)
+            for message in messages(plain(records, compression)):
+                topic = contents.channels[message.channel_id].topic
+                if topic.startswith("/load/"):
+                    found.add(topic, message.data)
     return found

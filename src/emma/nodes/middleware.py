@@ -16,6 +16,8 @@ NEEDED_BYTES = 512 << 20
 # A segment this young may belong to a process that has not locked it yet.
 YOUNG_S = 10.0
 LOCK_SUFFIX = "_el"
+# Sixteen hexadecimal digits; ports have names of their own and are small.
+SEGMENT_LOCKS = "fastdds_" + 16 * "[0-9a-f]" + LOCK_SUFFIX
 
 
 def use_large_segments(environ: MutableMapping[str, str] | None = None, shared: Path = SHARED_MEMORY) -> bool:
@@ -40,7 +42,7 @@ def remove_abandoned(shared: Path = SHARED_MEMORY) -> int:
     A living process holds a lock on `<segment>_el`; nobody else takes 32 MiB back after a kill -9.
     """
     removed = 0
-    for lock in shared.glob(f"fastdds_*{LOCK_SUFFIX}"):
+    for lock in shared.glob(SEGMENT_LOCKS):
         try:
             if time.time() - lock.stat().st_mtime < YOUNG_S:
                 continue

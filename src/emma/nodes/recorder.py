@@ -12,6 +12,7 @@ from std_srvs.srv import SetBool, Trigger
 from emma.episodes.meta import KINDS, EpisodeMeta
 from emma.episodes.recorder import EpisodeRecorder
 from emma.episodes.recorder_stats import RecorderConfig
+from emma.episodes.watch import Watch
 from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
@@ -24,8 +25,8 @@ from emma.robot import load_robot
 
 INSTRUCTION = "/instruction"
 ALWAYS = {INSTRUCTION: "std_msgs/msg/String", INTERVENTION: "std_msgs/msg/Bool"}
-# A topic slower than this share of its rate in the spec is reported.
-SLOW = 0.8
+# Time to change the disk.
+FEW_MINUTES = 5.0
 # Before compilers and trainings, after the control loop: what is not received in time is lost. Needs the right to it.
 NICE = -5
 
@@ -59,7 +60,8 @@ class RecorderNode(Node):
         wanted = {topic: kind for topic, kind in self.spec.topics().items() if topic not in values.skip}
         # Commands come only when somebody moves the robot; everything else must be there for an episode to begin.
         self._needed = tuple(topic for topic in wanted if topic != self.spec.command.topic)
-        self._rates = self._expected_rates() if values.check_rates else {}
+        self._watch = Watch(self.spec, skip=values.skip, check_rates=values.check_rates)
+        self._seen = self._watch.report()
         config = RecorderConfig(
             queue_bytes=values.queue_mb << 20, min_free_bytes=values.min_free_mb << 20, compress=values.compress
         )
@@ -137,6 +139,7 @@ class RecorderNode(Node):
         return messages.json_string(values).data
 
     def _receive(self, topic: str, data: bytes, received_ns: int, sent_ns: int) -> None:
+        self._watch.add(topic, data)
         if self.episodes.recording and received_ns >= self._began_ns:
             self.episodes.offer(topic, data, received_ns, sent_ns)
 
@@ -176,9 +179,12 @@ class RecorderNode(Node):
 
     def _say(self) -> None:
         stats = self.episodes.stats()
-        values = {**asdict(stats), "minutes_left": stats.minutes_left, "lost": self._lost(), "text": str(stats)}
+        problems = self._problems()
+        values = {**asdict(stats), "minutes_left": stats.minutes_left, "lost": self._lost()}
+        values |= {"text": "; ".join([str(stats), *problems]), "problems": problems}
         meta = self.episodes.meta
         values |= {"root": str(self.episodes.root), "instruction": self._instruction}
+        values |= {"rates_hz": self._seen.rates_hz, "skew_s": self._seen.skew_s}
         values |= {"success": meta.success if meta else None, "intervention": self._person}
         self._state_topic.publish(messages.json_string(values))
 
@@ -187,22 +193,21 @@ class RecorderNode(Node):
         lost = {t: tap.lost - self._lost_at_start.get(t, 0) for t, tap in self._taps.taps.items()}
         return {topic: count for topic, count in lost.items() if count}
 
-    def _expected_rates(self) -> dict[str, float]:
-        rates = {self.spec.state_topic: self.spec.state_rate_hz}
-        for camera in self.spec.cameras:
-            topics = (camera.image_topic, camera.info_topic, camera.depth_topic)
-            rates |= {topic: camera.rate_hz for topic in topics if topic}
-        return rates
+    def _problems(self) -> list[str]:
+        """What is wrong with streams and disk right now."""
+        minutes = self.episodes.stats().minutes_left
+        low = [f"the disk is full in {minutes:.1f} min"] if minutes < FEW_MINUTES else []
+        return [*self._seen.problems, *low]
 
     def _diagnose(self) -> None:
         stats, lost = self.episodes.stats(), self._lost()
-        rates: dict[str, Any] = {}
-        slow = []
-        for topic, tap in self._taps.taps.items():
-            tap.measure()
-            rates[topic] = f"{tap.rate_hz:.1f} Hz"
-            if tap.rate_hz < SLOW * self._rates.get(topic, 0.0):
-                slow.append(f"{topic} at {tap.rate_hz:.1f} of {self._rates[topic]:g} Hz")
+        self._seen = self._watch.report()
+        if self.episodes.recording:
+            for topic, jump in self._seen.jumps.items():
+                self.episodes.mark(f"{topic}: {jump}")
+        streams: dict[str, Any] = {topic: f"{rate:.1f} Hz" for topic, rate in self._seen.rates_hz.items()}
+        if self._seen.skew_s is not None:
+            streams["camera skew"] = f"{self._seen.skew_s * 1e3:.1f} ms"
         silent = [topic for topic in self._needed if topic not in self._taps.taps]
         dropped = sum(stats.dropped.values()) + sum(lost.values())
         disk: dict[str, Any] = {"state": stats.state, "episode": stats.episode, "written_mb": stats.written_bytes / 1e6}
@@ -220,8 +225,8 @@ class RecorderNode(Node):
             messages.status(
                 "recorder: topics",
                 self.spec.name,
-                rates,
-                warn="; ".join(slow),
+                streams,
+                warn="; ".join(self._problems()),
                 error=f"nobody publishes {', '.join(silent)}" if silent else "",
             ),
         ]

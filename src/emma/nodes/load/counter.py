@@ -10,7 +10,9 @@ from std_srvs.srv import Trigger
 from emma.bench.load import Tallies
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
+from emma.nodes.pacing import prefer_this_process
 from emma.nodes.parameters import declare, parameter
+from emma.nodes.recorder import NICE
 from emma.nodes.runner import Stop, run
 from emma.nodes.taps import Taps
 from emma.robot import load_robot
@@ -28,6 +30,7 @@ class CounterNode(Node):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("counter")
+        prefer_this_process(NICE)
         spec = load_robot(declare(self, CounterParameters).robot)
         self._tallies = Tallies()
         self._taps = Taps(self, spec.topics(), (), lambda topic, data, _received, _sent: self._tallies.add(topic, data))

@@ -20,9 +20,10 @@ from emma.bench.load import DIGITS, NUMBER_AT, STAMP_AT, Load, pictures, stamped
 from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
+from emma.nodes.pacing import prefer_this_process
 from emma.nodes.parameters import declare, parameter, read
+from emma.nodes.recorder import NICE
 from emma.nodes.runner import Stop, run
-from emma.nodes.taps import message_class
 from emma.robot import load_robot
 
 FRAME_ID = "0" * DIGITS
@@ -53,6 +54,7 @@ class LoadNode(Node):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("load")
+        prefer_this_process(NICE)
         self.spec = load_robot(declare(self, LoadParameters).robot)
         self._streams = list(self._make())
         self._state = self.create_publisher(String, "~/state", qos.LATCHED)
@@ -84,8 +86,7 @@ class LoadNode(Node):
 
     def _stream(self, topic: str, templates: list, camera: bool) -> Stream:
         raw = [serialize_message(message) for message in templates]
-        cls = message_class(self.spec.topics()[topic])
-        publisher = self.create_publisher(cls, topic, qos.SENSOR_OFFER)
+        publisher: Publisher = self.create_publisher(type(templates[0]), topic, qos.SENSOR_OFFER)
         bodies = [memoryview(data)[NUMBER_AT + DIGITS :] for data in raw]
         return Stream(topic, publisher, camera, raw[0][:STAMP_AT], bodies)
 

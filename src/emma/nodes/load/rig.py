@@ -1,11 +1,14 @@
 """The load and something that takes it, in a domain of their own, driven from a program."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from emma.bench.load import Load, write_robot
 from emma.errors import EmmaError
@@ -18,6 +21,8 @@ from emma.robot import RobotSpec
 READY_S = 40.0
 # After the last message is sent: until it is counted.
 SETTLE_S = 0.7
+# Writing what is queued, at the pace of a slow disk.
+SAVE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +46,15 @@ class Rig:
         self.spec: RobotSpec = write_robot(folder / "robot", load or Load())
         self._stack = ExitStack()
         self._graphs: list[Graph] = []
+        self._heard: set[str] = set()
+        self._killed = False
 
     def __enter__(self) -> "Rig":
         with ExitStack() as stack:
             stack.enter_context(own_domain())
             self._started(stack, NodeProcess(module="load.publisher", name="load", parameters=self._robot))
             self.client = stack.enter_context(RosClient("rig", alive=self._check))
-            self.client.listen("/load/state")
+            self._listen("/load/state")
             self.client.wait_for_service("/load/start", READY_S)
             self._stack = stack.pop_all()
         return self
@@ -72,24 +79,29 @@ class Rig:
     @contextmanager
     def counter(self) -> Iterator[None]:
         """A bare counting subscriber."""
+        others = self.listeners()
         with ExitStack() as stack:
             self._started(stack, NodeProcess(module="load.counter", name="counter", parameters=self._robot))
-            self.client.listen("/counter/state")
-            self._matched(True)
+            self._listen("/counter/state")
+            self.wait_for_listeners(others + 1)
             yield
-        self._matched(False)
+        self.wait_for_listeners(others)
 
     @contextmanager
-    def recorder(self, root: Path, **parameters: Any) -> Iterator[Graph]:
-        """The recorder node below `root`, connected to every topic."""
+    def recorder(self, root: Path, **parameters: Any) -> Iterator["RecorderUnderLoad"]:
+        """The recorder node below `root`, connected to every topic. It may be killed meanwhile."""
+        # A name of its own: what a killed node offered is seen for 20 s after its death.
+        name, others = f"recorder_{len(self._heard)}", self.listeners()
         with ExitStack() as stack:
             values = {**self._robot, "root": str(root), **parameters}
-            graph = self._started(stack, NodeProcess(module="recorder", parameters=values))
-            self.client.listen("/recorder/state")
-            self.client.wait_for_service("/recorder/start", READY_S)
-            self._matched(True)
-            yield graph
-        self._matched(False)
+            graph = self._started(stack, NodeProcess(module="recorder", name=name, parameters=values))
+            self._listen(f"/{name}/state")
+            self.client.wait_for_service(f"/{name}/start", READY_S)
+            self.wait_for_listeners(others + 1)
+            recorder = RecorderUnderLoad(self, name, graph.pids[name])
+            yield recorder
+            self._killed = self._killed or recorder.killed
+        self.wait_for_listeners(others)
 
     def start(self, factor: float, seconds: float) -> int:
         """Begin to send; returns what `wait` needs."""
@@ -114,6 +126,75 @@ class Rig:
         """Send the load `factor` times as fast for `seconds`."""
         return self.wait(self.start(factor, seconds), 3 * seconds + READY_S)
 
-    def _matched(self, wanted: bool) -> None:
-        if self.client.wait_for("/load/state", lambda s: (s["matched"] > 0) is wanted, READY_S) is None:
-            raise EmmaError("the load and its listener do not find each other", found=f"nothing after {READY_S:g} s")
+    def _listen(self, topic: str) -> None:
+        if topic not in self._heard:
+            self._heard.add(topic)
+            self.client.listen(topic)
+
+    def listeners(self) -> int:
+        """How many subscribers every topic of the load has at least."""
+        count: int = self.client.heard("/load/state").get("matched", 0)
+        return count
+
+    def wait_for_listeners(self, count: int) -> None:
+        """Wait until every topic of the load has `count` subscribers. Not after a kill: the dead count for 20 s."""
+        if self._killed:
+            return
+        if self.client.wait_for("/load/state", lambda s: s["matched"] == count, READY_S) is None:
+            raise EmmaError(
+                "the load and its listeners do not find each other",
+                found=f"{self.listeners()} after {READY_S:g} s",
+                expected=f"{count}",
+            )
+
+
+class RecorderUnderLoad:
+    """A running recorder node. start, save: its services; `kill` ends it as the kernel would when memory runs out."""
+
+    def __init__(self, rig: Rig, name: str, pid: int) -> None:
+        self._rig, self._name, self._process = rig, name, psutil.Process(pid)
+        self.killed = False
+
+    def start(self) -> Path:
+        """Begin an episode, as soon as the recorder has found every topic; returns its folder."""
+        deadline = time.monotonic() + READY_S
+        while True:
+            try:
+                return Path(json.loads(self._rig.client.trigger(f"/{self._name}/start"))["folder"])
+            except EmmaError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def save(self) -> dict[str, Any]:
+        """End the episode. Returns what the recorder says: messages, dropped, lost."""
+        said: dict[str, Any] = json.loads(self._rig.client.trigger(f"/{self._name}/save", SAVE_S))
+        return said
+
+    def state(self) -> dict[str, Any]:
+        """The newest message on its `~/state`."""
+        return self._rig.client.heard(f"/{self._name}/state")
+
+    def wait_for_all_topics(self) -> None:
+        """Wait until the episode has a message of every topic. EmmaError if that takes too long."""
+        topics = set(self._rig.spec.topics())
+        said = self._rig.client.wait_for(f"/{self._name}/state", lambda s: topics <= set(s["received"]), READY_S)
+        if said is None:
+            raise EmmaError("the recorder does not get every topic", found=str(self.state().get("received")))
+
+    def cpu_s(self) -> float:
+        """Processor seconds it has used so far."""
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    def memory_mb(self) -> float:
+        """Memory it holds now, the shared memory of the middleware included."""
+        return float(self._process.memory_info().rss) / 1e6
+
+    def kill(self) -> int:
+        """SIGKILL. Returns the moment, ns since the epoch."""
+        self.killed = True
+        moment = time.time_ns()
+        self._process.kill()
+        self._process.wait(READY_S)
+        return moment

@@ -1,0 +1,157 @@
+"""The recorder under a robot's full traffic, what a kill -9 leaves, and the way from bag to dataset."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from safetensors.numpy import load_file
+
+from emma.bench.disk import disk_mb_per_s
+from emma.bench.load import Load, write_robot
+from emma.environment import cleaned
+from emma.episodes.convert import convert
+from emma.episodes.convert_job import ConvertConfig
+from emma.errors import EmmaError
+
+HELP = "recording at 138 MB/s and its ceiling, kill -9 under load, conversion, live frames against bag frames"
+INSTRUCTION = "carry the load"
+# At 138 MB/s: two minutes are 17 GB.
+SECONDS, QUICK_SECONDS = 120.0, 4.0
+CEILINGS, QUICK_CEILINGS = ("1", "1.25", "1.5", "1.75", "2", "2.5", "3", "4"), ("1", "2")
+STEP_S, QUICK_STEP_S = 6.0, 2.0
+KILLS, QUICK_KILLS = 50, 2
+LIVE_S, QUICK_LIVE_S = 8.0, 2.0
+DISK_BYTES, QUICK_DISK_BYTES = 4 << 30, 512 << 20
+ROOM = 2.5
+
+
+def run(quick: bool, seed: int) -> dict[str, Any]:
+    """`lost_messages`: of the steady load, counted in the bag. `ceiling_*`: the fastest load recorded without loss,
+    against a subscriber that only counts and plain writes. `parity_max_diff`: over pixels, depth, state and action.
+    """
+    seconds, disk_bytes = (QUICK_SECONDS, QUICK_DISK_BYTES) if quick else (SECONDS, DISK_BYTES)
+    with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
+        folder = Path(scratch)
+        _check_room(folder, seconds)
+        busy = os.getloadavg()[0]
+        disk = disk_mb_per_s(folder, disk_bytes)
+        found = _load(
+            folder,
+            *("--seconds", seconds, "--step", QUICK_STEP_S if quick else STEP_S),
+            *("--ceilings", *(QUICK_CEILINGS if quick else CEILINGS)),
+            *("--live", QUICK_LIVE_S if quick else LIVE_S),
+            *("--kills", QUICK_KILLS if quick else KILLS, "--seed", seed),
+        )
+        figures = _recorder_figures(found, disk)
+        figures |= _dataset_figures(folder, Path(found["bag"]), Path(found["live"]))
+    return figures | {"load_average_before": busy}
+
+
+def _load(folder: Path, *options: Any) -> dict[str, Any]:
+    """The nodes' part, in a process of its own: benches import no ROS."""
+    file = folder / "load.json"
+    command = [sys.executable, "-m", "emma.nodes.load", "--out", str(folder), "--json", str(file), *map(str, options)]
+    done = subprocess.run(command, check=False, env=cleaned(os.environ))
+    if done.returncode != 0:
+        raise EmmaError(
+            "the recorder could not be measured",
+            found=f"exit code {done.returncode}",
+            expected="a ROS graph on this machine",
+            fix="see above, then `emma doctor`",
+        )
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def _recorder_figures(found: dict[str, Any], disk_mb_s: float) -> dict[str, Any]:
+    held, ceiling, subscriber = found["held"], found["recorder_mb_s"], found["subscriber_mb_s"]
+    lower = min(subscriber, disk_mb_s)
+    return {
+        "lost_messages": held["missing"],
+        "messages": held["sent"],
+        "seconds": held["seconds"],
+        "mb_per_s": held["mb_per_s"],
+        "gb": held["gb"],
+        "queue_peak_mb": held["queue_peak_mb"],
+        "memory_peak_mb": held["memory_peak_mb"],
+        "recorder_cores": held["cores"],
+        "publisher_late_s": held["publisher_late_s"],
+        "ceiling_mb_s": ceiling,
+        "subscriber_mb_s": subscriber,
+        "disk_mb_s": disk_mb_s,
+        "ceiling_vs_subscriber": ceiling / subscriber if subscriber else float("nan"),
+        "ceiling_vs_disk": ceiling / disk_mb_s,
+        "ceiling_vs_lower_limit": ceiling / lower if lower else float("nan"),
+        "killed": found["killed"],
+        "recovered": found["recovered"],
+        "lost_by_kill_s_max": found["lost_s_max"],
+        "gaps_by_kill": found["kill_gaps"],
+        "recorder_steps": found["recorder_steps"],
+        "subscriber_steps": found["subscriber_steps"],
+    }
+
+
+def _dataset_figures(folder: Path, bag: Path, live: Path) -> dict[str, Any]:
+    """Convert the bag that was recorded while its frames were kept live, and compare every frame."""
+    spec = write_robot(folder / "convert", Load())
+    start = time.monotonic()
+    size = sum(path.stat().st_size for path in bag.glob("*.mcap"))
+    read = _read_s(bag)
+    report = convert(bag, folder / "data", spec, ConvertConfig(instruction=INSTRUCTION))
+    if report.frames == 0:
+        raise EmmaError("the bag did not convert", found="; ".join(r.reason for r in report.results), expected="frames")
+    dataset = LeRobotDataset("local/bench", root=folder / "data")
+    frames = load_file(live)
+    same_length = len(dataset) == len(frames["state"])
+    worst = max(_difference(dataset[i], frames, i) for i in range(min(len(dataset), len(frames["state"]))))
+    return {
+        "convert_s_per_gb": report.s_per_gb,
+        "read_s_per_gb": read / (size / 1e9),
+        "convert_gb": size / 1e9,
+        "convert_frames": report.frames,
+        "compare_s": time.monotonic() - start - report.seconds - read,
+        "parity_max_diff": worst if same_length else float("inf"),
+    }
+
+
+def _read_s(bag: Path) -> float:
+    """Seconds to merely read the bag's file."""
+    start = time.monotonic()
+    for path in bag.glob("*.mcap"):
+        with path.open("rb") as file:
+            while file.read(4 << 20):
+                pass
+    return time.monotonic() - start
+
+
+def _difference(item: dict[str, Any], frames: dict[str, np.ndarray], i: int) -> float:
+    """Largest difference of one frame: pixel levels, mm, and the joints' own units."""
+    worst = 0.0
+    for key, values in frames.items():
+        live = values[i].astype(np.float64)
+        got = item["action" if key == "action" else f"observation.{key}"].numpy().astype(np.float64)
+        if key.startswith("images."):
+            got = np.rint(got * 255).transpose(1, 2, 0)
+        elif key.startswith("depth."):
+            got = got.reshape(live.shape)
+        worst = max(worst, float(np.abs(got - live).max()))
+    return worst
+
+
+def _check_room(folder: Path, seconds: float) -> None:
+    status = os.statvfs(folder)
+    free, need = status.f_bavail * status.f_frsize / 1e9, ROOM + Load().mb_per_s * seconds / 1e3
+    if free < need:
+        raise EmmaError(
+            f"not enough room in {folder.parent}",
+            found=f"{free:.1f} GB free",
+            expected=f"{need:.1f} GB",
+            fix="make room, set TMPDIR to another disk, or use --quick",
+        )

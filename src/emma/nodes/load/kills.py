@@ -1,0 +1,78 @@
+"""kill -9 of the recorder node at random moments under load, and what is left."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
+
+from emma.bench.load import tally_bag
+from emma.episodes.meta import EpisodeMeta
+from emma.episodes.repair import repair_all
+from emma.files import sha256_tree
+from emma.nodes.load.ceilings import deleted
+from emma.nodes.load.rig import Rig
+
+# How far into an episode the kill may come, in seconds.
+LATEST_S = 2.0
+WHOLE_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """One kill. lost_s: from the last message in the mended bag to the kill; gaps: messages missing before that.
+
+    repaired: by the repair, with every topic in it; untouched: the finished episode beside it is what it was.
+    """
+
+    after_s: float
+    messages: int
+    gaps: int
+    lost_s: float
+    repaired: bool
+    untouched: bool
+
+    @property
+    def recovered(self) -> bool:
+        """The whole promise: mended, without gaps, at most the last second lost, the finished episode untouched."""
+        return self.repaired and self.untouched and self.gaps == 0 and self.lost_s <= 1.0
+
+
+def kills(rig: Rig, bags: Path, count: int, factor: float, seed: int, done: Callable[[Kill], None]) -> list[Kill]:
+    """Record a whole episode, then kill `count` recorders within their next one, each at another moment."""
+    chance = random.Random(seed)
+    with rig.recorder(bags) as recorder:
+        whole = recorder.start()
+        rig.play(factor, WHOLE_S)
+        recorder.save()
+    digest = sha256_tree(whole)
+    found = []
+    for _ in range(count):
+        found.append(_kill(rig, bags, whole, digest, chance.uniform(0.0, LATEST_S), factor))
+        done(found[-1])
+    return found
+
+
+def _kill(rig: Rig, bags: Path, whole: Path, digest: str, after_s: float, factor: float) -> Kill:
+    runs = rig.start(factor, 600.0)
+    try:
+        with rig.recorder(bags) as recorder:
+            torn = recorder.start()
+            recorder.wait_for_all_topics()
+            sleep(after_s)
+            moment = recorder.kill()
+    finally:
+        rig.stop()
+        rig.wait(runs, 60.0)
+    reports = {report.path: report for report in repair_all(bags)}
+    with deleted(torn):
+        tallies = tally_bag(torn)
+        state = EpisodeMeta.load(torn).state
+        return Kill(
+            after_s=after_s,
+            messages=sum(tally.count for tally in tallies.topics.values()),
+            gaps=tallies.gaps(),
+            lost_s=(moment - tallies.last_stamp_ns) / 1e9,
+            repaired=reports[torn].action == state == "recovered" and set(rig.spec.topics()) <= set(tallies.topics),
+            untouched=sha256_tree(whole) == digest,
+        )
