@@ -69,7 +69,7 @@ class Prefix(nn.Module):
         self.config = policy.config
         layers = expert_layers(policy.model.vlm_with_expert)
         self.indices = [i for i, _ in layers]
-        self.layers = nn.ModuleList(layer for _, layer in layers)
+        self.layers: Any = nn.ModuleList(layer for _, layer in layers)
         self.keys = list(policy.config.image_features)
         self.policy = [policy]  # in a list: its weights are the model's, not to be found twice
 
@@ -89,7 +89,7 @@ class Prefix(nn.Module):
         )
         pairs = [
             layer.project(cache.layers[i].keys, cache.layers[i].values)
-            for i, layer in zip(self.indices, list[Any](self.layers), strict=True)
+            for i, layer in zip(self.indices, self.layers, strict=True)
         ]
         cross = torch.where(pad, 0.0, patches.MASKED)[:, None, None]
         chunk = self.config.chunk_size
