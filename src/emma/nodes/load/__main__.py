@@ -12,23 +12,31 @@ from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.nodes.load.ceilings import deleted, lossless, recorder_steps, rows, subscriber_steps
 from emma.nodes.load.kills import kills
-from emma.nodes.load.live import live_frames
+from emma.nodes.load.live import live_frames, record
 from emma.nodes.load.rig import Rig
 from emma.progress import progress_bar
 
 MEMORY_EVERY_S = 1.0
+# Conversion is parallel over episodes: one for each core of a small machine.
+KEPT = 2
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the parts that are asked for and write what they found."""
     parser = argparse.ArgumentParser(prog="python -m emma.nodes.load", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for bags and logs; the bags are deleted")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for bags and logs; bags are deleted, but for those of --live and --keep",
+    )
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
     parser.add_argument("--seconds", type=float, default=0.0, help="record the load for so long and count (0: not)")
     parser.add_argument("--factor", type=float, default=1.0, help="how many times the load (default 1: 138 MB/s)")
     parser.add_argument("--ceilings", type=float, nargs="*", default=(), help="factors to try, rising")
     parser.add_argument("--step", type=float, default=5.0, help="seconds of each factor")
     parser.add_argument("--live", type=float, default=0.0, help="seconds of live frames to keep (0: none)")
+    parser.add_argument("--keep", type=float, default=0.0, help="seconds of two episodes each that stay (0: none)")
     parser.add_argument("--kills", type=int, default=0, help="recorders to kill")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
@@ -66,6 +74,11 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             done = part("live frames")
             found["live"] = str(args.out / "live.safetensors")
             found["bag"] = str(live_frames(rig, args.out / "live", args.live, args.out / "live.safetensors"))
+            done()
+        if args.keep:
+            done = part("episodes to convert")
+            found["kept"] = str(args.out / "kept")
+            record(rig, args.out / "kept", args.keep, KEPT)
             done()
         if args.kills:
             done = part("kill -9", args.kills)

@@ -1,4 +1,4 @@
-"""The frames that a node builds from live topics, kept for comparison with those of the bag."""
+"""Bags that stay, to be converted, and the frames that a node builds from the same topics live."""
 
 import threading
 from collections.abc import Sequence
@@ -50,6 +50,17 @@ def live_frames(rig: Rig, bags: Path, seconds: float, out: Path) -> Path:
     with lock:
         save_file(_arrays(aligner, moments), out)
     return bag
+
+
+def record(rig: Rig, bags: Path, seconds: float, episodes: int) -> list[Path]:
+    """Record the load at its own rates, `seconds` per episode. The bags stay."""
+    folders = []
+    with rig.recorder(bags) as recorder:
+        for _ in range(episodes):
+            folders.append(recorder.start())
+            rig.play(1.0, seconds)
+            recorder.save()
+    return folders
 
 
 def _arrays(aligner: Aligner, moments: Sequence[int]) -> dict[str, np.ndarray]:

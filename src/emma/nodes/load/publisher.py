@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
-import numpy as np
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from emma.bench.load import DIGITS, NUMBER_AT, STAMP_AT, Load, pictures, stamped
+from emma.bench.load import DIGITS, NUMBER_AT, STAMP_AT, Load, stamped
+from emma.bench.load_messages import templates
 from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
@@ -24,9 +23,8 @@ from emma.nodes.pacing import prefer_this_process
 from emma.nodes.parameters import declare, parameter, read
 from emma.nodes.recorder import NICE
 from emma.nodes.runner import Stop, run
+from emma.nodes.taps import message_class
 from emma.robot import load_robot
-
-FRAME_ID = "0" * DIGITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +38,10 @@ class LoadParameters:
 
 @dataclass
 class Stream:
-    """One topic: its period in seconds, and the bytes that follow the frame id, one of `bodies` in turn."""
+    """One topic. bodies: what follows the frame id, one in turn."""
 
     topic: str
     publisher: Publisher
-    camera: bool
     encapsulation: bytes
     bodies: list[memoryview]
 
@@ -70,25 +67,13 @@ class LoadNode(Node):
         self._end()
 
     def _make(self) -> Iterator[Stream]:
-        for i, camera in enumerate(self.spec.cameras):
-            pairs = pictures(i)
-            color = [messages.color_image(image, 0, FRAME_ID) for image, _ in pairs]
-            depth = [messages.depth_image(image, 0, FRAME_ID) for _, image in pairs]
-            yield self._stream(camera.image_topic, color, camera=True)
-            if camera.depth_topic:
-                yield self._stream(camera.depth_topic, depth, camera=True)
-        zero = np.zeros(len(self.spec.joints), np.float32)
-        state = messages.joint_state(self.spec.joint_names, zero, 0)
-        command = messages.command(self.spec, zero, 0)
-        state.header.frame_id = command.header.frame_id = FRAME_ID
-        yield self._stream(self.spec.state_topic, [state], camera=False)
-        yield self._stream(self.spec.command.topic, [command], camera=False)
-
-    def _stream(self, topic: str, templates: list, camera: bool) -> Stream:
-        raw = [serialize_message(message) for message in templates]
-        publisher: Publisher = self.create_publisher(type(templates[0]), topic, qos.SENSOR_OFFER)
-        bodies = [memoryview(data)[NUMBER_AT + DIGITS :] for data in raw]
-        return Stream(topic, publisher, camera, raw[0][:STAMP_AT], bodies)
+        kinds = self.spec.topics()
+        for topic, raw in templates(self.spec).items():
+            cls = message_class(kinds[topic])
+            assert cls is not None, f"{kinds[topic]} comes with emma[ros]"
+            publisher: Publisher = self.create_publisher(cls, topic, qos.SENSOR_OFFER)
+            bodies = [memoryview(data)[NUMBER_AT + DIGITS :] for data in raw]
+            yield Stream(topic, publisher, raw[0][:STAMP_AT], bodies)
 
     def _start(self) -> None:
         if self._running:
