@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         "--out",
         type=Path,
         required=True,
-        help="folder for bags and logs; bags are deleted, but for those of --live and --keep",
+        help="for bags and logs; bags of --live and --keep stay",
     )
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
     parser.add_argument("--seconds", type=float, default=0.0, help="record the load for so long and count (0: not)")
