@@ -9,6 +9,7 @@ import textwrap
 import pytest
 
 from emma.errors import EmmaError
+from emma.nodes import graph as graph_module
 from emma.nodes.domain import own_domain
 from emma.nodes.graph import Graph, NodeProcess
 
@@ -48,17 +49,15 @@ def test_leaving_the_block_by_an_error_ends_the_nodes(tmp_path, alive):
     assert not any(alive(pid) for pid in pids)
 
 
-def test_a_node_that_ignores_signals_is_killed(tmp_path, alive):
-    with Graph([NodeProcess(module="teleop")], tmp_path) as graph:
-        os.kill(graph.pids["teleop"], signal.SIGSTOP)
-        from emma.nodes import graph as module
-
-        module.INT_S, module.TERM_S, kept = 0.2, 0.2, (module.INT_S, module.TERM_S)
-        try:
-            codes = graph.stop()
-        finally:
-            module.INT_S, module.TERM_S = kept
-    assert codes == {"teleop": -signal.SIGKILL}
+def test_a_node_that_does_not_react_is_killed(running_graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(graph_module, "INT_S", 0.2)
+    monkeypatch.setattr(graph_module, "TERM_S", 0.2)
+    recorder = NodeProcess(module="recorder", parameters={"root": str(tmp_path / "bags")})
+    with running_graph(recorder, logs=tmp_path) as (graph, client):
+        client.wait_for_service("/recorder/start", 60.0)
+        os.kill(graph.pids["recorder"], signal.SIGSTOP)
+        codes = graph.stop()
+    assert codes == {"recorder": -signal.SIGKILL}
 
 
 def test_nodes_end_when_their_parent_is_killed(tmp_path, alive, eventually):

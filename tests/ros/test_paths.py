@@ -18,16 +18,16 @@ from emma.sim.evaluate import EvalConfig, run_episode
 
 # How long an untrained policy may wave about, s of the arm's time.
 TIMEOUT_S = 2.0
-TRIALS = [Trial(seed=3, target="bin"), Trial(seed=4, target="plate", domain="table_checker")]
+TRIALS = [Trial(seed=4, target="plate", domain="table_checker")]
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """Two scripted episodes, recorded through sim, teleop and recorder in lockstep."""
+    """A scripted episode, recorded through sim, teleop and recorder in lockstep."""
     config = DriveConfig(out=tmp_path_factory.mktemp("paths"), operator="scripted", lockstep=True)
     result = drive(config, TRIALS)
-    assert [row.success for row in result.rows] == [True, True]
-    assert [row.lost for row in result.rows] == [0, 0]
+    assert [row.success for row in result.rows] == [True]
+    assert [row.lost for row in result.rows] == [0]
     return config, result
 
 
@@ -60,7 +60,7 @@ def test_bag_frames_are_those_of_the_simulator(recorded, in_process, spec):
 def test_the_dataset_holds_them_too(recorded, in_process, spec, tmp_path):
     config, _ = recorded
     report = convert(config.bag_folder, tmp_path / "data", spec)
-    assert report.count("converted") == 2
+    assert report.count("converted") == 1
     dataset = LeRobotDataset("local/paths", root=tmp_path / "data")
     start = 0
     for number, episode in enumerate(in_process):

@@ -16,8 +16,8 @@ from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.nodes.runner import STOP_WITH_PARENT
 
-# How long a node may take to end after SIGINT (a recorder finishes its bag), and after SIGTERM, before it is killed.
-INT_S, TERM_S = 15.0, 5.0
+# How long a node may take to end after SIGINT (a recorder finishes its bag), SIGTERM and SIGKILL.
+INT_S, TERM_S, KILL_S = 15.0, 5.0, 10.0
 LOG_TAIL = 12
 
 
@@ -84,7 +84,7 @@ class Graph:
     def stop(self) -> dict[str, int]:
         """End every node that still runs, the last started first. Returns the exit code of each."""
         running = {name: child for name, child in reversed(self._children.items())}
-        for number, patience in ((signal.SIGINT, INT_S), (signal.SIGTERM, TERM_S), (signal.SIGKILL, TERM_S)):
+        for number, patience in ((signal.SIGINT, INT_S), (signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
             for child in running.values():
                 if child.poll() is None:
                     with contextlib.suppress(ProcessLookupError):
