@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,12 +175,17 @@ class RecorderUnderLoad:
         """The newest message on its `~/state`."""
         return self._rig.client.heard(f"/{self._name}/state")
 
-    def wait_for_all_topics(self) -> None:
-        """Wait until the episode has a message of every topic. EmmaError if that takes too long."""
-        topics = set(self._rig.spec.topics())
-        said = self._rig.client.wait_for(f"/{self._name}/state", lambda s: topics <= set(s["received"]), READY_S)
+    def wait_for(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """The first `~/state` for which `condition` holds. EmmaError if that takes too long."""
+        said = self._rig.client.wait_for(f"/{self._name}/state", condition, READY_S)
         if said is None:
-            raise EmmaError("the recorder does not get every topic", found=str(self.state().get("received")))
+            raise EmmaError("the recorder does not come to that", found=str(self.state()))
+        return said
+
+    def wait_for_all_topics(self) -> None:
+        """Wait until the episode has a message of every topic."""
+        topics = set(self._rig.spec.topics())
+        self.wait_for(lambda s: topics <= set(s["received"]))
 
     def cpu_s(self) -> float:
         """Processor seconds it has used so far."""
