@@ -208,7 +208,7 @@ def test_bf16_graph_is_valid_and_narrows_products_alone(exported):
             elif node.op_type != "Cast":
                 assert not is_narrow, node.op_type
                 others += node.op_type in ("Softmax", "Sin", "Cos")
-    assert products > 20
+    assert products == sum(node.op_type in ("MatMul", "Gemm", "Conv") for node in model.graph.node) > 0
     assert others > 4
     assert [v.type for v in narrow.graph.input] == [v.type for v in model.graph.input]
     assert typed(model, "fp32") == model

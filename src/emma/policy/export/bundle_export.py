@@ -19,7 +19,7 @@ from emma.policy.exported import FOLDER, MANIFEST, ExportInfo, FlowInfo, graph_f
 from emma.policy.loading import LoadedPolicy, load_policy
 
 # Policy type -> module with `graphs(loaded) -> PolicyGraphs`.
-SUPPORTED = ("act", "smolvla", "spatial_flow")
+SUPPORTED = ("act", "pi0", "smolvla", "spatial_flow")
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "lerobot", "transformers")
 
 Progress = Callable[[str], None]
