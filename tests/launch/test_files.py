@@ -22,6 +22,8 @@ PARAMETERS = {
     "policy": "PolicyParameters",
     "recorder": "RecorderParameters",
     "teleop": "TeleopParameters",
+    "pilot": "PilotParameters",
+    "keys": "KeysParameters",
     "console": "ConsoleParameters",
 }
 

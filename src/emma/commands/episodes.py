@@ -19,6 +19,7 @@ examples:
   emma episodes list bags                              what is there: state, success, length, size, losses
   emma episodes info bags/20260101_120000_ab12         per topic: rate, gaps, delay, size; skew between cameras
   emma episodes plot bags/20260101_120000_ab12         joints and commands, and a contact sheet, as PNG
+  emma episodes replay bags/20260101_120000_ab12       publish it again, with the original timing
   emma episodes repair bags                            finish what a crash left behind
   emma episodes convert bags --out data/real           bags -> LeRobotDataset v3; again: adds only the new ones
   emma episodes validate data/real                     what would break in any LeRobotDataset
@@ -32,6 +33,14 @@ max_age_s or the cameras further apart than max_skew_s (robot.yaml) is refused, 
 stored lossless (--video: colour as video, depth still lossless). meta/provenance.jsonl says where each episode is from.
 
 Interrupted or run again, it adds the episodes that are not in the dataset yet. Exit code 1: a bag was refused.
+"""
+
+
+REPLAY = """publish a bag on its topics again, with the original timing
+
+Same bytes, same order, at the times at which they were received; header stamps stay as recorded. In a ROS domain of its
+own and on this machine only, so that recorded commands move no robot by accident: the domain's number is printed, and
+--domain-id chooses one. Topics whose message package is not installed are left out and named.
 """
 
 
@@ -55,6 +64,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     plot.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")
     plot.add_argument("--out", type=Path, default=Path(), help="folder for the pictures (default: here)")
     plot.add_argument("--columns", type=int, default=8, help="moments on the contact sheet (default 8)")
+    replay = add("replay", REPLAY)
+    replay.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")
+    replay.add_argument("--rate", type=float, default=1.0, help="times as fast as it was recorded (default 1)")
+    replay.add_argument("--topics", nargs="+", metavar="TOPIC", help="topics to publish (default all)")
+    replay.add_argument("--loop", action="store_true", help="again and again, until Ctrl+C")
+    replay.add_argument("--wait", action="store_true", help="begin when every topic has a subscriber")
+    replay.add_argument("--domain-id", type=int, metavar="N", help="ROS domain (default: a free one)")
     repair = add("repair", "finish unfinished bags in place: all whole messages, index, metadata.yaml, episode.yaml")
     repair.add_argument("bags", type=Path, help="folder of episodes, or one of them")
     convert = add("convert", CONVERT)
@@ -79,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         "list": _list,
         "info": _info,
         "plot": _plot,
+        "replay": _replay,
         "repair": _repair,
         "convert": _convert,
         "validate": _validate,
@@ -192,6 +209,38 @@ def _plot(args: argparse.Namespace) -> int:
         raise refused[0]
     for reason in refused:
         print(reason)
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    import time
+    from functools import partial
+
+    from emma.episodes.bag_reader import Bag
+    from emma.nodes.client import RosClient
+    from emma.nodes.domain import own_domain
+    from emma.nodes.replay import Replayer
+    from emma.progress import progress_bar
+
+    with Bag(args.bag) as bag, own_domain(args.domain_id) as domain, RosClient("replay") as client:
+        replayer = Replayer(client.node, bag, args.topics)
+        for topic in replayer.skipped:
+            print(f"left out {topic}: no package for {bag.topics[topic].type} is installed")
+        print(f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST: {len(replayer)} messages")
+        try:
+            while args.wait and not replayer.heard():
+                time.sleep(0.05)
+            while True:
+                with progress_bar() as bar:
+                    task = bar.add_task("replay", total=len(replayer), note=f"{replayer.duration_s / args.rate:.1f} s")
+                    report = replayer.play(args.rate, progress=partial(bar.advance, task))
+                print(
+                    f"{report.messages} messages in {report.seconds:.1f} s, at most {report.late_s * 1e3:.1f} ms late"
+                )
+                if not args.loop:
+                    break
+        except KeyboardInterrupt:
+            print("stopped")
     return 0
 
 

@@ -5,18 +5,32 @@ from pathlib import Path
 
 HELP = """record demonstrations on the simulated arm: every topic into one bag per episode
 
-Starts simulated arm, operator and recorder as ROS nodes in a domain of their own. A demonstration that fails is
-discarded and another one made. On a real robot: ros2 launch emma record.launch.py.
+Starts simulated arm, operator and recorder as ROS nodes in a domain of their own. A scripted demonstration that fails
+is discarded and another one made; a person decides by key (space starts and stops, s saves, d discards, h: all keys).
+With --policy a policy moves the arm until the person takes it over (t) and gives it back. On a real robot:
+ros2 launch emma record.launch.py, and `emma node keys` in a terminal beside it.
 
 examples:
   emma record --episodes 20 --out bags
+  emma record --operator keyboard --out bags         jog the arm with the keys
+  emma record --operator keyboard --policy models/desk_arm_source --out bags    watch a policy, correct it
   emma record --episodes 20 --lockstep --out bags    simulated time: repeatable to the bit, as fast as the machine can
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--episodes", type=int, required=True, help="demonstrations to keep")
-    parser.add_argument("--operator", choices=("scripted",), default="scripted", help="who moves the arm")
+    parser.add_argument("--episodes", type=int, help="demonstrations to keep; a person may go on without end")
+    parser.add_argument(
+        "--operator",
+        choices=("scripted", "keyboard", "gamepad", "leader"),
+        default="scripted",
+        help="who moves the arm (default scripted)",
+    )
+    parser.add_argument("--policy", type=Path, help="bundle that moves the arm until the person takes over")
+    parser.add_argument(
+        "--leader-topic", default="/leader/joint_states", metavar="TOPIC", help="leader: its joint states"
+    )
+    parser.add_argument("--leader-map", type=Path, metavar="YAML", help="leader: joints, scales and offsets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the bags; one that has bags gets more")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
     parser.add_argument("--domain", default="source", metavar="NAME", help="visual appearance (default source)")
@@ -26,6 +40,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    return _scripted(args) if args.operator == "scripted" else _person(args)
+
+
+def _person(args: argparse.Namespace) -> int:
+    from emma.errors import EmmaError
+    from emma.nodes.interactive import InteractiveConfig, work
+    from emma.nodes.session import Trial
+    from emma.sim.demonstrations import target_of
+    from emma.sim.domains import load_domain
+    from emma.teleop.gamepad import Gamepad
+    from emma.teleop.sources import Keyboard
+
+    if args.lockstep or args.noise:
+        raise EmmaError("a person works in real time and makes noise enough", fix="leave out --lockstep and --noise")
+    load_domain(args.domain)
+    out = args.out.resolve()
+    config = InteractiveConfig(
+        bags=out,
+        logs=out / "session" / "logs",
+        operator=args.operator,
+        trials=tuple(
+            Trial(seed=args.seed + i, target=target_of(args.seed + i), domain=args.domain) for i in range(999)
+        ),
+        policy=args.policy.resolve() if args.policy else None,
+        leader_topic=args.leader_topic,
+        leader_map=args.leader_map.resolve() if args.leader_map else None,
+        episodes=args.episodes,
+        domain_id=args.domain_id,
+    )
+    saved = work(config, Gamepad if args.operator == "gamepad" else Keyboard)
+    for folder in saved:
+        print(folder)
+    print(f"{len(saved)} episodes saved; next: emma episodes convert {args.out} --out dataset")
+    return 0
+
+
+def _scripted(args: argparse.Namespace) -> int:
     from emma.errors import EmmaError
     from emma.nodes.drive import MAX_FAILED, DriveConfig, drive
     from emma.nodes.session import Trial
@@ -34,8 +85,10 @@ def run(args: argparse.Namespace) -> int:
     from emma.sim.demonstrations import target_of
     from emma.sim.domains import load_domain
 
-    if args.episodes < 1:
-        raise EmmaError("nothing to record", found=f"--episodes {args.episodes}", expected="1 or more")
+    if args.policy is not None:
+        raise EmmaError("a scripted operator takes nothing over", found="--policy", fix="choose --operator keyboard")
+    if args.episodes is None or args.episodes < 1:
+        raise EmmaError("nothing to record", found=f"--episodes {args.episodes}", expected="--episodes 1 or more")
     load_domain(args.domain)
     out = args.out.resolve()
     config = DriveConfig(

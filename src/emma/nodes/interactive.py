@@ -13,7 +13,7 @@ from emma.errors import EmmaError
 from emma.nodes.client import RosClient
 from emma.nodes.domain import own_domain
 from emma.nodes.graph import Graph, NodeProcess
-from emma.nodes.keys import KeyConsole, KeysConfig, settle
+from emma.nodes.key_console import KeyConsole, KeysConfig
 from emma.nodes.session import START_S, Trial
 from emma.policy.bundle import load_bundle
 from emma.robot import load_robot
@@ -80,8 +80,8 @@ def work(config: InteractiveConfig, open_keys: Callable[[], KeySource]) -> list[
         graph = stack.enter_context(Graph(nodes(config), config.logs))
         client = stack.enter_context(RosClient("keys", alive=graph.check))
         console.print(f"ROS_DOMAIN_ID={domain}; the nodes are starting")
-        settle(client, keys, START_S)
         person = KeyConsole(client, keys)
+        person.wait_until_ready(START_S)
         try:
             if console.is_terminal:
                 stack.enter_context(Live(person, console=console, refresh_per_second=8))
