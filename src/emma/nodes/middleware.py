@@ -11,8 +11,9 @@ PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 # Whoever sets one of these has chosen transports already (the second is the name before Fast DDS 3).
 CHOSEN = (PROFILES_VARIABLE, "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 SHARED_MEMORY = Path("/dev/shm")
-# Every process takes 32 MiB there; a container has 64 MiB in all unless told otherwise (docker run --shm-size).
-NEEDED_BYTES = 512 << 20
+# Every process takes 64 MiB there, half a second of three 640 x 480 RGB-D cameras. A container has as much in all unless
+# told otherwise (docker run --shm-size).
+NEEDED_BYTES = 1 << 30
 # A segment this young may belong to a process that has not locked it yet.
 YOUNG_S = 10.0
 LOCK_SUFFIX = "_el"
@@ -39,7 +40,7 @@ def use_large_segments(environ: MutableMapping[str, str] | None = None, shared: 
 def remove_abandoned(shared: Path = SHARED_MEMORY) -> int:
     """Remove the segments of killed processes, as `fastdds shm clean` does; returns how many.
 
-    A living process holds a lock on `<segment>_el`; nobody else takes 32 MiB back after a kill -9.
+    A living process holds a lock on `<segment>_el`; nobody else takes 64 MiB back after a kill -9.
     """
     removed = 0
     for lock in shared.glob(SEGMENT_LOCKS):

@@ -53,8 +53,9 @@ class RecorderNode(Node):
     """`~/start`, `~/save`, `~/discard`, `~/mark_success`; what it does is on `~/state` and /diagnostics."""
 
     def __init__(self, stop: Stop) -> None:
-        super().__init__("recorder")
+        # Before there is a participant: the middleware's threads inherit it.
         prefer_this_process(NICE)
+        super().__init__("recorder")
         values = declare(self, RecorderParameters)
         self.spec = load_robot(values.robot)
         wanted = {topic: kind for topic, kind in self.spec.topics().items() if topic not in values.skip}

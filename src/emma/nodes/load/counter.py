@@ -29,8 +29,8 @@ class CounterNode(Node):
     """Counts the numbers of every topic of the load since `~/reset`; `~/state` says how many came and are missing."""
 
     def __init__(self, stop: Stop) -> None:
-        super().__init__("counter")
         prefer_this_process(NICE)
+        super().__init__("counter")
         spec = load_robot(declare(self, CounterParameters).robot)
         self._tallies = Tallies()
         self._taps = Taps(self, spec.topics(), (), lambda topic, data, _received, _sent: self._tallies.add(topic, data))

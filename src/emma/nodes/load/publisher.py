@@ -50,8 +50,8 @@ class LoadNode(Node):
     """`~/start` sends for `seconds` on a thread of its own, numbers from 0; `~/state` says what was sent."""
 
     def __init__(self, stop: Stop) -> None:
-        super().__init__("load")
         prefer_this_process(NICE)
+        super().__init__("load")
         self.spec = load_robot(declare(self, LoadParameters).robot)
         self._streams = list(self._make())
         self._state = self.create_publisher(String, "~/state", qos.LATCHED)
