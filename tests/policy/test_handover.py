@@ -1,5 +1,7 @@
 import numpy as np
 
+from emma.policy.controller import Controller, Mode
+from emma.policy.executor import ExecutorConfig
 from emma.policy.handover import start_pose
 from emma.policy.safety import SafetyFilter
 from emma.robot import load_robot
@@ -42,3 +44,28 @@ def test_braking_keeps_the_limits_and_ends_at_rest():
     # A target taken up after braking starts from rest.
     after = safety.step(positions[-1]).position
     np.testing.assert_allclose(after, positions[-1], atol=1e-12)
+
+
+def test_a_controller_that_is_asked_to_let_go_comes_to_rest_first():
+    controller = Controller(SPEC, ExecutorConfig(fps=10), ramp_s=0.0)
+    controller.release()
+    assert controller.tick(0, {}).mode is Mode.DISABLED
+    controller.enable(0, HOME)
+    assert controller.offer(np.tile(HOME + 0.5, (16, 1)), 0, 0) is None
+    period, now, commands = round(1e9 / SPEC.control_rate_hz), 0, [HOME]
+    for _ in range(10):
+        now += period
+        commands.append(controller.tick(now, {}).command)
+    controller.release()
+    assert controller.enabled
+    while (tick := controller.tick(now := now + period, {"state": 9.0})).mode is Mode.HOLDING:
+        assert tick.reason == "handing over"
+        commands.append(tick.command)
+    assert tick.mode is Mode.DISABLED
+    assert not controller.enabled
+    np.testing.assert_array_equal(tick.command, commands[-1])
+    dt = 1.0 / SPEC.control_rate_hz
+    speed = np.diff([*commands, commands[-1]], axis=0) / dt
+    assert (np.abs(np.diff(speed, axis=0)) / dt <= np.array([j.acceleration for j in SPEC.joints]) + 1e-6).all()
+    controller.enable(now, commands[-1])
+    assert controller.tick(now + period, {}).mode is Mode.WAITING

@@ -107,7 +107,7 @@ def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp
 
 
 def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph, spec, tmp_path, listen, eventually):
-    pilot = NodeProcess(module="pilot", parameters={"take_timeout_s": 0.5})
+    pilot = NodeProcess(module="pilot", parameters={"take_timeout_s": 1.0})
     with running_graph(SIM, pilot, logs=tmp_path) as (_, client):
         client.listen("/pilot/state")
         listen(client, JointState, spec.state_topic, qos.SENSOR_WANT).wait(1)

@@ -35,8 +35,8 @@ from emma.teleop.pilot import Phase, Pilot
 DEVICES = ("jog", "leader")
 JOG_TOPIC = "/jog"
 TAKING = "taking"
-# Without commands for this long nobody drives: three ticks at 50 Hz.
-QUIET_S = 0.06
+# Without commands for this long nobody drives: longer than a busy machine keeps a commander from its turn.
+QUIET_S = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
