@@ -11,8 +11,8 @@ PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 # Whoever sets one of these has chosen transports already (the second is the name before Fast DDS 3).
 CHOSEN = (PROFILES_VARIABLE, "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 SHARED_MEMORY = Path("/dev/shm")
-# Every process takes 64 MiB there, half a second of three 640 x 480 RGB-D cameras. A container has as much in all unless
-# told otherwise (docker run --shm-size).
+# Every process takes 64 MiB there, half a second of three 640 x 480 RGB-D cameras. A container has no more than that
+# unless told otherwise (docker run --shm-size).
 NEEDED_BYTES = 1 << 30
 # A segment this young may belong to a process that has not locked it yet.
 YOUNG_S = 10.0

@@ -27,6 +27,10 @@ from emma.nodes.taps import message_class
 from emma.robot import load_robot
 
 
+# What a driver's own buffers hold while it is held up.
+HELD_PERIODS = 4
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadParameters:
     """Parameters of the load's publisher."""
@@ -110,7 +114,9 @@ class LoadNode(Node):
             stream.publisher.publish(data)
             self._sent[stream.topic] += 1
             self._bytes += len(data)
-            following = (number + 1) * period
+            # As a driver does that was held up: what it missed was never sent, and it sends no burst.
+            missed = max(0, int((now - at) / period) - HELD_PERIODS)
+            following = round(at / period + 1 + missed) * period
             if following < seconds:
                 heapq.heappush(due, (following, next(order), stream, period))
         self._elapsed = time.monotonic() - began
