@@ -1,5 +1,7 @@
 """Real-time chunking with exported graphs: LeRobot's own guidance, without a backward pass."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,8 @@ from lerobot.policies.rtc.modeling_rtc import RTCProcessor
 
 from emma.policy.loading import load_policy
 from emma.policy.runtime import open_runtime
+from emma.policy.runtime.graph_runtime import GraphRuntime
+from emma.policy.runtime.onnx_graphs import open_graphs
 from emma.policy.runtime.rtc import Guidance, Previous, guidance_weight, prefix_weights
 
 LINEAR = RTCConfig(prefix_attention_schedule=RTCAttentionSchedule.LINEAR, execution_horizon=10)
@@ -89,6 +93,25 @@ def test_guidance_draws_the_chunk_to_the_previous_one_and_is_forgotten(exported,
     before, after = np.abs(free[:4] - target[:4]).max(), np.abs(guided[:4] - target[:4]).max()
     assert after < 0.5 * before
     np.testing.assert_array_equal(runtime.infer(observation, instruction), free)
+
+
+def test_trained_delay_holds_the_first_actions_as_the_policy_does(exported, cases):
+    bundle, info = exported("spatial_flow")
+    info = dataclasses.replace(info, flow=dataclasses.replace(info.flow, trained_delay=5))
+    runtime = GraphRuntime(bundle, info, open_graphs(bundle.path, info, device="cpu", threads=1), name="trained")
+    observation, instruction = cases[0]
+    previous = observation.state + np.linspace(0.0, 0.1, 8, dtype=np.float32)[:, None]
+    found = runtime.infer(observation, instruction, Previous(actions=previous, delay=3))
+    np.testing.assert_allclose(found[:3], previous[:3], atol=1e-5)
+
+    loaded = load_policy(bundle)
+    loaded.policy.config.rtc_max_delay = 5
+    batch = {f"observation.images.{c}": torch.tensor(i).permute(2, 0, 1) / 255 for c, i in observation.images.items()}
+    batch = loaded.pre({**batch, "observation.state": torch.tensor(observation.state), "task": instruction})
+    left = previous - np.array(info.relative) * observation.state - np.array(info.action_shift)
+    left = torch.from_numpy((left / np.array(info.action_scale)).astype(np.float32))[None]
+    expected = loaded.policy.predict_action_chunk(batch, inference_delay=3, prev_chunk_left_over=left)
+    np.testing.assert_allclose(found, loaded.post(expected).squeeze(0).numpy(), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
