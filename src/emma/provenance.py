@@ -1,6 +1,7 @@
 """What made a result: commit, machine, versions. Every JSON of figures carries it."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -73,7 +74,7 @@ def versions() -> dict[str, str]:
 
 
 def write_figures(path: str | Path, figures: Mapping[str, Any], *, seed: int, **more: Any) -> None:
-    """Write `{"figures", "commit", "machine", "seed", ...}` as JSON."""
+    """Write `{"figures", "commit", "machine", "seed", ...}` as JSON; a figure that is not a number becomes null."""
     document = {
         "figures": dict(figures),
         "commit": commit(),
@@ -81,4 +82,13 @@ def write_figures(path: str | Path, figures: Mapping[str, Any], *, seed: int, **
         "versions": versions(),
         "seed": seed,
     }
-    atomic_write_text(path, json.dumps({**document, **more}, indent=2) + "\n")
+    atomic_write_text(path, json.dumps(_plain({**document, **more}), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it: tuples as lists, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

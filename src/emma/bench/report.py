@@ -1,7 +1,6 @@
 """`docs/results.md` from the JSON files that the benches wrote: no figure in it was typed by hand."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +48,10 @@ def _table(value: Any) -> bool:
 
 
 def _value(value: Any) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.4g}"
+        return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return " to ".join(_value(v) for v in value)
     return str(value)
