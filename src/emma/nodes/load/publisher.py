@@ -26,7 +26,6 @@ from emma.nodes.runner import Stop, run
 from emma.nodes.taps import message_class
 from emma.robot import load_robot
 
-
 # What a driver's own buffers hold while it is held up.
 HELD_PERIODS = 4
 
