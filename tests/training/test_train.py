@@ -54,7 +54,8 @@ def test_trains_saves_and_loads_in_lerobot_and_in_a_runtime(dataset, tmp_path, p
     assert chunk.shape == (1, bundle.info.chunk, 7)
     assert torch.isfinite(chunk).all()
 
-    runtime = TorchRuntime(bundle)
+    moved = load_bundle(out.rename(tmp_path / "moved"))
+    runtime = TorchRuntime(moved)
     runtime.reset(5)
     first = runtime.infer(seen, "put the cube in the bin")
     runtime.reset(5)

@@ -11,6 +11,11 @@ TITLES = {
         "The same policy, in process, in appearances it was not trained on: measured, not tuned.",
     ),
     "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
+    "latency": ("Latency", "One action chunk on one thread; pairs interleaved in one process, medians of ratios."),
+    "episodes": (
+        "Recording",
+        "A robot's full traffic into the recorder, ceilings in the same run, kills under load.",
+    ),
     "training": ("Training", "`emma train` on this machine's CPU."),
     "setup": ("Set-up", "A fresh clone with warm package caches."),
 }

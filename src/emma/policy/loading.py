@@ -10,6 +10,8 @@ from emma.policy.bundle import Bundle
 
 # Nothing here may reach for a hub: a bundle holds all that it needs.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Where a bundle keeps configuration and tokenizer of a backbone that is not of the policy's own making.
+BACKBONE = "vlm"
 PLUGINS = ("lerobot_policy_spatial_flow",)
 
 
@@ -38,6 +40,7 @@ def load_policy(bundle: Bundle, *, device: str = "cpu") -> LoadedPolicy:
     try:
         config = PreTrainedConfig.from_pretrained(path)
         config.device = device
+        _find_backbone(config, path)
         policy = get_policy_class(config.type).from_pretrained(path, config=config)
         pre, post = _processors(config, path, device)
         return LoadedPolicy(config, policy.to(device).eval(), pre, post)
@@ -52,15 +55,26 @@ def load_preprocessor(bundle: Bundle) -> Any:
     register_plugins()
     path = Path(bundle.path).resolve()
     try:
-        return _processors(PreTrainedConfig.from_pretrained(path), path, "cpu")[0]
+        config = PreTrainedConfig.from_pretrained(path)
+        _find_backbone(config, path)
+        return _processors(config, path, "cpu")[0]
     except Exception as error:  # LeRobot raises many kinds for a broken folder
         raise _cannot_load(bundle, error) from error
+
+
+def _find_backbone(config: Any, path: Path) -> None:
+    # LeRobot stores the folder of a backbone's configuration and tokenizer as it was called in training; the bundle may
+    # have been moved since.
+    if hasattr(config, "vlm_model_name") and (path / BACKBONE).is_dir():
+        config.vlm_model_name = str(path / BACKBONE)
 
 
 def _processors(config: Any, path: Path, device: str) -> tuple[Any, Any]:
     from lerobot.policies.factory import make_pre_post_processors
 
-    overrides = {"device_processor": {"device": device}}
+    overrides: dict[str, Any] = {"device_processor": {"device": device}}
+    if (path / BACKBONE).is_dir():
+        overrides["tokenizer_processor"] = {"tokenizer_name": str(path / BACKBONE)}
     pre, post = make_pre_post_processors(config, str(path), preprocessor_overrides=overrides)
     return pre, post
 

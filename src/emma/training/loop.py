@@ -47,7 +47,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     table = FrameTable(sources, cameras, threads=max(2, config.threads))
     set_seed(config.seed)
     gripper = spec.gripper if spec else ()
-    built = build_policy(config.policy, config.options, sources, table, gripper, run, config.device)
+    built = build_policy(config.policy, config.options, sources, table, gripper, out, config.device)
     trainer = _Trainer(config, built, table, run)
     atomic_write_text(run / CONFIG, config.to_json())
     if resume:

@@ -14,7 +14,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.feature_utils import dataset_to_policy_features
 
 from emma.errors import EmmaError
-from emma.policy.runtime import register_plugins
+from emma.policy.loading import BACKBONE, register_plugins
 from emma.training.frames import ACTION, IMAGES, STATE, FrameTable, Source
 from emma.training.small_smolvla import small_smolvla
 
@@ -54,10 +54,10 @@ def build_policy(
     sources: Sequence[Source],
     table: FrameTable,
     gripper: Sequence[str],
-    workdir: Path,
+    bundle: Path,
     device: str,
 ) -> Built:
-    """A freshly initialised policy `name` for these datasets. `workdir` receives files that a backbone needs.
+    """A freshly initialised policy `name` for these datasets. `bundle` receives files that a backbone needs.
 
     Raises EmmaError for an unknown policy, an unknown option or features that the policy cannot take.
     """
@@ -65,7 +65,7 @@ def build_policy(
     kind, preset = PRESETS.get(name, (name, {}))
     settings = {**preset, **options}
     if name == "smolvla_small":
-        kind, settings = "smolvla", {**small_smolvla(workdir / "vlm", sources), **options}
+        kind, settings = "smolvla", {**small_smolvla(bundle / BACKBONE, sources), **options}
     meta = sources[0].meta
     features = dataset_to_policy_features(sources[0].features)
     inputs = {STATE: features[STATE], **{IMAGES + c: features[IMAGES + c] for c in table.cameras}}
