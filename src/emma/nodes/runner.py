@@ -1,7 +1,7 @@
 """The life of a node process: start, spin, and an end that is always orderly.
 
 SIGINT, SIGTERM and the death of the process that started it all end a node the same way: `close` runs once, on the
-main thread, while the node can still publish; then the process exits with 0.
+main thread, after the last callback and while the node can still publish; then the process exits with 0.
 """
 
 import gc
@@ -78,9 +78,10 @@ def run(make: Callable[[Stop], Closable], args: Sequence[str] | None = None) -> 
         spinner.start()
         stop.wait()
         _ignore_signals()
-        node.close()
+        # No callback may run into what `close` takes away; publishers still work without an executor.
         executor.shutdown(timeout_sec=2.0)
         spinner.join(2.0)
+        node.close()
         node.destroy_node()
         return stop.code
     finally:
