@@ -85,6 +85,7 @@ def _recorder_figures(found: dict[str, Any], disk_mb_s: float) -> dict[str, Any]
         "memory_peak_mb": held["memory_peak_mb"],
         "recorder_cores": held["cores"],
         "publisher_late_s": held["publisher_late_s"],
+        "publisher_skipped": held["publisher_skipped"],
         "ceiling_mb_s": ceiling,
         "subscriber_mb_s": subscriber,
         "disk_mb_s": disk_mb_s,

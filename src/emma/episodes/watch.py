@@ -125,7 +125,9 @@ class Watch:
         if seen.stamp:
             step = stamp - seen.stamp
             periods = GAP_PERIODS * 1e9 / seen.rate_hz if seen.rate_hz else float("inf")
-            if step < -BACK_NS:
+            if seen.jump:
+                pass  # the first one tells what happened, the next may only be the way back
+            elif step < -BACK_NS:
                 seen.jump = f"stamps went back by {-step / 1e9:.3f} s"
             elif step > max(GAP_NS, periods):
                 seen.jump = f"no stamp for {step / 1e9:.3f} s"

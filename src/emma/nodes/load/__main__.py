@@ -118,6 +118,7 @@ def _hold(rig: Rig, bags: Path, factor: float, seconds: float) -> dict[str, Any]
         "memory_peak_mb": max(memory),
         "cores": cpu / seconds,
         "publisher_late_s": sent.late_s,
+        "publisher_skipped": sent.skipped,
     }
 
 

@@ -27,7 +27,7 @@ from emma.nodes.taps import message_class
 from emma.robot import load_robot
 
 # What a driver's own buffers hold while it is held up.
-HELD_PERIODS = 4
+HELD_S = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class LoadNode(Node):
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._sent: Counter[str] = Counter()
-        self._bytes, self._elapsed, self._late, self._runs, self._running = 0, 0.0, 0.0, 0, False
+        self._bytes, self._elapsed, self._late, self._skipped, self._runs, self._running = 0, 0.0, 0.0, 0, 0, False
         self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
         self.create_service(Trigger, "~/stop", answer(lambda _: self._end()))
         self.create_timer(0.1, self._say)
@@ -95,7 +95,7 @@ class LoadNode(Node):
 
     def _send(self, factor: float, seconds: float) -> None:
         load, order = Load().scaled(factor), count()
-        self._sent, self._bytes, self._late = Counter(), 0, 0.0
+        self._sent, self._bytes, self._late, self._skipped = Counter(), 0, 0.0, 0
         rates = {self.spec.state_topic: load.state_hz, self.spec.command.topic: load.command_hz}
         due = [(0.0, next(order), stream, 1 / rates.get(stream.topic, load.camera_hz)) for stream in self._streams]
         heapq.heapify(due)
@@ -114,7 +114,8 @@ class LoadNode(Node):
             self._sent[stream.topic] += 1
             self._bytes += len(data)
             # As a driver does that was held up: what it missed was never sent, and it sends no burst.
-            missed = max(0, int((now - at) / period) - HELD_PERIODS)
+            missed = max(0, int((now - at - HELD_S) / period))
+            self._skipped += missed
             following = round(at / period + 1 + missed) * period
             if following < seconds:
                 heapq.heappush(due, (following, next(order), stream, period))
@@ -125,6 +126,7 @@ class LoadNode(Node):
         matched = min(stream.publisher.get_subscription_count() for stream in self._streams)
         values = {"running": self._running, "runs": self._runs, "sent": dict(self._sent), "matched": matched}
         values |= {"mb_per_s": self._bytes / 1e6 / self._elapsed if self._elapsed else 0.0, "late_s": self._late}
+        values["skipped"] = self._skipped
         self._state.publish(messages.json_string(values))
 
 

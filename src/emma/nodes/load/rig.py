@@ -27,11 +27,15 @@ SAVE_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """One run of the load: messages by topic, and MB/s as really sent. late_s: the publisher's own worst delay."""
+    """One run of the load: messages by topic, and MB/s as really sent.
+
+    late_s: the publisher's own worst delay; skipped: messages it did not send because it was held up.
+    """
 
     sent: dict[str, int]
     mb_per_s: float
     late_s: float
+    skipped: int
 
     @property
     def total(self) -> int:
@@ -120,7 +124,7 @@ class Rig:
         if said is None:
             raise EmmaError("the load does not end", found=f"still sending after {seconds:.0f} s")
         time.sleep(SETTLE_S)
-        return Sent(sent=dict(said["sent"]), mb_per_s=said["mb_per_s"], late_s=said["late_s"])
+        return Sent(sent=dict(said["sent"]), mb_per_s=said["mb_per_s"], late_s=said["late_s"], skipped=said["skipped"])
 
     def play(self, factor: float, seconds: float) -> Sent:
         """Send the load `factor` times as fast for `seconds`."""
