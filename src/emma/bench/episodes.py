@@ -95,6 +95,7 @@ def _recorder_figures(found: dict[str, Any], disk_mb_s: float) -> dict[str, Any]
         "killed": found["killed"],
         "recovered": found["recovered"],
         "lost_by_kill_s_max": found["lost_s_max"],
+        "deaf_restarts": found["deaf_restarts"],
         "gaps_by_kill": found["kill_gaps"],
         "recorder_steps": found["recorder_steps"],
         "subscriber_steps": found["subscriber_steps"],

@@ -86,6 +86,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             found["killed"] = len(killed)
             found["recovered"] = sum(kill.recovered for kill in killed)
             found["lost_s_max"] = max(kill.lost_s for kill in killed)
+            found["deaf_restarts"] = sum(kill.deaf for kill in killed)
             found["kill_gaps"] = sum(kill.gaps for kill in killed)
     return found
 

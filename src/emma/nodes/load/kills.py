@@ -9,6 +9,7 @@ from time import sleep
 from emma.bench.load import tally_bag
 from emma.episodes.meta import EpisodeMeta
 from emma.episodes.repair import repair_all
+from emma.errors import EmmaError
 from emma.files import sha256_tree
 from emma.nodes.load.ceilings import deleted
 from emma.nodes.load.rig import Rig
@@ -16,16 +17,21 @@ from emma.nodes.load.rig import Rig
 # How far into an episode the kill may come, in seconds.
 LATEST_S = 2.0
 WHOLE_S = 0.5
+SENDING_S = 600.0
+ANSWER_S = 12.0
+RESTARTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
     """One kill. lost_s: from the last message in the mended bag to the kill; gaps: messages missing before that.
 
-    repaired: by the repair, with every topic in it; untouched: the finished episode beside it is what it was.
+    deaf: recorders started before this one that never heard the publisher: Fast DDS, when a new process takes the port
+    of one that was killed seconds ago while somebody still writes to it. repaired: by the repair, with every topic in it; untouched: the finished episode beside it is what it was.
     """
 
     after_s: float
+    deaf: int
     messages: int
     gaps: int
     lost_s: float
@@ -54,13 +60,21 @@ def kills(rig: Rig, bags: Path, count: int, factor: float, seed: int, done: Call
 
 
 def _kill(rig: Rig, bags: Path, whole: Path, digest: str, after_s: float, factor: float) -> Kill:
-    runs = rig.start(factor, 600.0)
+    runs = rig.start(factor, SENDING_S)
+    deaf = 0
     try:
-        with rig.recorder(bags) as recorder:
-            torn = recorder.start()
-            recorder.wait_for_all_topics()
-            sleep(after_s)
-            moment = recorder.kill()
+        while True:
+            try:
+                with rig.recorder(bags) as recorder:
+                    torn = recorder.start(ANSWER_S)
+                    recorder.wait_for_all_topics()
+                    sleep(after_s)
+                    moment = recorder.kill()
+                break
+            except EmmaError:
+                deaf += 1
+                if deaf == RESTARTS:
+                    raise
     finally:
         rig.stop()
         rig.wait(runs, 60.0)
@@ -70,6 +84,7 @@ def _kill(rig: Rig, bags: Path, whole: Path, digest: str, after_s: float, factor
         state = EpisodeMeta.load(torn).state
         return Kill(
             after_s=after_s,
+            deaf=deaf,
             messages=sum(tally.count for tally in tallies.topics.values()),
             gaps=tallies.gaps(),
             lost_s=(moment - tallies.last_stamp_ns) / 1e9,

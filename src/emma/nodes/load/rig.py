@@ -159,9 +159,9 @@ class RecorderUnderLoad:
         self._rig, self._name, self._process = rig, name, psutil.Process(pid)
         self.killed = False
 
-    def start(self) -> Path:
+    def start(self, patience_s: float = READY_S) -> Path:
         """Begin an episode, as soon as the recorder has found every topic; returns its folder."""
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + patience_s
         while True:
             try:
                 return Path(json.loads(self._rig.client.trigger(f"/{self._name}/start"))["folder"])
