@@ -9,8 +9,18 @@ from emma import __version__
 from emma.errors import EmmaError
 
 VERBS = (
-    *("doctor", "robots", "demo", "record", "episodes", "collect"),
-    *("train", "eval", "export", "compile", "bench", "node"),
+    "doctor",
+    "robots",
+    "demo",
+    "record",
+    "episodes",
+    "collect",
+    "train",
+    "eval",
+    "export",
+    "compile",
+    "bench",
+    "node",
 )
 
 EPILOG = """\
