@@ -67,7 +67,7 @@ def write_robot(folder: Path, load: Load) -> RobotSpec:
         "state_topic": "/load/joint_states",
         "state_rate_hz": load.state_hz,
         "command": {"topic": "/load/command", "kind": "joint_trajectory"},
-        "control_rate_hz": load.command_hz,
+        "control_rate_hz": COMMAND_HZ,
         "fps": 10,
     }
     folder.mkdir(parents=True, exist_ok=True)

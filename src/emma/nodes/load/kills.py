@@ -27,7 +27,8 @@ class Kill:
     """One kill. lost_s: from the last message in the mended bag to the kill; gaps: messages missing before that.
 
     deaf: recorders started before this one that never heard the publisher: Fast DDS, when a new process takes the port
-    of one that was killed seconds ago while somebody still writes to it. repaired: by the repair, with every topic in it; untouched: the finished episode beside it is what it was.
+    of one that was killed seconds ago while somebody still writes to it. repaired: by the repair, with every topic in
+    it; untouched: the finished episode beside it is what it was.
     """
 
     after_s: float
