@@ -76,7 +76,9 @@ def test_a_closed_terminal_is_the_end_of_the_keys():
 
 
 CHILD = """
-import os, sys
+import os, signal, sys
+# Whoever started the tests may have had Ctrl+C ignored (nohup, a background job), and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from emma.teleop.terminal import TerminalKeys
 with TerminalKeys() as keys:
     print("ready", flush=True)

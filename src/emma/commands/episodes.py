@@ -287,6 +287,8 @@ def _print_report(report: "ConvertReport", out: Path) -> None:
     for result in report.results:
         if result.outcome in ("refused", "skipped"):
             print(f"{result.outcome} {result.episode}: {result.reason}")
+    if any(result.outcome == "refused" and "older than" in result.reason for result in report.results):
+        print("to do: give the cameras more processor time, record with --lockstep in the simulator, or --keep-stale")
     speed = f", {report.s_per_gb:.1f} s per GB of bag" if report.bag_bytes else ""
     print(
         f"{out}: {report.count('converted')} episodes, {report.frames} frames from {report.bag_bytes / 1e9:.2f} GB "
