@@ -112,10 +112,12 @@ class RecorderNode(Node):
             policy=values.policy or None,
         )
         profiles = {topic: [qos.for_bag(tap.profile)] for topic, tap in self._taps.taps.items()}
-        self._lost_at_start = {topic: tap.lost for topic, tap in self._taps.taps.items()}
-        # What arrived before this moment belongs to no episode, also where it still waits in a queue.
-        self._began_ns = self.get_clock().now().nanoseconds
+        began_ns = self.get_clock().now().nanoseconds
         folder = self.episodes.start(meta, self._taps.types, qos=profiles)
+        # What arrived before this moment belongs to no episode, also where it still waits in a queue. Only now: a start
+        # that was refused must not change the episode under way.
+        self._began_ns = began_ns
+        self._lost_at_start = {topic: tap.lost for topic, tap in self._taps.taps.items()}
         self._taps.deliver_latched(self._began_ns)
         if self._person:
             self._mark_intervention(self._began_ns)
@@ -141,7 +143,12 @@ class RecorderNode(Node):
 
     def _receive(self, topic: str, data: bytes, received_ns: int, sent_ns: int) -> None:
         self._watch.add(topic, data)
-        if self.episodes.recording and received_ns >= self._began_ns:
+        if not self.episodes.recording:
+            return
+        if self._taps.taps[topic].latched:
+            # What a latched topic says holds until it says something else, however long ago it was said.
+            received_ns = max(received_ns, self._began_ns)
+        if received_ns >= self._began_ns:
             self.episodes.offer(topic, data, received_ns, sent_ns)
 
     def _on_instruction(self, message: String) -> None:

@@ -39,6 +39,11 @@ class Tap:
     last: tuple[bytes, int] | None = None
     _sequence: dict[bytes, int] = field(default_factory=dict)
 
+    @property
+    def latched(self) -> bool:
+        """Whether the last message holds for whoever comes late."""
+        return self.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+
     def count(self, info: MessageInfo) -> None:
         """Count one message and what its publisher sent between it and the one before."""
         self.received += 1
@@ -115,12 +120,11 @@ class Taps:
                 self._unknown.add(topic)
                 self._node.get_logger().error(f"cannot record {topic}: no Python package for {kind} is installed")
             return None
-        latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
         def take(data: bytes, info: MessageInfo) -> None:
             tap = self.taps[topic]
             tap.count(info)
-            if latched:
+            if tap.latched:
                 tap.last = (data, info["source_timestamp"])
             self._deliver(topic, data, info["received_timestamp"], info["source_timestamp"])
 
