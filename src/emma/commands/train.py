@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads; on a busy machine fewer are faster")
     parser.add_argument("--checkpoint-every", type=int, default=2000, metavar="STEPS")
+    parser.add_argument("--log-every", type=int, default=50, metavar="STEPS")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in OUT")
 
 
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         threads=args.threads,
         checkpoint_every=args.checkpoint_every,
+        log_every=args.log_every,
     )
     out = train(config, args.out, resume=args.resume)
     info = load_bundle(out).info
