@@ -20,6 +20,9 @@ from std_srvs.srv import SetBool, Trigger
 from emma.errors import EmmaError
 from emma.nodes import qos
 
+# A service of a node on a busy machine: long, because waiting is cheaper than giving up an episode.
+CALL_S = 30.0
+
 
 class Watch:
     """Remembers the first message for which `condition` holds, also if others follow before anyone looks."""
@@ -67,15 +70,15 @@ class RosClient:
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
-    def trigger(self, service: str, timeout_s: float = 10.0) -> str:
+    def trigger(self, service: str, timeout_s: float = CALL_S) -> str:
         """Call a std_srvs/Trigger and return its message. EmmaError if it refuses, is not there or does not answer."""
         return self._checked(service, self.call(Trigger, service, Trigger.Request(), timeout_s))
 
-    def switch(self, service: str, value: bool, timeout_s: float = 10.0) -> str:
+    def switch(self, service: str, value: bool, timeout_s: float = CALL_S) -> str:
         """Call a std_srvs/SetBool and return its message."""
         return self._checked(service, self.call(SetBool, service, SetBool.Request(data=value), timeout_s))
 
-    def set_parameters(self, node: str, values: Mapping[str, Any], timeout_s: float = 10.0) -> None:
+    def set_parameters(self, node: str, values: Mapping[str, Any], timeout_s: float = CALL_S) -> None:
         """Set parameters of another node. EmmaError if it refuses one."""
         request = SetParameters.Request(
             parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]

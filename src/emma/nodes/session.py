@@ -16,7 +16,7 @@ OPERATORS: Final = (POLICY, SCRIPTED)
 SIM, RECORDER, POLICY_STATE, TELEOP_STATE = "/sim/outcome", "/recorder/state", "/policy/state", "/teleop/state"
 # A loading policy imports torch and its weights; on a busy machine that takes its time.
 START_S = 180.0
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 ENABLE_S = 15.0
 # A scripted demonstration lasts 8 s; in lockstep on a busy machine many times that.
 DEMONSTRATION_S = 300.0
