@@ -96,7 +96,7 @@ class RosClient:
 
     def listen(self, topic: str) -> None:
         """Follow a latched topic of JSON texts; `heard` gives the newest."""
-        self.node.create_subscription(String, topic, lambda message: self._hear(topic, message), qos.LATCHED)
+        self.node.create_subscription(String, topic, lambda message: self._hear(topic, message), qos.EVENTS)
 
     def heard(self, topic: str) -> dict[str, Any]:
         """The newest message on a topic that is listened to, {} before the first."""

@@ -29,6 +29,8 @@ EXACT = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 COMMAND = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 # The last value, for whoever comes late.
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# The same where every value counts, however quickly they follow each other.
+EVENTS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Between a burst of messages and the recorder's thread: a second of a 500 Hz topic.
 RECORDER_DEPTH = 500
 

@@ -64,7 +64,7 @@ class SimNode(Node):
             if values.depth and camera.depth_topic:
                 self._depth[name] = self.create_publisher(Image, camera.depth_topic, offer)
         self._sim_time = self.create_publisher(Clock, "/clock", offer) if values.lockstep else None
-        self._outcome = self.create_publisher(String, "~/outcome", qos.LATCHED)
+        self._outcome = self.create_publisher(String, "~/outcome", qos.EVENTS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._episode = 0
         self._known: tuple[Any, ...] | None = None

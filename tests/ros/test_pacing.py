@@ -1,0 +1,33 @@
+"""A fixed rate stays on its grid: short delays are made up, long ones are counted, never caught up in a burst."""
+
+import threading
+import time
+
+from emma.nodes.pacing import FixedRate
+
+PERIOD_S = 0.02
+
+
+def test_a_long_delay_is_counted_and_not_made_up():
+    rate = FixedRate(PERIOD_S, threading.Event())
+    assert rate.wait() is not None
+    time.sleep(5.5 * PERIOD_S)
+    late = rate.wait()
+    assert late.missed >= 4
+    assert late.late_s >= late.missed * PERIOD_S
+    # The next beat lies in the future again, on the grid.
+    assert rate.left_s <= PERIOD_S
+
+
+def test_slack_allows_to_catch_up():
+    rate = FixedRate(PERIOD_S, threading.Event(), slack=1000)
+    rate.wait()
+    time.sleep(4.5 * PERIOD_S)
+    assert all(rate.wait().missed == 0 for _ in range(4))
+
+
+def test_it_ends_when_stopped():
+    stop = threading.Event()
+    rate = FixedRate(PERIOD_S, stop)
+    stop.set()
+    assert rate.wait() is None
