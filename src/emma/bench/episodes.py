@@ -1,9 +1,6 @@
 """The recorder under a robot's full traffic, what a kill -9 leaves, and the way from bag to dataset."""
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +12,7 @@ from safetensors.numpy import load_file
 
 from emma.bench.disk import BLOCK_BYTES, disk_mb_per_s
 from emma.bench.load import Load, write_robot
-from emma.environment import cleaned
+from emma.bench.load_process import check_room, run_load
 from emma.episodes.convert import ConvertReport, convert
 from emma.episodes.convert_job import ConvertConfig
 from emma.errors import EmmaError
@@ -30,7 +27,6 @@ KEEP_S, QUICK_KEEP_S = 10.0, 1.5
 KILLS, QUICK_KILLS = 50, 2
 LIVE_S, QUICK_LIVE_S = 8.0, 1.5
 DISK_BYTES, QUICK_DISK_BYTES = 4 << 30, 384 << 20
-ROOM = 2.5
 
 
 def run(quick: bool, seed: int) -> dict[str, Any]:
@@ -40,10 +36,10 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     seconds, disk_bytes = (QUICK_SECONDS, QUICK_DISK_BYTES) if quick else (SECONDS, DISK_BYTES)
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
         folder = Path(scratch)
-        _check_room(folder, seconds)
+        check_room(folder, 1.0, seconds)
         busy = os.getloadavg()[0]
         disk = disk_mb_per_s(folder, disk_bytes)
-        found = _load(
+        found = run_load(
             folder,
             *("--seconds", seconds, "--step", QUICK_STEP_S if quick else STEP_S),
             *("--ceilings", *(QUICK_CEILINGS if quick else CEILINGS)),
@@ -54,22 +50,6 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         figures |= _conversion(folder, Path(found["kept"]))
         figures["parity_max_diff"] = _parity(folder, Path(found["bag"]), Path(found["live"]))
     return figures | {"load_average_before": busy}
-
-
-def _load(folder: Path, *options: Any) -> dict[str, Any]:
-    """The nodes' part, in a process of its own: benches import no ROS."""
-    file = folder / "load.json"
-    command = [sys.executable, "-m", "emma.nodes.load", "--out", str(folder), "--json", str(file), *map(str, options)]
-    done = subprocess.run(command, check=False, env=cleaned(os.environ))
-    if done.returncode != 0:
-        raise EmmaError(
-            "the recorder could not be measured",
-            found=f"exit code {done.returncode}",
-            expected="a ROS graph on this machine",
-            fix="see above, then `emma doctor`",
-        )
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
 
 
 def _recorder_figures(found: dict[str, Any], disk_mb_s: float) -> dict[str, Any]:
@@ -147,15 +127,3 @@ def _difference(item: dict[str, Any], frames: dict[str, np.ndarray], i: int) -> 
             got = got.reshape(live.shape)
         worst = max(worst, float(np.abs(got - live).max()))
     return worst
-
-
-def _check_room(folder: Path, seconds: float) -> None:
-    status = os.statvfs(folder)
-    free, need = status.f_bavail * status.f_frsize / 1e9, ROOM + Load().mb_per_s * seconds / 1e3
-    if free < need:
-        raise EmmaError(
-            f"not enough room in {folder.parent}",
-            found=f"{free:.1f} GB free",
-            expected=f"{need:.1f} GB",
-            fix="make room, set TMPDIR to another disk, or use --quick",
-        )

@@ -16,6 +16,7 @@ TITLES = {
         "Recording",
         "A robot's full traffic into the recorder, ceilings in the same run, kills under load.",
     ),
+    "soak": ("Half an hour of recording", "A tenth of the traffic; memory is the recorder's, the most in each minute."),
     "training": ("Training", "`emma train` on this machine's CPU."),
     "setup": ("Set-up", "A fresh clone with warm package caches."),
 }

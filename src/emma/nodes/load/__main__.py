@@ -3,11 +3,12 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from emma.bench.load import tally_bag
+from emma.bench.load import Load, tally_bag
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.nodes.load.ceilings import deleted, lossless, recorder_steps, rows, subscriber_steps
@@ -52,16 +53,15 @@ def main(argv: list[str] | None = None) -> int:
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     bags = args.out / "bags"
-    with Rig(args.out) as rig, progress_bar() as bar:
+    with Rig(args.out, Load().scaled(args.factor)) as rig, progress_bar() as bar:
 
-        def part(text: str, total: int = 1) -> Callable[[], None]:
+        def part(text: str, total: float = 1) -> Callable[[], None]:
             task = bar.add_task(text, total=total, note="")
             return lambda: bar.advance(task)
 
         if args.seconds:
-            done = part(f"{args.seconds:g} s at {args.factor:g} times the load")
-            found["held"] = _hold(rig, bags, args.factor, args.seconds)
-            done()
+            done = part(f"{args.seconds:g} s at {args.factor:g} times the load", args.seconds)
+            found["held"] = _hold(rig, bags, args.factor, args.seconds, done)
         if args.ceilings:
             done = part("ceilings", 2)
             counted = subscriber_steps(rig, args.ceilings, args.step)
@@ -91,15 +91,20 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _hold(rig: Rig, bags: Path, factor: float, seconds: float) -> dict[str, Any]:
-    """One episode under steady load, counted message by message in the bag."""
+def _hold(rig: Rig, bags: Path, factor: float, seconds: float, second: Callable[[], None]) -> dict[str, Any]:
+    """One episode under steady load, counted message by message in the bag. `second` is called about once a second.
+
+    memory: (seconds since the start, MB) of the recorder, as often.
+    """
     with rig.recorder(bags) as recorder:
         folder = recorder.start()
         before = recorder.cpu_s()
         run = rig.start(factor, seconds)
-        memory = [recorder.memory_mb()]
+        began = time.monotonic()
+        memory = [(0.0, recorder.memory_mb())]
         while rig.client.wait_for("/load/state", lambda s: s["runs"] > run, MEMORY_EVERY_S) is None:
-            memory.append(recorder.memory_mb())
+            memory.append((round(time.monotonic() - began, 1), recorder.memory_mb()))
+            second()
         sent = rig.wait(run, seconds)
         peak = recorder.state()["queue_peak_bytes"] / 1e6
         cpu = recorder.cpu_s() - before
@@ -116,7 +121,8 @@ def _hold(rig: Rig, bags: Path, factor: float, seconds: float) -> dict[str, Any]
         "dropped": said["dropped"],
         "lost_before": said["lost"],
         "queue_peak_mb": peak,
-        "memory_peak_mb": max(memory),
+        "memory_peak_mb": max(mb for _, mb in memory),
+        "memory": memory,
         "cores": cpu / seconds,
         "publisher_late_s": sent.late_s,
         "publisher_skipped": sent.skipped,
