@@ -1,0 +1,116 @@
+"""Which generated clips are kept: thresholds from the quantiles of a run's own scores, and the reason in words.
+
+A score has no absolute scale that holds for every robot and prompt, so a run is judged against itself: each score gets
+a threshold at the same quantile q of its values, and q is the largest at which no more than `reject` of the clips fall
+below any threshold. EMMA (arXiv 2509.22407) filters its videos this way in spirit and removes 5-8 %.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from emma.dreamtransfer.clip import Clip
+from emma.errors import EmmaError
+
+# What the scores of `emma.dreamtransfer.scorer.ClipScorer` say: True where more is better.
+MORE_IS_BETTER: Mapping[str, bool] = {
+    "boundary_f": True,
+    "boundary_recall": True,
+    "multiview_error": False,
+    "matched_points": True,
+    "flicker_error": False,
+    "depth_sq_rel": False,
+    "text_score": True,
+}
+
+
+class Scorer(Protocol):
+    """Scores one generated clip against what it was made from. NaN: this score cannot be had for this clip."""
+
+    def __call__(self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str) -> Mapping[str, float]:
+        """clip: the source. generated: camera -> (T, H, W, 3) uint8. Returns finite numbers or NaN by name."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig:
+    """How strict the filter is.
+
+    reject: share of a run's clips to reject, 0..1. more_is_better: which scores are judged, and in which direction.
+    limits: absolute bounds that hold whatever the quantiles say (lower bounds where more is better, else upper ones).
+    """
+
+    reject: float = 0.07
+    more_is_better: Mapping[str, bool] = field(default_factory=lambda: dict(MORE_IS_BETTER))
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.reject < 1.0:
+            raise EmmaError("the share of clips to reject is out of range", found=self.reject, expected="0 <= x < 1")
+        unknown = sorted(set(self.limits) - set(self.more_is_better))
+        if unknown:
+            raise EmmaError(
+                "a limit on a score that is not judged",
+                found=", ".join(unknown),
+                expected=f"some of {', '.join(sorted(self.more_is_better))}",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Whether a clip is kept; if not, why, in words."""
+
+    accepted: bool
+    reason: str | None = None
+
+
+def decide(scores: Sequence[Mapping[str, float]], config: FilterConfig | None = None) -> list[Decision]:
+    """One decision per clip of a run, in order. Scores that are missing or NaN are not held against a clip.
+
+    Absolute limits first; then at most `reject` x (number of clips), rounded down, fall by their worst rank.
+    """
+    config = FilterConfig() if config is None else config
+    reasons = [_beyond_limit(clip, config) for clip in scores]
+    names = [name for name in config.more_is_better if any(math.isfinite(s.get(name, math.nan)) for s in scores)]
+    values = np.array([[s.get(name, math.nan) for name in names] for s in scores], np.float64).reshape(-1, len(names))
+    badness = values * np.array([-1.0 if config.more_is_better[name] else 1.0 for name in names])
+    ranks = np.stack([_rank(column) for column in badness.T], axis=1) if names else np.zeros((len(scores), 0))
+    worst = ranks.max(axis=1, initial=0.0)
+    for clip in np.argsort(-worst, kind="stable")[: _allowed(config.reject, len(scores))]:
+        # Median clips are never "the worst", however few there are.
+        if reasons[clip] is None and worst[clip] > 0.5:
+            score = int(ranks[clip].argmax())
+            reasons[clip] = _in_words(names[score], values[:, score], clip, config.more_is_better[names[score]])
+    return [Decision(accepted=reason is None, reason=reason) for reason in reasons]
+
+
+def _allowed(reject: float, clips: int) -> int:
+    return math.floor(reject * clips + 1e-9)
+
+
+def _rank(badness: np.ndarray) -> np.ndarray:
+    """(N,) in 0..1: the share of clips that are strictly better; 0 where not measured, or all alike."""
+    known = np.isfinite(badness)
+    rank = np.zeros(len(badness))
+    order = np.sort(badness[known])
+    rank[known] = np.searchsorted(order, badness[known], side="left") / max(1, len(order) - 1)
+    return rank
+
+
+def _beyond_limit(scores: Mapping[str, float], config: FilterConfig) -> str | None:
+    for name, limit in config.limits.items():
+        value, more = scores.get(name, math.nan), config.more_is_better[name]
+        if value < limit if more else value > limit:
+            return f"{name} {value:.3g} is {'below' if more else 'above'} the limit {limit:.3g}"
+    return None
+
+
+def _in_words(name: str, values: np.ndarray, clip: int, more: bool) -> str:
+    known = values[np.isfinite(values)]
+    worse = int((known < values[clip]).sum() if more else (known > values[clip]).sum())
+    place = "the lowest" if more else "the highest"
+    place = place if worse == 0 else f"{place} but {worse}"
+    return f"{name} {values[clip]:.3g} is {place} of {len(known)} clips (median {np.median(known):.3g})"
