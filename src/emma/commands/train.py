@@ -17,6 +17,7 @@ examples:
   emma train --data dataset --out mine
   emma train --data real --data generated --policy act_small --steps 5000 --out act
   emma train --data dataset --out mine --resume
+  emma train --data dataset --init models/desk_arm_source --rtc-max-delay 5 --steps 2000 --out continued
 """
 
 
@@ -24,6 +25,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", action="append", required=True, metavar="DIR", help="a LeRobotDataset; repeatable")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--policy", default="spatial_flow", help="policy type or preset (default spatial_flow)")
+    parser.add_argument("--init", type=Path, metavar="BUNDLE", help="start from this bundle's weights and processors")
+    parser.add_argument(
+        "--rtc-max-delay",
+        type=int,
+        metavar="N",
+        help="train real-time chunking: up to N actions of the chunk in execution are given (spatial_flow)",
+    )
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps (default 12000)")
     parser.add_argument("--batch-size", type=int, default=64, help="frames a step (default 64)")
     parser.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to use (default: all in the dataset)")
@@ -47,20 +55,24 @@ def run(args: argparse.Namespace) -> int:
     from emma.training.config import TrainConfig
     from emma.training.loop import LOG, RUN, mean_loss, train
 
+    options = dict(_option(text) for text in args.set)
+    if args.rtc_max_delay is not None:
+        options["rtc_max_delay"] = args.rtc_max_delay
     config = TrainConfig(
         data=tuple(args.data),
-        policy=args.policy,
+        policy=load_bundle(args.init).info.policy_type if args.init else args.policy,
         steps=args.steps,
         batch_size=args.batch_size,
         seed=args.seed,
         cameras=tuple(args.cameras) if args.cameras else None,
-        options=dict(_option(text) for text in args.set),
+        options=options,
         ema=args.ema,
         precision=args.precision,
         device=args.device,
         threads=args.threads,
         checkpoint_every=args.checkpoint_every,
         log_every=args.log_every,
+        init=str(args.init) if args.init else "",
     )
     out = train(config, args.out, resume=args.resume)
     info = load_bundle(out).info

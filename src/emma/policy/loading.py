@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +31,8 @@ def register_plugins() -> None:
         importlib.import_module(name)
 
 
-def load_policy(bundle: Bundle, *, device: str = "cpu") -> LoadedPolicy:
-    """Raises EmmaError if LeRobot cannot load the bundle."""
+def load_policy(bundle: Bundle, *, device: str = "cpu", options: Mapping[str, Any] | None = None) -> LoadedPolicy:
+    """options: configuration fields to change. Raises EmmaError if LeRobot cannot load the bundle."""
     from lerobot.configs.policies import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class
 
@@ -40,6 +41,11 @@ def load_policy(bundle: Bundle, *, device: str = "cpu") -> LoadedPolicy:
     try:
         config = PreTrainedConfig.from_pretrained(path)
         config.device = device
+        for name, value in (options or {}).items():
+            if not hasattr(config, name):
+                raise ValueError(f"{config.type} has no option {name}")
+            setattr(config, name, value)
+        config.__post_init__()
         _find_backbone(config, path)
         policy = get_policy_class(config.type).from_pretrained(path, config=config)
         pre, post = _processors(config, path, device)

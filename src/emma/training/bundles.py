@@ -8,6 +8,7 @@ from typing import Any
 
 from emma.files import sha256_tree
 from emma.policy.bundle import MANIFEST, BundleInfo, write_manifest
+from emma.policy.exported import weights_of
 from emma.provenance import commit, versions
 from emma.robot import RobotSpec
 from emma.training.config import TrainConfig
@@ -43,6 +44,11 @@ def write_bundle(
             "precision": config.precision,
             "ema": config.ema,
             "options": dict(config.options),
+            **(
+                {"init": {"name": Path(config.init).name, "weights": weights_of(Path(config.init))}}
+                if config.init
+                else {}
+            ),
             "commit": commit(),
             "versions": versions(),
         },

@@ -17,7 +17,8 @@ FREE = ("checkpoint_every", "log_every", "threads", "device")
 class TrainConfig:
     """data: LeRobotDataset folders; policy: a LeRobot policy type or a preset of `emma.training.policies`;
     options: policy configuration fields that differ from their defaults; cameras: names, or None for all;
-    ema: decay of the averaged weights that the bundle holds, 0 = the last weights."""
+    ema: decay of the averaged weights that the bundle holds, 0 = the last weights; init: bundle whose weights and
+    processors the training starts from, its cameras and words included, empty for random weights."""
 
     data: tuple[str, ...]
     policy: str
@@ -32,6 +33,7 @@ class TrainConfig:
     threads: int = 1
     checkpoint_every: int = 2000
     log_every: int = 50
+    init: str = ""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "threads", "checkpoint_every", "log_every"):

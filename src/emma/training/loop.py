@@ -23,6 +23,7 @@ from emma.training.bundles import write_bundle
 from emma.training.checkpoints import checkpoint_folders, load_checkpoint, save_checkpoint
 from emma.training.config import TrainConfig
 from emma.training.frames import IMAGES, FrameTable, open_source
+from emma.training.initial import continue_from
 from emma.training.plots import plot_loss
 from emma.training.policies import Built, build_policy, require_policy
 from emma.training.sampler import EpochSampler
@@ -47,7 +48,10 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     table = FrameTable(sources, cameras, threads=max(2, config.threads))
     set_seed(config.seed)
     gripper = spec.gripper if spec else ()
-    built = build_policy(config.policy, config.options, sources, table, gripper, out, config.device)
+    if config.init:
+        built = continue_from(Path(config.init), config.options, table, out, config.device)
+    else:
+        built = build_policy(config.policy, config.options, sources, table, gripper, out, config.device)
     trainer = _Trainer(config, built, table, run)
     atomic_write_text(run / CONFIG, config.to_json())
     if resume:
