@@ -51,6 +51,18 @@ def test_pictures_are_taken_at_the_camera_rate(arm):
     assert not np.array_equal(arm.render("front"), first)
 
 
+@pytest.mark.parametrize("rate", [10.0, 25.0, 30.0, 50.0])
+def test_any_camera_rate_is_right_on_average(spec, rate):
+    cameras = tuple(dataclasses.replace(camera, rate_hz=rate) for camera in spec.cameras)
+    with DeskArm(dataclasses.replace(spec, cameras=cameras), cameras=("top",)) as sim:
+        taken = []
+        for _ in range(100):
+            taken.append(sim.picture_tick("top"))
+            sim.step(sim.home)
+    assert len(set(taken)) == 2 * rate
+    assert set(np.diff(sorted(set(taken)))) <= {int(50 / rate), -int(-50 // rate)}
+
+
 def test_looking_does_not_change_the_physics(arm):
     drive(arm, 100)
     blind = arm.state()

@@ -12,6 +12,7 @@ examples:
   emma collect --episodes 200 --out data/source
   emma collect --episodes 400 --out data/random --domain random --seed 1000
   emma collect --episodes 100 --out data/mixed --domain source --domain small --cameras top wrist --no-depth
+  emma collect --episodes 6000 --out data/clips --domain random --motion wander --cameras top wrist
 """
 
 
@@ -26,6 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--noise", type=float, default=0.02, help="disturbance of executed commands, rad (default 0.02)"
     )
+    parser.add_argument(
+        "--motion",
+        default="task",
+        choices=("task", "wander"),
+        help="task: the expert at work; wander: short clips of aimless motion among varied objects, for a generator",
+    )
+    parser.add_argument("--frames", type=int, default=8, help="frames of a wandering clip (default 8)")
     parser.add_argument("--jitter", type=float, default=0.0, help="random: change of each colour channel (default 0)")
     parser.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to store (default all)")
     parser.add_argument("--no-depth", action="store_true", help="store colour only")
@@ -49,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         cameras=tuple(args.cameras) if args.cameras else None,
         depth=not args.no_depth,
         evaluation_domains=args.evaluation_domains,
+        motion=args.motion,
+        frames=args.frames,
         **({} if args.workers is None else {"workers": args.workers}),
     )
     with progress_bar() as bar:

@@ -1,6 +1,7 @@
 """DeskArm: the simulated robot that every part of the stack drives, in-process and behind the sim node."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +72,8 @@ class DeskArm:
         # Holds the poses of the moment a picture was taken; rendering never touches the physics.
         self._view = mujoco.MjData(self.model)
         self._substeps = round(1.0 / spec.control_rate_hz / self.model.opt.timestep)
-        self._period = {name: max(1, round(spec.control_rate_hz / spec.camera(name).rate_hz)) for name in self.cameras}
+        # Ticks between two pictures; 1.67 (30 Hz at 50 ticks/s) means one or two, right on average.
+        self._period = {name: max(1.0, spec.control_rate_hz / spec.camera(name).rate_hz) for name in self.cameras}
         self._qpos = np.array([self.model.joint(name).qposadr[0] for name in ARM_JOINTS])
         self._finger_qpos = np.array([self.model.joint(name).qposadr[0] for name in FINGERS])
         self._cube_qpos = self.model.joint("cube").qposadr[0] + np.arange(7)
@@ -97,18 +99,23 @@ class DeskArm:
         start = HOME_POSITION + rng.uniform(-START_JITTER, START_JITTER)
         joints = self.kinematics.inverse(start, tool_down(), self.home[:6])
 
-        data = self._data
-        mujoco.mj_resetData(self.model, data)
-        data.qpos[self._qpos] = joints
-        data.qpos[self._finger_qpos] = GRIPPER_OPEN
-        data.qpos[self._cube_qpos] = [cube[0], cube[1], CUBE_HALF, np.cos(cube[2] / 2), 0, 0, np.sin(cube[2] / 2)]
-        data.ctrl[:] = [*joints, GRIPPER_OPEN]
-        mujoco.mj_forward(self.model, data)
-        self.tick = 0
-        self._take_pictures()
+        yaw = cube[2]
+        self.place(np.append(joints, GRIPPER_OPEN), [*cube[:2], CUBE_HALF, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)])
         words = instructions.choose(target, np.random.default_rng([seed, _WORDS]), held_out=held_out_words)
         self.task = Task(seed=seed, target=target, instruction=words, cube_pose=cube)
         return self.task
+
+    def place(self, state: np.ndarray, cube: Sequence[float] | np.ndarray) -> None:
+        """Put everything at rest, now and at tick 0: joints (7,), cube (7,) x, y, z in m and quaternion w, x, y, z."""
+        data = self._data
+        mujoco.mj_resetData(self.model, data)
+        data.qpos[self._qpos] = state[:6]
+        data.qpos[self._finger_qpos] = state[6]
+        data.qpos[self._cube_qpos] = cube
+        data.ctrl[:] = state
+        mujoco.mj_forward(self.model, data)
+        self.tick = 0
+        self._take_pictures()
 
     def step(self, command: np.ndarray) -> None:
         """Hold the joint targets (7,) for one control tick. Raises EmmaError if they are not seven finite numbers."""
@@ -198,7 +205,7 @@ class DeskArm:
     def _take_pictures(self) -> None:
         pose = None
         for camera, period in self._period.items():
-            if self.tick % period == 0:
+            if math.floor(self.tick / period) > math.floor((self.tick - 1) / period):
                 pose = self._data.qpos.copy() if pose is None else pose
                 self._poses[camera] = (self.tick, pose)
                 for kind in ("color", "depth", "classes"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from emma.errors import EmmaError
 from emma.robot import RobotSpec
@@ -20,11 +20,14 @@ from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
 from emma.sim.domains import load_domain
 from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
+from emma.sim.wander import wander
 
 # Jobs in flight per process: enough to keep it busy while another episode is put in its place.
 _AHEAD = 2
 # Of this many tries in a row at least one must succeed, or something is wrong.
 _MAX_FAILED = 50
+
+MOTIONS: Final = ("task", "wander")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class CollectConfig:
     """What to collect. domains take turns; "random" is a new look each episode, varied by `jitter` (0..1).
 
     noise: disturbance of the executed commands, rad; the dataset's action is the clean command.
+    motion: "task" has the expert do its task; "wander" drifts about among varied objects for `frames` frames a clip.
     evaluation_domains: allow the looks kept for evaluation, for an upper bound that trains on them.
     """
 
@@ -44,6 +48,8 @@ class CollectConfig:
     depth: bool = True
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     evaluation_domains: bool = False
+    motion: str = "task"
+    frames: int = 8
 
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.workers < 1:
@@ -51,6 +57,12 @@ class CollectConfig:
                 "nothing to collect",
                 found=f"episodes {self.episodes}, workers {self.workers}",
                 expected="at least 1 each",
+            )
+        if self.motion not in MOTIONS or self.frames < 1:
+            raise EmmaError(
+                "unknown motion",
+                found=f"{self.motion}, {self.frames} frames",
+                expected=f"one of {', '.join(MOTIONS)}, at least 1 frame",
             )
         if not 0.0 <= self.noise <= 0.1:
             raise EmmaError("noise out of range", found=self.noise, expected="0 to 0.1 rad")
@@ -130,6 +142,7 @@ def _provenance(episode: Demonstration, spec: RobotSpec, config: CollectConfig) 
         "caption": episode.domain.caption,
         "noise": config.noise,
         "jitter": config.jitter,
+        "motion": config.motion,
     }
 
 
@@ -143,6 +156,7 @@ def _same(entry: dict[str, Any], config: CollectConfig) -> bool:
         and entry.get("requested_domain") == config.domain(seed)
         and entry.get("noise") == config.noise
         and entry.get("jitter") == config.jitter
+        and entry.get("motion", "task") == config.motion
     )
 
 
@@ -199,4 +213,6 @@ def _work(spec: RobotSpec, config: CollectConfig, seed: int) -> Demonstration | 
         _own.append(DeskArm(spec, cameras=config.cameras))
     (sim,) = _own
     sim.set_domain(domain_of(config.domain(seed), seed, config.jitter))
+    if config.motion == "wander":
+        return wander(sim, seed, config.frames, spec.fps)
     return demonstrate(sim, seed, target_of(seed), noise=config.noise, fps=spec.fps, depth=config.depth)

@@ -1,6 +1,6 @@
 """Expert episodes as plain arrays, in this process."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,9 +92,19 @@ def domain_of(domain: str | Domain, seed: int, jitter: float = 0.0) -> str | Dom
 
 
 def demonstrate(
-    sim: DeskArm, seed: int, target: str, *, noise: float, fps: int, depth: bool = True
+    sim: DeskArm,
+    seed: int,
+    target: str,
+    *,
+    noise: float,
+    fps: int,
+    depth: bool = True,
+    watch: Callable[[DeskArm], None] | None = None,
 ) -> Demonstration | None:
-    """One episode, or None if the expert failed (noise can make it drop the cube)."""
+    """One episode, or None if the expert failed (noise can make it drop the cube).
+
+    watch: called at every frame's moment, after its observation; it may render other looks, but must restore the domain.
+    """
     task = sim.reset(seed, target)
     expert = Expert(sim, noise=noise)
     rate = sim.spec.control_rate_hz
@@ -107,6 +117,8 @@ def demonstrate(
             observations.append(observation(sim, depth=depth))
             clean.append(command)
             sent.append(executed)
+            if watch is not None:
+                watch(sim)
         sim.step(executed)
     if not sim.outcome().success:
         return None

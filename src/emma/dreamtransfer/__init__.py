@@ -1,0 +1,1 @@
+"""DreamTransfer: recorded episodes in new appearances, same motion, same geometry."""
