@@ -66,7 +66,7 @@ class Objects:
 def wander(sim: DeskArm, seed: int, frames: int, fps: int) -> Demonstration:
     """A clip of `frames` frames at `fps`: the tool drifts from one random pose to another near it.
 
-    The block lies anywhere or is held. The action is the joint target of each frame's moment. Everything follows from `seed`.
+    The block lies anywhere or is held. The action is the joint target of each frame's moment; all follows from `seed`.
     """
     rng = np.random.default_rng([seed, _WANDER])
     objects = Objects(sim)
