@@ -14,36 +14,46 @@ class Beat:
     missed: int
 
 
-class FixedRate:
-    """Beats every `period_s` on one thread.
+class Grid:
+    """The moments that are due, one every `period_s` from `first_s` on (monotonic seconds).
 
     A beat up to `slack` periods late is run at once and the next ones stay on the grid, so short delays are made up;
     beyond that the missed beats are skipped and counted.
     """
 
+    def __init__(self, period_s: float, first_s: float, *, slack: int = 1) -> None:
+        self._period_s, self._slack = period_s, slack
+        self.next_s = first_s
+
+    def beat(self, now_s: float) -> Beat:
+        """A beat begins at `now_s`, at or after `next_s`; moves on to the next moment."""
+        late = now_s - self.next_s
+        missed = int(late / self._period_s) if late >= self._slack * self._period_s else 0
+        self.next_s += (missed + 1) * self._period_s
+        return Beat(late_s=late, missed=missed)
+
+
+class FixedRate:
+    """Beats on a `Grid` every `period_s` on one thread, from now on."""
+
     def __init__(self, period_s: float, stop: threading.Event, *, slack: int = 1) -> None:
-        self._period_s = period_s
+        self._grid = Grid(period_s, time.monotonic(), slack=slack)
         self._stop = stop
-        self._slack = slack
-        self._next = time.monotonic()
 
     @property
     def left_s(self) -> float:
         """Seconds until the next beat; below 0 when it is late."""
-        return self._next - time.monotonic()
+        return self._grid.next_s - time.monotonic()
 
     def wait(self) -> Beat | None:
         """Sleep until the next beat; None once stopped."""
-        delay = self._next - time.monotonic()
+        delay = self.left_s
         # Event.wait wakes up late by a scheduler's quantum under load; sleep is the more exact of the two.
         if delay > 0:
             time.sleep(delay)
         if self._stop.is_set():
             return None
-        late = time.monotonic() - self._next
-        missed = int(late / self._period_s) if late >= self._slack * self._period_s else 0
-        self._next += (missed + 1) * self._period_s
-        return Beat(late_s=late, missed=missed)
+        return self._grid.beat(time.monotonic())
 
 
 def prefer_this_thread(priority: int = 20) -> bool:
