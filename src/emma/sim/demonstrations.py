@@ -103,7 +103,7 @@ def demonstrate(
 ) -> Demonstration | None:
     """One episode, or None if the expert failed (noise can make it drop the cube).
 
-    watch: called at every frame's moment, after its observation; it may render other looks, but must restore the domain.
+    watch: called at every frame's moment, after its observation. It may change the look, if it restores it.
     """
     task = sim.reset(seed, target)
     expert = Expert(sim, noise=noise)
