@@ -1,0 +1,158 @@
+"""Episodes of a LeRobotDataset as clips, read one by one."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.geometry import CameraPoses
+from emma.errors import EmmaError
+
+IMAGES, DEPTH, STATE, ACTION = "observation.images.", "observation.depth.", "observation.state", "action"
+PROVENANCE = "meta/provenance.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One episode: its clip, state (T, J), action (T, A), the instruction and what its provenance line says."""
+
+    index: int
+    clip: Clip
+    state: np.ndarray
+    action: np.ndarray
+    task: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetClips:
+    """A LeRobotDataset with lossless pictures, opened for some views. `poses` gives clips their camera geometry."""
+
+    root: Path
+    meta: LeRobotDatasetMetadata
+    views: tuple[str, ...]
+    provenance: tuple[dict[str, Any], ...]
+    poses: CameraPoses | None = None
+
+    @classmethod
+    def open(cls, path: Path | str, *, views: Sequence[str] | None = None, poses: CameraPoses | None = None) -> Self:
+        """Read the metadata. Raises EmmaError if there is no such dataset, or not these views in it."""
+        root = Path(path).resolve()
+        if not (root / "meta" / "info.json").is_file():
+            raise EmmaError(
+                f"{path} is not a LeRobotDataset",
+                found="no meta/info.json" if root.is_dir() else "no such folder",
+                expected="a LeRobotDataset v3 folder",
+                fix="make one with `emma episodes convert` or `emma collect`",
+            )
+        try:
+            meta = LeRobotDatasetMetadata(f"local/{root.name}", root=root)
+        except Exception as error:  # LeRobot raises many kinds for a broken folder
+            raise EmmaError(f"cannot read the dataset {path}", found=f"{type(error).__name__}: {error}") from error
+        there = [key.removeprefix(IMAGES) for key in meta.features if key.startswith(IMAGES)]
+        wanted = tuple(there if views is None else views)
+        missing = [view for view in wanted if view not in there]
+        if missing or not wanted:
+            raise EmmaError(
+                f"the dataset {path} lacks cameras",
+                found=", ".join(there) or "none",
+                expected=", ".join(wanted) or "at least one camera",
+            )
+        for view in wanted:
+            kind = meta.features[IMAGES + view]["dtype"]
+            if kind != "image":
+                raise EmmaError(
+                    f"{path} stores {view} as {kind}",
+                    found=kind,
+                    expected="image (lossless PNG)",
+                    fix="convert the bags without video",
+                )
+        lines: list[dict[str, Any]] = []
+        if (root / PROVENANCE).is_file():
+            lines = [json.loads(line) for line in (root / PROVENANCE).read_text().splitlines()]
+        return cls(root=root, meta=meta, views=wanted, provenance=tuple(lines), poses=poses)
+
+    def __len__(self) -> int:
+        return int(self.meta.total_episodes)
+
+    def __getitem__(self, index: int) -> Episode:
+        """Decode episode `index`. Views without depth in the dataset have none in the clip."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        rows = self._rows(index)
+        depths = [view for view in self.views if DEPTH + view in rows.schema.names]
+        state = _matrix(rows[STATE])
+        clip = Clip(
+            images={view: np.stack([_color(data) for data in _bytes(rows[IMAGES + view])]) for view in self.views},
+            depth={view: np.stack([_depth(data) for data in _bytes(rows[DEPTH + view])]) for view in depths},
+            cameras=self._cameras(state),
+            fps=float(self.meta.fps),
+        )
+        task = str(self.meta.tasks.index[self.meta.tasks["task_index"] == rows["task_index"][0].as_py()][0])
+        provenance = self.provenance[index] if index < len(self.provenance) else {}
+        return Episode(
+            index=index, clip=clip, state=state, action=_matrix(rows[ACTION]), task=task, provenance=dict(provenance)
+        )
+
+    def caption(self, index: int) -> str:
+        """What the episode looks like, in words: its provenance's caption or prompt. Raises EmmaError if nobody said."""
+        line = self.provenance[index] if index < len(self.provenance) else {}
+        text = line.get("prompt") or line.get("caption")
+        if not text:
+            raise EmmaError(
+                f"episode {index} of {self.root} has no caption",
+                found="neither caption nor prompt in meta/provenance.jsonl",
+                expected="a sentence on how foreground, background and light look",
+                fix="write one per episode, or let a captioner do it",
+            )
+        return str(text)
+
+    def _rows(self, index: int) -> pa.Table:
+        keys = [STATE, ACTION, "episode_index", "task_index"]
+        keys += [IMAGES + view for view in self.views]
+        keys += [DEPTH + view for view in self.views if DEPTH + view in self.meta.features]
+        file = self.root / self.meta.get_data_file_path(index)
+        table = pq.read_table(file, columns=keys, filters=[("episode_index", "=", index)])
+        if len(table) == 0:
+            raise EmmaError(
+                f"episode {index} is missing in {file}", found="no rows", fix="see `emma episodes validate`"
+            )
+        return table
+
+    def _cameras(self, state: np.ndarray) -> dict[str, Any]:
+        if self.poses is None:
+            return {}
+        return {camera: geometry for camera, geometry in self.poses(state).items() if camera in self.views}
+
+
+def _bytes(column: pa.ChunkedArray) -> list[bytes]:
+    images: list[bytes] = column.combine_chunks().field("bytes").to_pylist()
+    return images
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    flat = column.combine_chunks()
+    return np.asarray(flat.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
+
+
+def _color(data: bytes) -> np.ndarray:
+    return _decoded(data, cv2.IMREAD_COLOR_RGB)
+
+
+def _depth(data: bytes) -> np.ndarray:
+    return _decoded(data, cv2.IMREAD_UNCHANGED)
+
+
+def _decoded(data: bytes, mode: int) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    if image is None:
+        raise EmmaError("an image in the dataset cannot be decoded", found=f"{len(data)} bytes", expected="PNG or JPEG")
+    return image
