@@ -103,7 +103,7 @@ class DatasetClips:
         )
 
     def caption(self, index: int) -> str:
-        """What the episode looks like, in words: its provenance's caption or prompt. Raises EmmaError if nobody said."""
+        """How the episode looks, in words: its provenance's prompt or caption. EmmaError if nobody said."""
         line = self.provenance[index] if index < len(self.provenance) else {}
         text = line.get("prompt") or line.get("caption")
         if not text:
