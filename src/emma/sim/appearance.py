@@ -1,5 +1,7 @@
 """Writes a visual domain into a MuJoCo model at run time: material colours, lights and the table's texture."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from emma.sim.domains.domain import Domain
@@ -42,12 +44,15 @@ class Appearance:
         model.light_dir[self._key, :2] -= np.asarray(domain.light_from) / height
         model.light_dir[self._key] /= np.linalg.norm(model.light_dir[self._key])
         start = model.tex_adr[self.texture]
-        shape = (model.tex_height[self.texture], model.tex_width[self.texture], model.tex_nchannel[self.texture])
+        sizes = (model.tex_height[self.texture], model.tex_width[self.texture], model.tex_nchannel[self.texture])
+        shape = (int(sizes[0]), int(sizes[1]), int(sizes[2]))
         model.tex_data[start : start + np.prod(shape)] = table_texture(domain, shape).ravel()
 
 
+# Films of one motion in many looks change between them at every frame; a texture is 0.8 MB and 10 ms of work.
+@lru_cache(maxsize=32)
 def table_texture(domain: Domain, shape: tuple[int, int, int]) -> np.ndarray:
-    """(H, W, C) uint8 image of the table top; a fourth channel is opaque."""
+    """(H, W, C) uint8 image of the table top, read-only; a fourth channel is opaque."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     if domain.pattern == "checker":
         mix = ((rows // _CHECKER_TEXELS + columns // _CHECKER_TEXELS) % 2).astype(np.float64)
@@ -62,4 +67,5 @@ def table_texture(domain: Domain, shape: tuple[int, int, int]) -> np.ndarray:
     image = np.full(shape, 255, dtype=np.uint8)
     blend = np.asarray(domain.table) * (1.0 - mix[..., None]) + np.asarray(domain.accent) * mix[..., None]
     image[..., :3] = np.rint(255.0 * blend)
+    image.flags.writeable = False
     return image
