@@ -1,0 +1,63 @@
+"""Scores that need nothing but the clip, the generated pictures and the prompt: for robots without a simulator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.metrics.boundary import boundary_score
+from emma.dreamtransfer.metrics.flicker import flicker_error, follow_flow, follow_static, local_contrast
+from emma.dreamtransfer.metrics.model_scores import depth_sq_rel, text_score
+from emma.dreamtransfer.metrics.models import DepthModel, TextModel
+from emma.dreamtransfer.metrics.multiview import matched_points, multiview_error
+from emma.errors import EmmaError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipScorer:
+    """A `filter.Scorer`. depth_model, text_model: pretrained judges; without them their scores are NaN.
+
+    `boundary_recall`, `boundary_f`: edges against depth edges. `multiview_error`, `flicker_error`: relative to what
+    unrelated colours, and neighbouring pixels, of the same pictures would give, so that prompts with texture are not
+    worse by themselves. `matched_points`: per moment and pair of views. `depth_sq_rel`: m. `text_score`: 0..100.
+    """
+
+    depth_model: DepthModel | None = None
+    text_model: TextModel | None = None
+
+    def __call__(self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str) -> dict[str, float]:
+        """Raises EmmaError if the generated pictures are not of the clip's views and shape."""
+        check_generated(clip, generated)
+        views = multiview_error(generated, clip.depth, clip.cameras)
+        edges = boundary_score(generated, clip.depth)
+        following = {
+            view: follow_static(clip.depth[view], clip.cameras[view])
+            if view in clip.depth and view in clip.cameras
+            else follow_flow(clip.images[view])
+            for view in generated
+            if len(clip) > 1
+        }
+        nan = float("nan")
+        flicker = (flicker_error(generated, following) + 1.0) / (local_contrast(generated) + 1.0)
+        return {
+            "boundary_f": edges.f,
+            "boundary_recall": edges.recall if edges.expected else nan,
+            "multiview_error": views.relative,
+            "matched_points": matched_points(generated, clip.depth, clip.cameras),
+            "flicker_error": flicker,
+            "depth_sq_rel": depth_sq_rel(generated, clip.depth, self.depth_model) if self.depth_model else nan,
+            "text_score": text_score(generated, prompt, self.text_model) if self.text_model else nan,
+        }
+
+
+def check_generated(clip: Clip, generated: Mapping[str, np.ndarray]) -> None:
+    """Raise EmmaError unless `generated` has the clip's views, each (T, H, W, 3) uint8 as the clip's."""
+    wanted = {view: (images.shape, images.dtype) for view, images in clip.images.items()}
+    found = {view: (images.shape, images.dtype) for view, images in generated.items()}
+    if wanted != found:
+        raise EmmaError(
+            "the generated pictures do not fit the clip",
+            found=", ".join(f"{view} {shape} {dtype}" for view, (shape, dtype) in found.items()) or "none",
+            expected=", ".join(f"{view} {shape} {dtype}" for view, (shape, dtype) in wanted.items()),
+        )
