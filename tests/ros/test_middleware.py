@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emma.nodes import middleware
-from emma.nodes.middleware import CHOSEN, PROFILES, PROFILES_VARIABLE, remove_abandoned, use_large_segments
+from emma.nodes.middleware import CHOSEN, PROFILES_VARIABLE, profile, profiles, remove_abandoned
 
 
 def segment(shared: Path, name: str, age_s: float) -> Path:
@@ -34,24 +34,38 @@ def test_segments_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) ->
     ]
 
 
-def test_profiles_are_named_where_nothing_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def participant_of(text: str) -> str | None:
+    return ElementTree.fromstring(text.encode()).findtext(".//{*}rtps/{*}participantID")
+
+
+def test_a_process_has_profiles_of_its_own_while_it_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "NEEDED_BYTES", 1)
-    environ: dict[str, str] = {}
-    assert use_large_segments(environ, tmp_path)
-    assert environ == {PROFILES_VARIABLE: str(PROFILES)}
-    ElementTree.parse(PROFILES)
+    environ = {"ROS_DOMAIN_ID": "99"}
+    with profiles(environ, tmp_path) as text:
+        assert Path(environ[PROFILES_VARIABLE]).read_text() == text
+        assert "<segment_size>" in text
+        assert participant_of(text) is not None
+    assert environ == {"ROS_DOMAIN_ID": "99"}
 
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_choice_of_the_user_stands(tmp_path: Path, name: str) -> None:
     environ = {name: "mine"}
-    assert not use_large_segments(environ, tmp_path)
+    with profiles(environ, tmp_path) as text:
+        assert text == ""
+        assert environ == {name: "mine"}
     assert environ == {name: "mine"}
 
 
-def test_little_shared_memory_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shared", [".", "nowhere"])
+def test_little_shared_memory_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: str) -> None:
     monkeypatch.setattr(middleware, "NEEDED_BYTES", 1 << 62)
-    environ: dict[str, str] = {}
-    assert not use_large_segments(environ, tmp_path)
-    assert not use_large_segments(environ, tmp_path / "nowhere")
-    assert environ == {}
+    with profiles({}, tmp_path / shared) as text:
+        assert "segment_size" not in text
+        assert participant_of(text) is not None
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_no_number_is_asked_for_where_all_are_taken(large: bool) -> None:
+    assert participant_of(profile(None, large=large)) is None
+    assert participant_of(profile(7, large=large)) == "7"

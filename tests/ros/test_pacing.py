@@ -1,7 +1,12 @@
 """A fixed rate stays on its grid: short delays are made up, long ones are counted, never caught up in a burst."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
+
+import pytest
 
 from emma.nodes.pacing import FixedRate
 
@@ -31,3 +36,17 @@ def test_it_ends_when_stopped():
     rate = FixedRate(PERIOD_S, stop)
     stop.set()
     assert rate.wait() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to a negative nice value")
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_process_with_a_session_to_itself_takes_the_session_along(alone: bool) -> None:
+    program = "import os; from emma.nodes.pacing import AUTOGROUP, prefer_this_process;"
+    program += "assert prefer_this_process(-3); print(os.nice(0), AUTOGROUP.read_text() if AUTOGROUP.exists() else '-')"
+    # Not alone: a child of the session's leader.
+    command = [sys.executable, "-c", program]
+    command = command if alone else ["sh", "-c", '"$@"; true', "sh", *command]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, start_new_session=True).stdout.split()
+    assert said[0] == "-3"
+    if said[1] != "-":
+        assert said[-1] == ("-3" if alone else "0")

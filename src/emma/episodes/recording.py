@@ -20,7 +20,8 @@ from emma.errors import EmmaError
 
 log = logging.getLogger(__name__)
 
-# A log time this much before the last one is a clock set back, not two threads overtaking each other.
+# A log time this much before the last one of its topic is a clock set back, not two threads overtaking each other.
+# Only of its topic: those of others waited in queues of their own, on a busy machine for seconds.
 CLOCK_JUMP_NS = 1_000_000_000
 
 
@@ -51,7 +52,7 @@ class Recording:
         self._counts_lock = Lock()
         self._received: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
-        self._last_log_ns = 0
+        self._last_log_ns: dict[str, int] = {}
         self._refusing = ""
         self._error = ""
         self._closed = Event()
@@ -98,8 +99,9 @@ class Recording:
             raise EmmaError(f"{topic} was not announced", found=topic, expected=", ".join(self._types))
         with self._counts_lock:
             self._received[topic] += 1
-            back_ns = self._last_log_ns - log_time_ns
-            self._last_log_ns = log_time_ns if back_ns > CLOCK_JUMP_NS else max(self._last_log_ns, log_time_ns)
+            last_ns = self._last_log_ns.get(topic, log_time_ns)
+            back_ns = last_ns - log_time_ns
+            self._last_log_ns[topic] = log_time_ns if back_ns > CLOCK_JUMP_NS else max(last_ns, log_time_ns)
         if back_ns > CLOCK_JUMP_NS:
             self.note(f"the clock was set back by {back_ns / 1e9:.3f} s")
         taken = not self._refusing and self._queue.put(Incoming(topic, log_time_ns, publish_time_ns, data))

@@ -2,18 +2,16 @@
 
 import fcntl
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from emma.errors import EmmaError
+from emma.nodes.participant import PARTICIPANTS, participant_is_free
 
 # Above 101 the domain's ports lie in Linux' range of ephemeral ports.
 LAST_DOMAIN = 101
-# The ports of a domain in the DDS-RTPS standard: 7400 + 250 * domain, unicast ones of the first participants after it.
-FIRST_PORT, PORTS_PER_DOMAIN, UNICAST = 7400, 250, (10, 11, 12, 13, 14, 15)
 
 
 @contextmanager
@@ -50,13 +48,7 @@ def _claim(domain: int, stack: ExitStack) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
-    for offset in UNICAST:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain + offset))
-            except OSError:
-                return False
-    return True
+    return all(participant_is_free(domain, participant) for participant in range(PARTICIPANTS))
 
 
 def _restore(name: str, value: str | None) -> None:

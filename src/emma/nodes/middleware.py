@@ -1,12 +1,29 @@
-"""Fast DDS set up for images: a shared memory segment that holds them, unless the user has set it up otherwise."""
+"""Fast DDS set up for images and for restarts, unless the user has set it up otherwise.
+
+A shared memory segment that holds images, and ports that no process had before that was killed a moment ago.
+"""
 
 import fcntl
 import os
+import tempfile
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from emma.nodes.participant import next_participant
+
 PROFILES = Path(__file__).with_name("fastdds.xml")
+# The same for a machine without room for the segments.
+WITHOUT_SEGMENTS = """<?xml version="1.0" encoding="UTF-8"?>
+<dds xmlns="http://www.eprosima.com">
+  <profiles>
+    <participant profile_name="emma" is_default_profile="true">
+      <rtps></rtps>
+    </participant>
+  </profiles>
+</dds>
+"""
 PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 # Whoever sets one of these has chosen transports already (the second is the name before Fast DDS 3).
 CHOSEN = (PROFILES_VARIABLE, "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
@@ -21,20 +38,48 @@ LOCK_SUFFIX = "_el"
 SEGMENT_LOCKS = "fastdds_" + 16 * "[0-9a-f]" + LOCK_SUFFIX
 
 
-def use_large_segments(environ: MutableMapping[str, str] | None = None, shared: Path = SHARED_MEMORY) -> bool:
-    """Name our profiles in `environ` (default: this process, before `rclpy.init`). False: left as it was."""
+@contextmanager
+def profiles(environ: MutableMapping[str, str] | None = None, shared: Path = SHARED_MEMORY) -> Iterator[str]:
+    """While the one participant of this process is made: name our profiles in `environ` (default: this process').
+
+    Yields what they say, "" where somebody has chosen before. Not for a process with several contexts: each of them
+    would ask for the same ports.
+    """
     environ = os.environ if environ is None else environ
     if any(environ.get(name) for name in CHOSEN):
-        return False
+        yield ""
+        return
+    text = profile(next_participant(_domain(environ)), large=_room_for_segments(shared))
+    with tempfile.NamedTemporaryFile("w", prefix="emma-fastdds-", suffix=".xml") as file:
+        file.write(text)
+        file.flush()
+        environ[PROFILES_VARIABLE] = file.name
+        try:
+            yield text
+        finally:
+            # Children would find no such file.
+            del environ[PROFILES_VARIABLE]
+
+
+def profile(participant: int | None, *, large: bool) -> str:
+    """The XML of one process. participant: its number in the domain, None for any; large: with segments for images."""
+    text = PROFILES.read_text() if large else WITHOUT_SEGMENTS
+    number = "" if participant is None else f"<participantID>{participant}</participantID>"
+    return text.replace("<rtps>", f"<rtps>{number}")
+
+
+def _domain(environ: Mapping[str, str]) -> int:
+    text = environ.get("ROS_DOMAIN_ID", "")
+    return int(text) if text.isdigit() else 0
+
+
+def _room_for_segments(shared: Path) -> bool:
     try:
         remove_abandoned(shared)
         status = os.statvfs(shared)
     except OSError:
         return False
-    if status.f_bavail * status.f_frsize < NEEDED_BYTES:
-        return False
-    environ[PROFILES_VARIABLE] = str(PROFILES)
-    return True
+    return status.f_bavail * status.f_frsize >= NEEDED_BYTES
 
 
 def remove_abandoned(shared: Path = SHARED_MEMORY) -> int:

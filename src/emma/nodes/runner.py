@@ -21,7 +21,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from emma.errors import EmmaError
-from emma.nodes.middleware import use_large_segments
+from emma.nodes.middleware import profiles
 
 # Set for a child that holds the read end of a pipe as its standard input: end of file means that the parent is gone.
 STOP_WITH_PARENT = "EMMA_STOP_WITH_PARENT"
@@ -63,11 +63,12 @@ def run(make: Callable[[Stop], Closable], args: Sequence[str] | None = None) -> 
     if os.environ.get(STOP_WITH_PARENT):
         threading.Thread(target=_watch_parent, args=(stop,), name="parent", daemon=True).start()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    use_large_segments()
     rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     try:
         try:
-            node = make(stop)
+            # The middleware reads its profiles when the first node is made.
+            with profiles():
+                node = make(stop)
         except EmmaError as error:
             print(f"emma: {error}", file=sys.stderr)
             return 2

@@ -1,12 +1,12 @@
 """kill -9 of the recorder node at random moments under load, and what is left."""
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
 
-from emma.bench.load import tally_bag
+from emma.bench.load import Tally, tally_bag
 from emma.episodes.meta import EpisodeMeta
 from emma.episodes.repair import repair_all
 from emma.errors import EmmaError
@@ -24,11 +24,12 @@ RESTARTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """One kill. lost_s: from the last message in the mended bag to the kill; gaps: messages missing before that.
+    """One kill.
 
-    deaf: recorders started before this one that never heard the publisher: Fast DDS, when a new process takes the port
-    of one that was killed seconds ago while somebody still writes to it. repaired: by the repair, with every topic in
-    it; untouched: the finished episode beside it is what it was.
+    lost_s: from the last message of a topic in the mended bag, or the start of the episode, to the kill; of the topic
+    that lost most, its own period included. gaps: messages missing before that. deaf: recorders started before this
+    one that did not hear the publisher. repaired: by the repair; untouched: the finished episode beside it is what it
+    was.
     """
 
     after_s: float
@@ -68,8 +69,9 @@ def _kill(rig: Rig, bags: Path, whole: Path, digest: str, after_s: float, factor
             try:
                 with rig.recorder(bags) as recorder:
                     torn = recorder.start(ANSWER_S)
+                    began = time.time_ns()
                     recorder.wait_for_all_topics()
-                    sleep(after_s)
+                    time.sleep(after_s)
                     moment = recorder.kill()
                 break
             except EmmaError:
@@ -83,12 +85,13 @@ def _kill(rig: Rig, bags: Path, whole: Path, digest: str, after_s: float, factor
     with deleted(torn):
         tallies = tally_bag(torn)
         state = EpisodeMeta.load(torn).state
+        last = [tallies.topics.get(topic, Tally()).last_stamp_ns for topic in rig.spec.topics()]
         return Kill(
             after_s=after_s,
             deaf=deaf,
             messages=sum(tally.count for tally in tallies.topics.values()),
             gaps=tallies.gaps(),
-            lost_s=(moment - tallies.last_stamp_ns) / 1e9,
-            repaired=reports[torn].action == state == "recovered" and set(rig.spec.topics()) <= set(tallies.topics),
+            lost_s=(moment - max(began, min(last))) / 1e9,
+            repaired=reports[torn].action == state == "recovered",
             untouched=sha256_tree(whole) == digest,
         )
