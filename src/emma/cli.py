@@ -15,6 +15,7 @@ VERBS = (
     "record",
     "episodes",
     "collect",
+    "dream",
     "train",
     "eval",
     "export",

@@ -74,17 +74,32 @@ def decide(scores: Sequence[Mapping[str, float]], config: FilterConfig | None = 
     """
     config = FilterConfig() if config is None else config
     reasons = [_beyond_limit(clip, config) for clip in scores]
-    names = [name for name in config.more_is_better if any(math.isfinite(s.get(name, math.nan)) for s in scores)]
-    values = np.array([[s.get(name, math.nan) for name in names] for s in scores], np.float64).reshape(-1, len(names))
-    badness = values * np.array([-1.0 if config.more_is_better[name] else 1.0 for name in names])
-    ranks = np.stack([_rank(column) for column in badness.T], axis=1) if names else np.zeros((len(scores), 0))
-    worst = ranks.max(axis=1, initial=0.0)
-    for clip in np.argsort(-worst, kind="stable")[: _allowed(config.reject, len(scores))]:
-        # Median clips are never "the worst", however few there are.
-        if reasons[clip] is None and worst[clip] > 0.5:
-            score = int(ranks[clip].argmax())
-            reasons[clip] = _in_words(names[score], values[:, score], clip, config.more_is_better[names[score]])
+    for clip, why in worst_first(scores, config.more_is_better)[: _allowed(config.reject, len(scores))]:
+        reasons[clip] = reasons[clip] or why
     return [Decision(accepted=reason is None, reason=reason) for reason in reasons]
+
+
+def worst_first(
+    scores: Sequence[Mapping[str, float]], more_is_better: Mapping[str, bool] = MORE_IS_BETTER
+) -> list[tuple[int, str]]:
+    """Clips of a run with what is worst about each, worst first; only those on the worse side of some score's median.
+
+    Clips are compared by their worst rank among the scores: to reject the first n of them is to set a threshold at the
+    same quantile of every score.
+    """
+    names = [name for name in more_is_better if any(math.isfinite(s.get(name, math.nan)) for s in scores)]
+    if not names:
+        return []
+    values = np.array([[s.get(name, math.nan) for name in names] for s in scores], np.float64)
+    badness = values * np.array([-1.0 if more_is_better[name] else 1.0 for name in names])
+    ranks = np.stack([_rank(column) for column in badness.T], axis=1)
+    # Of clips that are the worst in one score each, the one that is bad in more of them comes first.
+    order = np.lexsort((-ranks.mean(axis=1), -ranks.max(axis=1)))
+    return [
+        (int(clip), _in_words(names[score], values[:, score], clip, more_is_better[names[score]]))
+        for clip, score in zip(order, ranks[order].argmax(axis=1), strict=True)
+        if ranks[clip, score] > 0.5
+    ]
 
 
 def _allowed(reject: float, clips: int) -> int:
