@@ -1,0 +1,93 @@
+"""What the control branch of a small generator sees: geometry on the latent grid, exact, without an encoder.
+
+Depth alone leaves it to the network to find out that a surface is the table, in every view anew. With calibration each
+depth pixel is a point in the robot's frame: its height separates objects from the table, and its place on the table,
+as sines and cosines (Mildenhall et al., 2020, equation 4), says where a pattern's fields lie, alike in all views.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.geometry import MM, points
+from emma.errors import EmmaError
+
+# Edge of a cell in pixels: the autoencoder's factor.
+CELL: Final = 4
+# Height above the base plane where objects are, m, and where everything is.
+NEAR_TABLE: Final = (-0.02, 0.08)
+ANYWHERE: Final = (-0.4, 0.6)
+# Wavelengths of the encoding of x and y, m.
+WAVES: Final = (0.8, 0.4, 0.2, 0.1, 0.05)
+# Depth that the linear channel tells apart, m; beyond it only the inverse one does.
+NEAR, FAR = 0.03, 1.2
+
+CHANNELS: Final = 2 * CELL**2 + 3 + 4 * len(WAVES)
+
+
+def control(clip: Clip) -> np.ndarray:
+    """(C, T, H/4, V W/4) float32 with views joined along the width; channels of unknown points are 0.
+
+    Per pixel, unshuffled into the cell: depth and height near the table. Per cell: inverse depth, height, whether
+    known, and x and y of the base frame encoded. Raises EmmaError where a view has no depth.
+    """
+    return np.concatenate([_view(clip, view) for view in clip.views], axis=-1)
+
+
+def things(clip: Clip) -> np.ndarray:
+    """(T, H/4, V W/4) float32 share of each cell that is just above the table: objects rather than surfaces."""
+    parts = []
+    for view in clip.views:
+        height = _points(clip, view)[..., 2]
+        with np.errstate(invalid="ignore"):
+            parts.append(_cells((height > 0.004) & (height < 0.06)).mean(axis=(-1, -2)))
+    return np.concatenate(parts, axis=-1).astype(np.float32)
+
+
+def _view(clip: Clip, view: str) -> np.ndarray:
+    where = _points(clip, view)
+    depth = clip.depth[view] * np.float32(MM)
+    known = depth > 0
+    linear = np.where(known, _scaled(depth, NEAR, FAR), 0.0)
+    low = np.nan_to_num(_scaled(where[..., 2], *NEAR_TABLE), nan=0.0)
+    fine = np.concatenate([_unshuffled(linear), _unshuffled(low)])
+    inverse = np.where(known, _scaled(1.0 / np.maximum(depth, NEAR), 1.0 / FAR, 1.0 / 0.05), 0.0)
+    high = np.nan_to_num(_scaled(where[..., 2], *ANYWHERE), nan=0.0)
+    coarse = [_cells(channel).mean(axis=(-1, -2)) for channel in (inverse, high, known.astype(np.float32))]
+    middle = _cells(np.nan_to_num(np.moveaxis(where[..., :2], -1, 0), nan=0.0)).mean(axis=(-1, -2))
+    angles = 2.0 * np.pi * middle[None] / np.array(WAVES, np.float32)[:, None, None, None, None]
+    spread = coarse[2] * np.concatenate([np.sin(angles), np.cos(angles)]).reshape(-1, *middle.shape[1:])
+    return np.concatenate([fine, np.stack(coarse), spread]).astype(np.float32)
+
+
+def _points(clip: Clip, view: str) -> np.ndarray:
+    if view not in clip.depth:
+        raise EmmaError(
+            f"camera {view} has no depth",
+            found=f"depth of {', '.join(clip.depth) or 'no camera'}",
+            expected="depth of every view",
+            fix="name a depth model with --depth-model",
+        )
+    if view not in clip.cameras:
+        return np.full((*clip.depth[view].shape, 3), np.nan, np.float32)
+    return points(clip.depth[view], clip.cameras[view])
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values from low..high to -1..1, clipped."""
+    return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0) * 2.0 - 1.0, np.float32)
+
+
+def _cells(image: np.ndarray) -> np.ndarray:
+    """(..., H, W) to (..., H/4, W/4, 4, 4)."""
+    *lead, height, width = image.shape
+    if height % CELL or width % CELL:
+        raise EmmaError("image size", found=f"{width} x {height}", expected=f"multiples of {CELL} pixels")
+    return np.moveaxis(image.reshape(*lead, height // CELL, CELL, width // CELL, CELL), -3, -2)
+
+
+def _unshuffled(image: np.ndarray) -> np.ndarray:
+    """(T, H, W) to (16, T, H/4, W/4)."""
+    cells = _cells(image)
+    return np.moveaxis(cells.reshape(*cells.shape[:-2], CELL * CELL), -1, 0)

@@ -1,0 +1,211 @@
+"""DreamTransfer: one class for the small generator that ships and for Wan2.1-VACE, each a diffusers pipeline folder."""
+
+import hashlib
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderDC,
+    AutoencoderKLWan,
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+    WanVACETransformer3DModel,
+)
+from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.settings import Settings
+from emma.dreamtransfer.views import join, longer, split
+from emma.dreamtransfer.windows import windows
+from emma.errors import EmmaError
+
+
+class WindowModel(Protocol):
+    """Draws one window of joined views.
+
+    clip: T frames of the views. known: (T, H, V W, 3) uint8 of which the first `count` frames are to be kept.
+    Returns (T, H, V W, 3) uint8.
+    """
+
+    def __call__(
+        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
+    ) -> np.ndarray: ...
+
+
+class DreamTransfer(DiffusionPipeline):
+    """Draws recorded episodes anew: the transformer denoises joined views under depth and text.
+
+    From a folder with `AutoencoderDC` it runs frame-wise latents with geometry on the latent grid (control.py); from
+    one with `AutoencoderKLWan` it is Wan2.1-VACE with depth as the control video (vace.py).
+
+    views: the cameras it was trained on, in order. latents_mean, latents_std: per channel, of the small autoencoder.
+    settings: how it is to be run, as keywords of `Settings`.
+    """
+
+    model_cpu_offload_seq = "text_encoder->transformer->vae"
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        text_encoder: UMT5EncoderModel,
+        vae: AutoencoderDC | AutoencoderKLWan,
+        transformer: WanVACETransformer3DModel,
+        scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler,
+        views: tuple[str, ...] | list[str] | None = None,
+        latents_mean: list[float] | None = None,
+        latents_std: list[float] | None = None,
+        settings: dict[str, Any] | None = None,
+        transformer_2: Any = None,
+        boundary_ratio: float | None = None,
+    ) -> None:
+        super().__init__()
+        if transformer_2 is not None:
+            raise EmmaError("a pipeline with two transformers", found="Wan2.2", expected="Wan2.1-VACE or a small one")
+        self.register_modules(
+            tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
+        )
+        self.register_to_config(
+            views=list(views) if views else None,
+            latents_mean=latents_mean,
+            latents_std=latents_std,
+            settings=dict(settings or {}),
+        )
+        self.settings = Settings(**(settings or {}))
+        self._folder: Path | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path, *, settings: Settings | None = None, device: str | None = None) -> Self:
+        """From a local folder, or by name from the hub. bf16 on a GPU, with the parts that wait kept off it.
+
+        Raises EmmaError if the folder is no such pipeline.
+        """
+        path = Path(folder)
+        local = path.is_dir()
+        if local and not (path / "model_index.json").is_file():
+            raise EmmaError(
+                f"{folder} is no generator",
+                found="no model_index.json",
+                expected="a diffusers pipeline folder: models/dreamtransfer_desk, or Wan2.1-VACE",
+            )
+        cuda = torch.cuda.is_available() and device != "cpu"
+        try:
+            pipeline = cls.from_pretrained(
+                str(path if local else folder), torch_dtype=torch.bfloat16 if cuda else torch.float32
+            )
+        except EmmaError:
+            raise
+        except Exception as error:  # diffusers raises many kinds for a folder of something else
+            raise EmmaError(
+                f"{folder} is no DreamTransfer generator",
+                found=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+                expected="tokenizer, text_encoder, vae, transformer (WanVACETransformer3DModel), scheduler",
+                fix="give the folder of the small generator or of Wan2.1-VACE",
+            ) from error
+        parts = {"vae": (AutoencoderDC, AutoencoderKLWan), "transformer": (WanVACETransformer3DModel,)}
+        for name, kinds in parts.items():
+            if not isinstance(getattr(pipeline, name), kinds):
+                raise EmmaError(
+                    f"{folder} is another pipeline",
+                    found=f"{name}: {type(getattr(pipeline, name)).__name__}",
+                    expected=" or ".join(kind.__name__ for kind in kinds),
+                )
+        if cuda:
+            pipeline.enable_model_cpu_offload()
+        pipeline._folder = path if local else None
+        if settings is not None:
+            pipeline.settings = settings
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    @property
+    def small(self) -> bool:
+        """Whether this is a small generator with frame-wise latents."""
+        return isinstance(self.vae, AutoencoderDC)
+
+    @property
+    def name(self) -> str:
+        return self._folder.name if self._folder else str(self.config.get("_name_or_path", "dreamtransfer"))
+
+    @property
+    def views(self) -> tuple[str, ...] | None:
+        """The cameras it was made for, in order; None for any."""
+        return tuple(self.config.views) if self.config.views else None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of every file of the folder, by name and content."""
+        digest = hashlib.sha256()
+        if self._folder is None:
+            raise EmmaError("a generator without a folder has no hash", fix="save it first, then load it")
+        for file in sorted(self._folder.rglob("*")):
+            if file.is_file() and file.suffix in {".json", ".safetensors", ".model"}:
+                digest.update(f"{file.relative_to(self._folder)}\n".encode())
+                with file.open("rb") as content:
+                    digest.update(hashlib.file_digest(content, "sha256").digest())
+        return digest.hexdigest()
+
+    def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
+        """Camera -> (T, H, W, 3) uint8 RGB of the same motion as `clip` in the look that `prompt` says.
+
+        Memory of the networks is that of one window, whatever the length.
+        """
+        if self.views is not None:
+            clip = clip.only(self.views)
+        if self.settings.together:
+            return self._joined(clip, prompt, seed)
+        made: dict[str, np.ndarray] = {}
+        for view in clip.views:
+            made |= self._joined(clip.only([view]), prompt, seed)
+        return made
+
+    @torch.no_grad()
+    def _joined(self, clip: Clip, prompt: str, seed: int) -> dict[str, np.ndarray]:
+        size = (
+            self.settings.window if self.small or self.settings.window % 4 == 1 else self.settings.window // 4 * 4 + 1
+        )
+        overlap = min(self.settings.overlap, size - 1)
+        out = np.zeros_like(join(clip.images, clip.views))
+        for window in windows(len(clip), size, overlap):
+            part = _repeated(clip.part(window.start, min(window.stop, len(clip))), size)
+            known = longer(out[window.start : window.stop], size)
+            made = self._window(part, prompt, self.settings, known=known, count=window.known, seed=seed)
+            end = min(window.stop, len(clip))
+            out[window.start + window.known : end] = made[window.known : end - window.start]
+        return split(out, clip.views)
+
+    @cached_property
+    def _window(self) -> WindowModel:
+        if self.small:
+            from emma.dreamtransfer.small import SmallWindow
+
+            return SmallWindow(self)
+        from emma.dreamtransfer.vace import VaceWindow
+
+        return VaceWindow(self)
+
+    def __call__(self, clip: Clip, prompt: str, *, seed: int = 0, **settings: Any) -> dict[str, np.ndarray]:
+        """`generate`, with other settings for this call."""
+        before = self.settings
+        self.settings = replace(before, **settings)
+        try:
+            return self.generate(clip, prompt, seed=seed)
+        finally:
+            self.settings = before
+
+
+def _repeated(clip: Clip, length: int) -> Clip:
+    """The clip with its last frame repeated up to `length` frames."""
+    if len(clip) == length:
+        return clip
+    moments = np.minimum(np.arange(length), len(clip) - 1)
+    return Clip(
+        images={view: images[moments] for view, images in clip.images.items()},
+        depth={view: depth[moments] for view, depth in clip.depth.items()},
+        cameras={view: camera.at(moments) for view, camera in clip.cameras.items()},
+        fps=clip.fps,
+    )

@@ -1,0 +1,110 @@
+"""One window of the small generator: clean latents predicted under geometry and text, a few Euler steps."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.control import control
+from emma.dreamtransfer.settings import Settings
+from emma.errors import EmmaError
+
+if TYPE_CHECKING:
+    from emma.dreamtransfer.pipeline import DreamTransfer
+
+# As many tokens as the text encoder was trained with.
+TOKENS = 40
+
+
+class SmallWindow:
+    """Implements WindowModel for a pipeline with `AutoencoderDC`."""
+
+    def __init__(self, pipeline: "DreamTransfer") -> None:
+        self._pipeline = pipeline
+        channels = (1, -1, 1, 1, 1)
+        self._mean = torch.tensor(pipeline.config.latents_mean).view(channels)
+        self._std = torch.tensor(pipeline.config.latents_std).view(channels)
+        self._text = lru_cache(maxsize=32)(self._embedded)
+
+    def __call__(
+        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
+    ) -> np.ndarray:
+        pipeline = self._pipeline
+        geometry = torch.from_numpy(control(clip))[None]
+        frames, height, width = geometry.shape[2:]
+        given = torch.zeros(1, len(self._mean.flatten()), frames, height, width)
+        mask = torch.zeros(1, 1, frames, height, width)
+        if count:
+            given[:, :, :count] = self._encode(known[:count])
+            mask[:, :, :count] = 1.0
+        guide = torch.cat([geometry, given, mask], dim=1).to(pipeline.transformer.dtype)
+        noise = self._noise(given.shape, settings, seed)
+        scheduler = pipeline.scheduler
+        scheduler.set_timesteps(settings.steps)
+        # Known frames stay on their own straight path from noise to what they are.
+        latents = noise
+        for index, timestep in enumerate(scheduler.timesteps):
+            sigma = scheduler.sigmas[index]
+            latents = torch.where(mask > 0, (1.0 - sigma) * given + sigma * noise, latents)
+            clean = self._predict(latents, timestep, prompt, guide, settings)
+            latents = scheduler.step((latents - clean) / sigma, timestep, latents, return_dict=False)[0]
+        latents = torch.where(mask > 0, given, latents)
+        if not torch.isfinite(latents).all():
+            raise EmmaError(
+                "the generator made no picture", found="NaN or Inf in its latents", expected="finite numbers"
+            )
+        return self._decode(latents)
+
+    def _predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, prompt: str, guide: torch.Tensor, settings: Settings
+    ) -> torch.Tensor:
+        transformer = self._pipeline.transformer
+        scale = guide.new_full((len(transformer.config.vace_layers),), settings.control)
+
+        def clean(text: torch.Tensor) -> torch.Tensor:
+            made = transformer(
+                hidden_states=latents.to(transformer.dtype),
+                timestep=timestep.expand(1),
+                encoder_hidden_states=text,
+                control_hidden_states=guide,
+                control_hidden_states_scale=scale,
+                return_dict=False,
+            )[0]
+            return torch.as_tensor(made).float()
+
+        with_text = clean(self._text(prompt))
+        if settings.guidance == 1.0:
+            return with_text
+        without = clean(torch.zeros_like(self._text(prompt)))
+        return without + settings.guidance * (with_text - without)
+
+    def _noise(self, shape: torch.Size, settings: Settings, seed: int) -> torch.Tensor:
+        source = torch.Generator().manual_seed(seed)
+        shared = torch.randn((*shape[:2], 1, *shape[3:]), generator=source)
+        own = torch.randn(shape, generator=source)
+        return settings.same_noise**0.5 * shared + (1.0 - settings.same_noise) ** 0.5 * own
+
+    def _embedded(self, prompt: str) -> torch.Tensor:
+        batch = self._pipeline.tokenizer(
+            [prompt], padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+        )
+        encoder = self._pipeline.text_encoder
+        features = encoder(batch.input_ids, batch.attention_mask).last_hidden_state
+        return torch.as_tensor(features * batch.attention_mask[..., None].to(features.dtype))
+
+    def _encode(self, images: np.ndarray) -> torch.Tensor:
+        """(T, H, V W, 3) uint8 to normalised latents (1, C, T, h, V w)."""
+        vae = self._pipeline.vae
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(vae.dtype) / 127.5 - 1.0
+        latents = vae.encode(pixels, return_dict=False)[0].float()
+        return (latents.transpose(0, 1)[None] - self._mean) / self._std
+
+    def _decode(self, latents: torch.Tensor) -> np.ndarray:
+        """Normalised latents (1, C, T, h, V w) to (T, H, V W, 3) uint8."""
+        vae = self._pipeline.vae
+        frames = (latents * self._std + self._mean)[0].transpose(0, 1).to(vae.dtype)
+        pixels = vae.decode(frames.contiguous(memory_format=torch.channels_last), return_dict=False)[0].float()
+        values = pixels.clamp(-1, 1).add(1.0).mul(127.5).round().to(torch.uint8)
+        return np.asarray(values.permute(0, 2, 3, 1).contiguous().numpy())
