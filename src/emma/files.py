@@ -1,12 +1,14 @@
 """Files that are either whole or not there: write aside, then rename."""
 
 import hashlib
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def fsync_dir(folder: Path) -> None:
@@ -59,6 +61,19 @@ def atomic_dir(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     fsync_dir(path.parent)
+
+
+def read_json_lines(path: Path | str) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file. A last line that a killed writer left torn is not among them."""
+    rows = []
+    lines = Path(path).read_text().splitlines()
+    for number, line in enumerate(lines):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            if number < len(lines) - 1:
+                raise
+    return rows
 
 
 def sha256_file(path: Path | str) -> str:

@@ -17,7 +17,7 @@ from emma.policy.bundle import load_bundle
 from emma.policy.runtime import TorchRuntime
 from emma.robot import load_robot
 from emma.sim.arm import DeskArm, observation
-from emma.training import loop
+from emma.training import loop, trainer
 from emma.training.config import TrainConfig
 
 SMALL = {"conv_channels": [8, 8, 8], "condition_dim": 32, "hidden_dim": 32, "num_blocks": 1}
@@ -75,17 +75,17 @@ def test_interrupted_and_resumed_gives_the_same_weights_to_the_bit(dataset, tmp_
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     loop.train(config(dataset), whole)
 
-    step = loop._Trainer._one_step
+    step = trainer.Trainer._one_step
 
-    def interrupted(trainer):
-        loss = step(trainer)
-        if trainer._step == 3:
+    def interrupted(self):
+        loss = step(self)
+        if self._step == 3:
             os.kill(os.getpid(), signal.SIGINT)
             # The handler runs between bytecodes of the main thread; give it one.
             threading.Event().wait(0.01)
         return loss
 
-    monkeypatch.setattr(loop._Trainer, "_one_step", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "_one_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         loop.train(config(dataset), parts)
     monkeypatch.undo()

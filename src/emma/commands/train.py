@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from emma.training.config import AUGMENTATIONS
+from emma.training.mixture import SAMPLERS
+
 HELP = """train any LeRobot policy on LeRobotDatasets; writes a bundle that `emma` and `lerobot` load
 
 The run keeps checkpoints, a log and a loss plot in OUT/training. Interrupt it at any time (Ctrl+C saves); --resume goes
@@ -15,14 +18,21 @@ policy type (pi0, smolvla, diffusion, ...) with --set for its options.
 
 examples:
   emma train --data dataset --out mine
-  emma train --data real --data generated --policy act_small --steps 5000 --out act
+  emma train --data real --data more --policy act_small --steps 5000 --out act
+  emma train --data real:bags --data generated:dreams --ratio 0.5 --sampler adamix --adamix lambda=10 --out robust
   emma train --data dataset --out mine --resume
   emma train --data dataset --init models/desk_arm_source --rtc-max-delay 5 --steps 2000 --out continued
 """
 
+DATA_HELP = "a LeRobotDataset; repeatable. KIND is real (the default), generated or human"
+SAMPLER_HELP = (
+    "which frames are drawn: uniform (every frame alike, the default), fixmix (RATIO of what is not real, uniform "
+    "within), adamix (fixmix with hard episodes more often), adamix-loss (fixmix draws, hard episodes weigh more)"
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="a LeRobotDataset; repeatable")
+    parser.add_argument("--data", action="append", required=True, metavar="[KIND:]DIR", help=DATA_HELP)
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--policy", default="spatial_flow", help="policy type or preset (default spatial_flow)")
     parser.add_argument("--init", type=Path, metavar="BUNDLE", help="start from this bundle's weights and processors")
@@ -31,6 +41,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="train real-time chunking: up to N actions of the chunk in execution are given (spatial_flow)",
+    )
+    parser.add_argument("--sampler", choices=SAMPLERS, default="uniform", help=SAMPLER_HELP)
+    parser.add_argument(
+        "--ratio", type=float, metavar="SHARE", help="share of generated and human samples, 0 to 1 (default 0.5)"
+    )
+    parser.add_argument(
+        "--adamix",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="AdaMix option: lambda, gamma, period, warm_up, cap, ...; may be repeated",
+    )
+    parser.add_argument(
+        "--augment", choices=AUGMENTATIONS, default="none", help="random look of the training images (default none)"
     )
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps (default 12000)")
     parser.add_argument("--batch-size", type=int, default=64, help="frames a step (default 64)")
@@ -51,11 +75,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from emma.adamix.config import AdaMixConfig
     from emma.policy.bundle import load_bundle
     from emma.training.config import TrainConfig
     from emma.training.loop import LOG, RUN, mean_loss, train
 
-    options = dict(_option(text) for text in args.set)
+    options = dict(_option("--set", text) for text in args.set)
     if args.rtc_max_delay is not None:
         options["rtc_max_delay"] = args.rtc_max_delay
     config = TrainConfig(
@@ -73,6 +98,10 @@ def run(args: argparse.Namespace) -> int:
         checkpoint_every=args.checkpoint_every,
         log_every=args.log_every,
         init=str(args.init) if args.init else "",
+        sampler=args.sampler,
+        ratio=args.ratio,
+        augment=args.augment,
+        adamix=AdaMixConfig.of(dict(_option("--adamix", text) for text in args.adamix)),
     )
     out = train(config, args.out, resume=args.resume)
     info = load_bundle(out).info
@@ -81,12 +110,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _option(text: str) -> tuple[str, Any]:
+def _option(flag: str, text: str) -> tuple[str, Any]:
     from emma.errors import EmmaError
 
     key, separator, value = text.partition("=")
     if not separator:
-        raise EmmaError(f"bad --set {text}", found=text, expected="KEY=VALUE, the value as JSON or plain text")
+        raise EmmaError(f"bad {flag} {text}", found=text, expected="KEY=VALUE, the value as JSON or plain text")
     try:
         return key, json.loads(value)
     except json.JSONDecodeError:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,6 +45,9 @@ def write_bundle(
             "precision": config.precision,
             "ema": config.ema,
             "options": dict(config.options),
+            "sampler": config.sampler,
+            "augment": config.augment,
+            **({"adamix": asdict(config.adamix)} if config.sampler.startswith("adamix") else {}),
             **(
                 {"init": {"name": Path(config.init).name, "weights": weights_of(Path(config.init))}}
                 if config.init
@@ -66,6 +70,7 @@ def write_bundle(
 def _describe(source: Source) -> dict[str, Any]:
     return {
         "name": source.root.name,
+        "kind": source.kind,
         "episodes": source.meta.total_episodes,
         "frames": source.meta.total_frames,
         "sha256": sha256_tree(source.root),

@@ -6,26 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from emma.errors import EmmaError
+from emma.training.mixture import parse_data
+from emma.training.pictures import Pictures
 
 IMAGES = "observation.images."
 STATE, ACTION = "observation.state", "action"
-# Images are kept as they are on disk beyond this many bytes of decoded pixels, and decoded for each batch.
+# Decoded pixels of all datasets and cameras together; what is beyond stays as on disk and is decoded for each batch.
 MEMORY_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One opened dataset."""
+    """One opened dataset. kind: real, generated or human."""
 
     root: Path
     meta: LeRobotDatasetMetadata
+    kind: str = "real"
 
     @property
     def features(self) -> dict[str, dict]:
@@ -33,11 +35,15 @@ class Source:
 
 
 def open_source(path: str | Path) -> Source:
-    """Read a LeRobotDataset's metadata. Raises EmmaError if there is none, or nothing in it."""
-    root = Path(path).resolve()
+    """Read a LeRobotDataset's metadata; `path` may begin with its kind (`generated:`).
+
+    Raises EmmaError if there is none, or nothing in it.
+    """
+    kind, place = parse_data(str(path))
+    root = Path(place).resolve()
     if not (root / "meta" / "info.json").is_file():
         raise EmmaError(
-            f"{path} is not a LeRobotDataset",
+            f"{place} is not a LeRobotDataset",
             found="no meta/info.json" if root.is_dir() else "no such folder",
             expected="a LeRobotDataset v3 folder",
             fix="make one with `emma episodes convert` or `emma collect`",
@@ -46,14 +52,14 @@ def open_source(path: str | Path) -> Source:
         meta = LeRobotDatasetMetadata(f"local/{root.name}", root=root)
     except Exception as error:  # LeRobot raises many kinds for a broken folder
         raise EmmaError(
-            f"cannot read the dataset {path}",
+            f"cannot read the dataset {place}",
             found=f"{type(error).__name__}: {error}",
             expected="a whole LeRobotDataset v3",
             fix="see `emma episodes validate`",
         ) from error
     if meta.total_frames == 0:
-        raise EmmaError(f"the dataset {path} is empty", found="0 frames", expected="at least one episode")
-    return Source(root=root, meta=meta)
+        raise EmmaError(f"the dataset {place} is empty", found="0 frames", expected="at least one episode")
+    return Source(root=root, meta=meta, kind=kind)
 
 
 def require_alike(sources: Sequence[Source], keys: Sequence[str]) -> None:
@@ -82,7 +88,7 @@ def require_alike(sources: Sequence[Source], keys: Sequence[str]) -> None:
 
 
 class FrameTable:
-    """All frames of some datasets: vectors as arrays, images decoded once while they fit in memory.
+    """All frames of some datasets: vectors as arrays, images decoded once while they fit in `memory_bytes`.
 
     `batch` gives what LeRobot's loader with `delta_timestamps` would: observations at the given offsets, action chunks
     with `action_is_pad`, tasks as text. Offsets outside the episode repeat its first or last frame.
@@ -93,11 +99,10 @@ class FrameTable:
     ) -> None:
         require_alike(sources, [STATE, ACTION, *(IMAGES + camera for camera in cameras)])
         self.cameras = tuple(cameras)
-        states, actions, tasks, first, last = [], [], [], [], []
-        pictures: dict[str, list[Any]] = {camera: [] for camera in cameras}
+        states, actions, tasks, lengths, of, number = [], [], [], [], [], []
         self._pool = ThreadPoolExecutor(threads)
-        offset = 0
-        for source in sources:
+        pictures = self._pictures(sources, memory_bytes)
+        for place, source in enumerate(sources):
             names = dict(zip(source.meta.tasks["task_index"], source.meta.tasks.index, strict=True))
             columns = [STATE, ACTION, "episode_index", "task_index", *(IMAGES + c for c in cameras)]
             for table in _tables(source, columns):
@@ -106,32 +111,59 @@ class FrameTable:
                 tasks += [str(names[i]) for i in table["task_index"].to_pylist()]
                 episode = table["episode_index"].to_numpy()
                 begins = np.flatnonzero(np.diff(episode, prepend=-1))
-                ends = np.append(begins[1:], len(episode))
-                first.append(np.repeat(begins, ends - begins) + offset)
-                last.append(np.repeat(ends - 1, ends - begins) + offset)
-                offset += len(episode)
+                lengths += np.diff(begins, append=len(episode)).tolist()
+                of += [place] * len(begins)
+                number += episode[begins].tolist()
                 for camera in cameras:
-                    pictures[camera] += table[IMAGES + camera].combine_chunks().field("bytes").to_pylist()
+                    pictures[camera].extend(table[IMAGES + camera].combine_chunks().field("bytes").to_pylist())
         self.states = torch.from_numpy(np.concatenate(states))
         self.actions = torch.from_numpy(np.concatenate(actions))
         self.tasks = tasks
-        self._first, self._last = np.concatenate(first), np.concatenate(last)
+        self.sources = tuple(sources)
+        # (E + 1,) first frame of each episode, the number of frames at the end; (E,) its source, and number in there.
+        self.starts = np.concatenate([[0], np.cumsum(lengths)])
+        self.source_of, self.number_of = np.array(of), np.array(number)
+        self._first = np.repeat(self.starts[:-1], lengths)
+        self._last = np.repeat(self.starts[1:] - 1, lengths)
+        self._images = pictures
         for values, key in ((self.states, STATE), (self.actions, ACTION)):
             if not bool(torch.isfinite(values).all()):
                 raise EmmaError(f"non-finite values in {key}", found="NaN or Inf", expected="finite numbers")
-        shapes = {c: tuple(sources[0].features[IMAGES + c]["shape"]) for c in cameras}
-        decoded = sum(int(np.prod(shape)) for shape in shapes.values()) * len(self)
-        self._images: dict[str, Any] = dict(pictures)
-        if decoded <= memory_bytes:
-            for camera in cameras:
-                array = np.empty((len(self), *shapes[camera]), np.uint8)
-                for i, image in enumerate(self._pool.map(_decode, pictures[camera], chunksize=64)):
-                    array[i] = image
-                self._images[camera] = array
-                pictures[camera] = []
+
+    def _pictures(self, sources: Sequence[Source], memory_bytes: int) -> dict[str, Pictures]:
+        shapes = {c: tuple(sources[0].features[IMAGES + c]["shape"]) for c in self.cameras}
+        frame = sum(int(np.prod(shape)) for shape in shapes.values())
+        total = sum(source.meta.total_frames for source in sources)
+        decoded = min(total, memory_bytes // frame) if frame else 0
+        return {camera: Pictures(shape, decoded, self._pool) for camera, shape in shapes.items()}
 
     def __len__(self) -> int:
         return len(self.actions)
+
+    def pixels(self, camera: str, at: np.ndarray) -> np.ndarray:
+        """(B, H, W, 3) uint8 RGB of frames `at` (B,)."""
+        return self._images[camera][at]
+
+    def episode_names(self) -> list[str]:
+        """What to call each episode: `generated:NAME#3`."""
+        sources = [self.sources[i] for i in self.source_of]
+        return [f"{s.kind}:{s.root.name}#{n}" for s, n in zip(sources, self.number_of, strict=True)]
+
+    def drawable(self, kinds: Sequence[str], drop_last: int = 0) -> np.ndarray:
+        """(n,) frames of these kinds, without the last `drop_last` of each episode (LeRobot's drop_n_last_frames).
+
+        Raises EmmaError if none is left.
+        """
+        mine = np.array([source.kind in kinds for source in self.sources])[self.source_of]
+        ranges = [np.arange(a, b - drop_last) for a, b, m in zip(self.starts, self.starts[1:], mine, strict=False) if m]
+        frames = np.concatenate(ranges) if ranges else np.empty(0, np.int64)
+        if len(frames) == 0:
+            raise EmmaError(
+                f"no {' or '.join(kinds)} frame to train on",
+                found=f"no episode is longer than the {drop_last} frames that the policy leaves out at the end",
+                expected="longer episodes",
+            )
+        return frames
 
     def batch(
         self, indices: np.ndarray, action_offsets: Sequence[int], observation_offsets: Sequence[int] | None = None
@@ -149,7 +181,7 @@ class FrameTable:
         at = indices if observation_offsets is None else self._offset(indices, observation_offsets)[0]
         batch[STATE] = self.states[at]
         for camera in self.cameras:
-            images = torch.from_numpy(self._pixels(camera, at.reshape(-1)))
+            images = torch.from_numpy(self.pixels(camera, at.reshape(-1)))
             images = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)
             batch[IMAGES + camera] = images.reshape(*at.shape, *images.shape[1:])
         return batch
@@ -176,12 +208,6 @@ class FrameTable:
         inside = np.clip(wanted, first, last)
         return inside, inside != wanted
 
-    def _pixels(self, camera: str, at: np.ndarray) -> np.ndarray:
-        images = self._images[camera]
-        if isinstance(images, np.ndarray):
-            return images[at]
-        return np.stack(list(self._pool.map(_decode, [images[i] for i in at])))
-
 
 def _tables(source: Source, columns: list[str]) -> Iterator[Any]:
     for column in columns:
@@ -199,10 +225,3 @@ def _tables(source: Source, columns: list[str]) -> Iterator[Any]:
 def _matrix(column: Any) -> np.ndarray:
     flat = column.combine_chunks()
     return np.asarray(flat.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
-
-
-def _decode(data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise EmmaError("an image in the dataset cannot be decoded", found=f"{len(data)} bytes", expected="PNG or JPEG")
-    return image

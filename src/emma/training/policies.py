@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,6 +104,17 @@ def require_policy(name: str) -> None:
     known = sorted({*PreTrainedConfig.get_known_choices(), *PRESETS, "smolvla_small"})
     if name not in known:
         raise EmmaError(f"unknown policy '{name}'", found=name, expected=f"one of {', '.join(known)}")
+
+
+def require_loss_by_sample(policy: PreTrainedPolicy) -> None:
+    """Raise EmmaError unless the policy can give its loss sample by sample, which weights on the loss need."""
+    if "reduction" not in inspect.signature(policy.forward).parameters:
+        raise EmmaError(
+            f"{policy.name} cannot weigh its samples",
+            found="forward() gives one loss for the batch",
+            expected='a policy that takes forward(batch, reduction="none")',
+            fix="draw by weight instead: --sampler adamix",
+        )
 
 
 class _Meta:
