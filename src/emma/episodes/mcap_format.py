@@ -8,7 +8,6 @@ from mcap.data_stream import RecordBuilder
 from mcap.opcode import Opcode
 from mcap.records import (
     Channel,
-    ChunkIndex,
     DataEnd,
     Footer,
     McapRecord,
@@ -40,33 +39,37 @@ def ending(
     channels: Sequence[Channel],
     counts: Mapping[int, int],
     span_ns: tuple[int, int],
-    chunks: Sequence[ChunkIndex],
+    chunks: bytes | bytearray,
+    chunk_count: int,
     metadata: Sequence[MetadataIndex],
 ) -> list[bytes]:
-    """Everything after the data section that ends at offset `at`: data end, summary, footer, magic."""
+    """Everything after the data section that ends at offset `at`: data end, summary, footer, magic.
+
+    chunks: the records of `chunk_count` chunk indexes, one after the other.
+    """
     data_end = record_bytes(DataEnd(data_section_crc=0))
     statistics = Statistics(
         attachment_count=0,
         channel_count=len(channels),
         channel_message_counts=dict(counts),
-        chunk_count=len(chunks),
+        chunk_count=chunk_count,
         message_count=sum(counts.values()),
         message_end_time=span_ns[1],
         message_start_time=span_ns[0],
         metadata_count=len(metadata),
         schema_count=len(schemas),
     )
-    groups: list[tuple[Opcode, Sequence[McapRecord]]] = [
-        (Opcode.SCHEMA, schemas),
-        (Opcode.CHANNEL, channels),
-        (Opcode.STATISTICS, [statistics]),
+    groups = [
+        (Opcode.SCHEMA, _joined(schemas)),
+        (Opcode.CHANNEL, _joined(channels)),
+        (Opcode.STATISTICS, _joined([statistics])),
         (Opcode.CHUNK_INDEX, chunks),
-        (Opcode.METADATA_INDEX, metadata),
+        (Opcode.METADATA_INDEX, _joined(metadata)),
     ]
     start = position = at + len(data_end)
-    body, offsets = [], []
-    for opcode, records in groups:
-        group = b"".join(record_bytes(record) for record in records)
+    body: list[bytes | bytearray] = []
+    offsets: list[bytes | bytearray] = []
+    for opcode, group in groups:
         if group:
             offsets.append(
                 record_bytes(SummaryOffset(group_opcode=opcode, group_start=position, group_length=len(group)))
@@ -79,3 +82,7 @@ def ending(
     crc = zlib.crc32(summary + blank[:-4])
     footer = record_bytes(Footer(summary_start=start, summary_offset_start=position, summary_crc=crc))
     return [data_end, summary, footer, MAGIC]
+
+
+def _joined(records: Sequence[McapRecord]) -> bytes:
+    return b"".join(record_bytes(record) for record in records)

@@ -74,7 +74,9 @@ class McapWriter:
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
         self._counts: dict[int, int] = {}
-        self._chunks: list[ChunkIndex] = []
+        # As they will stand in the summary: a fraction of the objects' memory, which grows with the file's length.
+        self._chunks = bytearray()
+        self._chunk_count = 0
         self._metadata: list[MetadataIndex] = []
         self._first_ns: int | None = None
         self._last_ns = 0
@@ -196,7 +198,8 @@ class McapWriter:
 
     def adopt(self, index: ChunkIndex, counts: Mapping[int, int]) -> None:
         """Count a chunk that is in the file: its place and how many messages per channel it holds."""
-        self._chunks.append(index)
+        self._chunks += record_bytes(index)
+        self._chunk_count += 1
         for channel_id, count in counts.items():
             self._counts[channel_id] = self._counts.get(channel_id, 0) + count
         first = index.message_start_time
@@ -243,6 +246,7 @@ class McapWriter:
             counts=self._counts,
             span_ns=self.span_ns,
             chunks=self._chunks,
+            chunk_count=self._chunk_count,
             metadata=self._metadata,
         )
 
