@@ -10,7 +10,7 @@ from emma.dreamtransfer.metrics.boundary import boundary_score
 from emma.dreamtransfer.metrics.flicker import flicker_error, follow_flow, follow_static, local_contrast
 from emma.dreamtransfer.metrics.model_scores import depth_sq_rel, text_score
 from emma.dreamtransfer.metrics.models import DepthModel, TextModel
-from emma.dreamtransfer.metrics.multiview import matched_points, multiview_error
+from emma.dreamtransfer.metrics.multiview import ViewPairs, matched_points, multiview_error
 from emma.errors import EmmaError
 
 
@@ -29,7 +29,7 @@ class ClipScorer:
     def __call__(self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str) -> dict[str, float]:
         """Raises EmmaError if the generated pictures are not of the clip's views and shape."""
         check_generated(clip, generated)
-        views = multiview_error(generated, clip.depth, clip.cameras)
+        views = multiview_error(generated, ViewPairs.find(clip.depth, clip.cameras))
         edges = boundary_score(generated, clip.depth)
         following = {
             view: follow_static(clip.depth[view], clip.cameras[view])

@@ -37,7 +37,7 @@ def name_of(colour: np.ndarray, names: Mapping[str, Rgb]) -> str:
     return min(names, key=lambda name: float(np.linalg.norm(colour - np.asarray(names[name]))))
 
 
-def plain_name(colours: np.ndarray, names: Mapping[str, Rgb]) -> str | None:
+def name_of_surface(colours: np.ndarray, names: Mapping[str, Rgb]) -> str | None:
     """The name of the median colour (N, 3); None for too few pixels."""
     return name_of(np.median(colours, axis=0), names) if len(colours) >= MIN_PIXELS else None
 

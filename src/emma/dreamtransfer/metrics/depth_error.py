@@ -46,15 +46,14 @@ def align(prediction: np.ndarray, depth: np.ndarray, *, inverse: bool) -> np.nda
 
 
 def suggested_depth(
-    generated: np.ndarray, reference: np.ndarray, segments: np.ndarray, depth: np.ndarray
+    generated: np.ndarray, reference: np.ndarray, palette: Palette, segments: np.ndarray, depth: np.ndarray
 ) -> np.ndarray:
     """(T, H, W) m: the depth of the nearest pixel of the segment that each pixel looks like: the simulator's own check.
 
-    generated, reference: (T, H, W, 3) uint8, the reference being the true picture of the prompted look; segments:
-    (T, H, W) ids; depth: (T, H, W) mm. A missing cube suggests the table's depth where the cube should be. A pixel
-    nearly as close to its own segment's colours as to another's has the benefit of the doubt.
+    generated, reference: (T, H, W, 3) uint8, the reference being the true picture of the prompted look; palette:
+    learned from it; segments: (T, H, W) ids; depth: (T, H, W) mm. A missing cube suggests the table's depth where the
+    cube should be. A pixel nearly as close to its own segment's colours as to another's has the benefit of the doubt.
     """
-    palette = Palette.learn(reference, segments)
     result = depth * MM
     for picture, truth, ids, metres in zip(generated, reference, segments, result, strict=True):
         looks = _looks(palette, picture, ids)
@@ -76,6 +75,7 @@ def suggested_depth(
 def simulator_depth_error(
     generated: Mapping[str, np.ndarray],
     reference: Mapping[str, np.ndarray],
+    palettes: Mapping[str, Palette],
     segments: Mapping[str, np.ndarray],
     depth: Mapping[str, np.ndarray],
     every: int = 4,
@@ -85,7 +85,7 @@ def simulator_depth_error(
     for view in generated:
         some = slice(None, None, every)
         suggested = suggested_depth(
-            generated[view][some], reference[view][some], segments[view][some], depth[view][some]
+            generated[view][some], reference[view][some], palettes[view], segments[view][some], depth[view][some]
         )
         errors.append(squared_relative(suggested, depth[view][some]))
     return float(np.nanmean(errors))

@@ -48,30 +48,30 @@ def follow_flow(source: np.ndarray) -> Correspondence:
     return Correspondence(np.array(seen), np.array(xs), np.array(ys))
 
 
-def steps(images: np.ndarray, next_frame: Correspondence) -> tuple[np.ndarray, np.ndarray]:
-    """Per transition (T - 1,): sum of absolute colour differences (grey levels, mean of channels), number of pixels."""
-    difference = np.abs(images[:-1].astype(np.int16) - next_frame.sample(images[1:]))
-    summed = (difference.sum(axis=-1, dtype=np.int32) * next_frame.seen).sum(axis=(1, 2), dtype=np.int64) / 3.0
-    return summed, next_frame.seen.sum(axis=(1, 2))
+def step_counts(
+    images: Mapping[str, np.ndarray], following: Mapping[str, Correspondence]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per transition (T - 1,): sum of absolute colour changes of followed points (grey levels), and how many there are.
 
-
-def step_per_transition(images: Mapping[str, np.ndarray], following: Mapping[str, Correspondence]) -> np.ndarray:
-    """(T - 1,) mean absolute colour change (grey levels, 0..255) of followed points, all views; NaN without any."""
-    sums, counts = zip(*(steps(images[view], found) for view, found in following.items()), strict=True)
-    total, count = np.sum(sums, axis=0), np.sum(counts, axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    images: camera -> (T, H, W, 3) uint8; following: camera -> where each pixel goes (`follow_static`, `follow_flow`).
+    A pixel's change is the mean of its channels.
+    """
+    sums: list[np.ndarray] = []
+    counts: list[np.ndarray] = []
+    for view, found in following.items():
+        pictures = images[view]
+        difference = np.abs(pictures[:-1].astype(np.int16) - found.sample(pictures[1:])).sum(axis=-1, dtype=np.int32)
+        sums.append((difference * found.seen).sum(axis=(1, 2), dtype=np.int64) / 3.0)
+        counts.append(found.seen.sum(axis=(1, 2)))
+    return np.sum(sums, axis=0), np.sum(counts, axis=0)
 
 
 def flicker_error(images: Mapping[str, np.ndarray], following: Mapping[str, Correspondence]) -> float:
-    """Mean absolute colour change (grey levels, 0..255) of followed points from frame to frame; NaN without any.
-
-    images: camera -> (T, H, W, 3) uint8; following: camera -> where each pixel goes (`follow_static`, `follow_flow`).
-    """
+    """Mean absolute colour change (grey levels, 0..255) of followed points from frame to frame; NaN without any."""
     if not following:
         return float("nan")
-    sums, counts = zip(*(steps(images[view], found) for view, found in following.items()), strict=True)
-    count = int(np.sum(counts))
-    return float(np.sum(sums)) / count if count else float("nan")
+    sums, counts = step_counts(images, following)
+    return float(sums.sum() / counts.sum()) if counts.sum() else float("nan")
 
 
 def local_contrast(images: Mapping[str, np.ndarray]) -> float:

@@ -11,15 +11,14 @@ AROUND_PIXELS = 6
 MIN_PIXELS = 8
 
 
-def object_iou(generated: np.ndarray, reference: np.ndarray, segments: np.ndarray, segment: int) -> float:
+def object_iou(generated: np.ndarray, palette: Palette, segments: np.ndarray, segment: int) -> float:
     """Mean over moments of intersection over union of the object's pixels in one view; NaN if it is never visible.
 
-    generated, reference: (T, H, W, 3) uint8, the reference being the true picture of the prompted look;
-    segments: (T, H, W) ids, the object's being `segment`. Within AROUND_PIXELS of the true mask a generated pixel looks
+    generated: (T, H, W, 3) uint8; palette: learned from the true pictures of the prompted look; segments: (T, H, W)
+    ids, the object's being `segment`. Within AROUND_PIXELS of the true mask a generated pixel looks
     like the object if its colour is nearer to one of the object's reference colours than to one of any other segment
     that is there at that moment. The true picture gives nearly 1, one without the object nearly 0.
     """
-    palette = Palette.learn(reference, segments)
     own = int(np.flatnonzero(palette.ids == segment)[0]) if segment in palette.ids else None
     if own is None:
         return float("nan")

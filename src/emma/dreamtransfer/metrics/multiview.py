@@ -8,13 +8,15 @@ import cv2
 import numpy as np
 
 from emma.dreamtransfer.geometry import CameraGeometry
-from emma.dreamtransfer.metrics.correspondence import correspond
+from emma.dreamtransfer.metrics.correspondence import Correspondence, correspond
 
 # A matcher finds little in small pictures as they are: enlarge them to this width at least.
 MATCH_WIDTH = 384
 # Lowe's ratio test (IJCV 2004); a match is right if it lies within this many pixels of where geometry puts the point.
 LOWE_RATIO = 0.8
 MATCH_PIXELS = 3.0
+# Pairs by chance are drawn at every so many moments.
+CHANCE_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -34,32 +36,42 @@ class MultiviewError:
         return (self.error + 1.0) / (self.chance + 1.0)
 
 
-def multiview_error(
-    images: Mapping[str, np.ndarray], depth: Mapping[str, np.ndarray], cameras: Mapping[str, CameraGeometry]
-) -> MultiviewError:
-    """Reproject every pixel into every other view at the same moment, where that view sees the point.
+@dataclass(frozen=True)
+class ViewPairs:
+    """Which pixels of which views show the same point: geometry only, so that many clips of one motion can share it."""
+
+    pairs: tuple[tuple[str, str, Correspondence], ...]
+
+    @classmethod
+    def find(cls, depth: Mapping[str, np.ndarray], cameras: Mapping[str, CameraGeometry]) -> "ViewPairs":
+        """All ordered pairs of views with depth (T, H, W) mm and a known pose."""
+        views = [view for view in depth if view in cameras]
+        return cls(
+            tuple((a, b, correspond(depth[a], cameras[a], depth[b], cameras[b])) for a, b in permutations(views, 2))
+        )
+
+
+def multiview_error(images: Mapping[str, np.ndarray], pairs: ViewPairs) -> MultiviewError:
+    """Colours of every pixel and of its point in every other view that sees it, at the same moment.
 
     images: camera -> (T, H, W, 3) uint8. All pixels of all ordered pairs of views count alike.
     """
-    views = [c for c in images if c in depth and c in cameras]
-    total = chance = 0.0
-    count = 0
+    total, count = 0.0, 0
+    chance: list[np.ndarray] = []
     rng = np.random.default_rng(0)
-    for a, b in permutations(views, 2):
-        found = correspond(depth[a], cameras[a], depth[b], cameras[b])
-        moments, rows, columns = np.nonzero(found.seen)
-        if not len(moments):
+    for a, b, found in pairs.pairs:
+        if a not in images or b not in images:
             continue
-        first = images[a][moments, rows, columns].astype(np.int16)
-        second = found.sample(images[b])[moments, rows, columns].astype(np.int16)
-        # Shuffle within each moment: sort by moment, then by a random number.
-        shuffled = second[np.lexsort((rng.random(len(moments)), moments))]
-        total += float(np.abs(first - second).sum(dtype=np.int64)) / 3.0
-        chance += float(np.abs(first - shuffled).sum(dtype=np.int64)) / 3.0
-        count += len(moments)
+        there = found.sample(images[b])
+        total += float(np.abs(images[a].astype(np.int16) - there)[found.seen].sum(dtype=np.int64)) / 3.0
+        count += int(found.seen.sum())
+        for t in range(0, len(there), CHANCE_EVERY):
+            seen = found.seen[t]
+            first, second = images[a][t][seen].astype(np.int16), rng.permutation(there[t][seen])
+            chance.append(np.abs(first - second).mean(axis=1))
     if not count:
         return MultiviewError(float("nan"), float("nan"), 0)
-    return MultiviewError(total / count, chance / count, count)
+    return MultiviewError(total / count, float(np.concatenate(chance).mean()), count)
 
 
 def matched_points(

@@ -60,7 +60,6 @@ def _centres(lab: np.ndarray) -> np.ndarray:
 
 
 def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    squared = np.full(len(points), np.inf, np.float32)
-    for centre in centres:
-        np.minimum(squared, np.square(points - centre).sum(axis=1), out=squared)
-    return np.sqrt(squared)
+    # |p - c|^2 = |p|^2 - 2 p c + |c|^2, so that the work is one matrix product.
+    among = (centres * centres).sum(axis=1) - 2.0 * (points @ centres.T)
+    return np.sqrt(np.maximum((points * points).sum(axis=1) + among.min(axis=1), 0.0))
