@@ -3,14 +3,15 @@
 import argparse
 import importlib
 
-HELP = """DreamTransfer: score generated episodes
+HELP = """DreamTransfer: train generators, score generated episodes
 
 examples:
+  emma dream train --data data/clips --views top wrist --out models/mine
   emma dream score data/generated            how good each episode is: table, JSON, histograms, the worst on a sheet
 """
 
 # Each is a module emma.commands.dream_<name> with HELP, configure(parser) and run(args) -> code.
-VERBS = ("score",)
+VERBS = ("train", "score")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

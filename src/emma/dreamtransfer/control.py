@@ -23,6 +23,10 @@ WAVES: Final = (0.8, 0.4, 0.2, 0.1, 0.05)
 # Depth that the linear channel tells apart, m; beyond it only the inverse one does.
 NEAR, FAR = 0.03, 1.2
 
+_TURNS: Final = (2.0 * np.pi / np.array(WAVES, np.float32))[:, None, None, None, None]
+# Height of things that stand on the table, m.
+THINGS: Final = (0.004, 0.06)
+
 CHANNELS: Final = 2 * CELL**2 + 3 + 4 * len(WAVES)
 
 
@@ -32,33 +36,28 @@ def control(clip: Clip) -> np.ndarray:
     Per pixel, unshuffled into the cell: depth and height near the table. Per cell: inverse depth, height, whether
     known, and x and y of the base frame encoded. Raises EmmaError where a view has no depth.
     """
-    return np.concatenate([_view(clip, view) for view in clip.views], axis=-1)
+    return describe(clip)[0]
 
 
-def things(clip: Clip) -> np.ndarray:
-    """(T, H/4, V W/4) float32 share of each cell that is just above the table: objects rather than surfaces."""
-    parts = []
-    for view in clip.views:
-        height = _points(clip, view)[..., 2]
-        with np.errstate(invalid="ignore"):
-            parts.append(_cells((height > 0.004) & (height < 0.06)).mean(axis=(-1, -2)))
-    return np.concatenate(parts, axis=-1).astype(np.float32)
+def describe(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """`control`, and (T, H/4, V W/4) float32: the share of each cell just above the table, where objects are."""
+    pairs = [_view(clip, view) for view in clip.views]
+    return np.concatenate([pair[0] for pair in pairs], axis=-1), np.concatenate([pair[1] for pair in pairs], axis=-1)
 
 
-def _view(clip: Clip, view: str) -> np.ndarray:
+def _view(clip: Clip, view: str) -> tuple[np.ndarray, np.ndarray]:
     where = _points(clip, view)
     depth = clip.depth[view] * np.float32(MM)
     known = depth > 0
-    linear = np.where(known, _scaled(depth, NEAR, FAR), 0.0)
-    low = np.nan_to_num(_scaled(where[..., 2], *NEAR_TABLE), nan=0.0)
-    fine = np.concatenate([_unshuffled(linear), _unshuffled(low)])
-    inverse = np.where(known, _scaled(1.0 / np.maximum(depth, NEAR), 1.0 / FAR, 1.0 / 0.05), 0.0)
-    high = np.nan_to_num(_scaled(where[..., 2], *ANYWHERE), nan=0.0)
-    coarse = [_cells(channel).mean(axis=(-1, -2)) for channel in (inverse, high, known.astype(np.float32))]
-    middle = _cells(np.nan_to_num(np.moveaxis(where[..., :2], -1, 0), nan=0.0)).mean(axis=(-1, -2))
-    angles = 2.0 * np.pi * middle[None] / np.array(WAVES, np.float32)[:, None, None, None, None]
-    spread = coarse[2] * np.concatenate([np.sin(angles), np.cos(angles)]).reshape(-1, *middle.shape[1:])
-    return np.concatenate([fine, np.stack(coarse), spread]).astype(np.float32)
+    height = np.nan_to_num(where[..., 2], nan=NEAR_TABLE[0])
+    linear = np.where(known, _scaled(depth, NEAR, FAR), np.float32(0.0))
+    fine = [_unshuffled(linear), _unshuffled(_scaled(height, *NEAR_TABLE))]
+    inverse = np.where(known, _scaled(1.0 / np.maximum(depth, np.float32(NEAR)), 1.0 / FAR, 20.0), np.float32(0.0))
+    coarse = _mean(np.stack([inverse, _scaled(height, *ANYWHERE), known.astype(np.float32)]))
+    angles = _mean(np.nan_to_num(np.moveaxis(where[..., :2], -1, 0), nan=0.0)) * _TURNS
+    spread = coarse[2] * np.concatenate([np.sin(angles), np.cos(angles)]).reshape(-1, *angles.shape[2:])
+    things = _mean(((height > THINGS[0]) & (height < THINGS[1])).astype(np.float32))
+    return np.concatenate([*fine, coarse, spread]), things
 
 
 def _points(clip: Clip, view: str) -> np.ndarray:
@@ -85,6 +84,11 @@ def _cells(image: np.ndarray) -> np.ndarray:
     if height % CELL or width % CELL:
         raise EmmaError("image size", found=f"{width} x {height}", expected=f"multiples of {CELL} pixels")
     return np.moveaxis(image.reshape(*lead, height // CELL, CELL, width // CELL, CELL), -3, -2)
+
+
+def _mean(image: np.ndarray) -> np.ndarray:
+    """(..., H, W) to the mean of each cell, (..., H/4, W/4)."""
+    return np.asarray(_cells(image).mean(axis=(-1, -2)))
 
 
 def _unshuffled(image: np.ndarray) -> np.ndarray:

@@ -88,14 +88,14 @@ class CalibratedPoses:
 
 def points(depth_mm: np.ndarray, camera: CameraGeometry) -> np.ndarray:
     """(T, H, W, 3) float32 m: where each depth pixel (T, H, W) lies in the base frame; NaN where depth is 0."""
-    height, width = depth_mm.shape[1:]
+    frames, height, width = depth_mm.shape
     rows, columns = np.mgrid[:height, :width]
-    rays = np.stack([columns, rows, np.ones_like(rows)], -1).astype(np.float64) @ np.linalg.inv(camera.intrinsics).T
-    z = np.where(depth_mm > 0, depth_mm * MM, np.nan)
-    local = z[..., None] * rays
-    pose = camera.base_from_camera
-    turned = np.einsum("tij,thwj->thwi", pose[:, :3, :3], local)
-    return np.asarray(turned + pose[:, None, None, :3, 3], np.float32)
+    pixels = np.stack([columns, rows, np.ones_like(rows)], -1).reshape(-1, 3)
+    rays = (pixels @ np.linalg.inv(camera.intrinsics).T).astype(np.float32)
+    turn, place = camera.base_from_camera[:, :3, :3], camera.base_from_camera[:, None, :3, 3]
+    turned = rays @ turn.transpose(0, 2, 1).astype(np.float32)
+    z = np.where(depth_mm > 0, depth_mm * np.float32(MM), np.float32(np.nan)).reshape(frames, -1, 1)
+    return np.asarray((turned * z + place.astype(np.float32)).reshape(frames, height, width, 3))
 
 
 def project(where: np.ndarray, camera: CameraGeometry) -> tuple[np.ndarray, np.ndarray]:

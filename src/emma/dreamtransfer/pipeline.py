@@ -64,7 +64,7 @@ class DreamTransfer(DiffusionPipeline):
         boundary_ratio: float | None = None,
     ) -> None:
         super().__init__()
-        if transformer_2 is not None:
+        if isinstance(transformer_2, torch.nn.Module):
             raise EmmaError("a pipeline with two transformers", found="Wan2.2", expected="Wan2.1-VACE or a small one")
         self.register_modules(
             tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
@@ -95,7 +95,7 @@ class DreamTransfer(DiffusionPipeline):
         cuda = torch.cuda.is_available() and device != "cpu"
         try:
             pipeline = cls.from_pretrained(
-                str(path if local else folder), torch_dtype=torch.bfloat16 if cuda else torch.float32
+                str(path if local else folder), dtype=torch.bfloat16 if cuda else torch.float32
             )
         except EmmaError:
             raise

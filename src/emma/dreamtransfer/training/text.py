@@ -101,7 +101,8 @@ class SlotLoss(torch.nn.Module):
             right.append((named.argmax(-1) == said).float().mean())
         return torch.stack(losses).mean(), float(torch.stack(right).mean())
 
-    def __call__(self, rng: np.random.Generator, _: torch.Generator) -> tuple[torch.Tensor, Mapping[str, float]]:  # type: ignore[override]
+    def loss(self, rng: np.random.Generator, _: torch.Generator) -> tuple[torch.Tensor, Mapping[str, float]]:
+        """On prompts drawn from the grammar."""
         loss, right = self.forward(self._grammar.sample(self._batch, int(rng.integers(2**31))))
         return loss, {"named_rightly": right}
 

@@ -14,7 +14,7 @@ from diffusers import WanVACETransformer3DModel
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emma.dreamtransfer.clip import Clip
-from emma.dreamtransfer.control import CHANNELS, control, things
+from emma.dreamtransfer.control import CHANNELS, describe
 from emma.dreamtransfer.corpus import Corpus
 from emma.dreamtransfer.geometry import CameraPoses
 from emma.dreamtransfer.training.autoencoder import LATENTS
@@ -116,7 +116,7 @@ class TransformerLoss:
         time = (config.shift * time / (1.0 + (config.shift - 1.0) * time)).view(n, 1, 1, 1, 1)
         noisy = (1.0 - time) * clean + time * torch.randn(clean.shape, generator=noise)
         guide = torch.cat([geometry, known * clean, known.expand_as(clean[:, :1])], dim=1)
-        # The fused attention's backward pass takes half of a step on short sequences on a CPU; the plain one is quicker.
+        # On a CPU the fused attention's backward pass takes half of a step of short sequences; the plain one less.
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             made = self.model(
                 hidden_states=noisy,
@@ -146,4 +146,4 @@ class TransformerLoss:
             cameras={name: geometry[name] for name in names if name in geometry},
             fps=corpus.fps,
         )
-        return control(part), things(part)
+        return describe(part)

@@ -1,0 +1,57 @@
+"""Latents of a whole corpus, computed once: training the transformer then never runs the autoencoder."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from diffusers import AutoencoderDC
+
+from emma.dreamtransfer.corpus import Corpus
+from emma.dreamtransfer.training.autoencoder import encode
+from emma.files import atomic_write_text
+
+DATA: Final = "latents.npy"
+INDEX: Final = "latents.json"
+# Clips encoded at a time, and clips from which mean and spread are taken.
+_AT_ONCE: Final = 4
+_SAMPLE: Final = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latents:
+    """values: (N, T, V, C, h, w) float16, normalised by mean and std (C,)."""
+
+    values: np.ndarray
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def encode_corpus(
+    model: AutoencoderDC, corpus: Corpus, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> Latents:
+    """Encode every picture, or go on where an earlier call was stopped. The folder belongs to one autoencoder."""
+    total = len(corpus)
+    clips, frames, views, height, width = corpus.images.shape[:5]
+    index = json.loads((folder / INDEX).read_text()) if (folder / INDEX).is_file() else {"done": 0}
+    if not index["done"]:
+        some = corpus.images[:: max(1, total // _SAMPLE), 0].reshape(-1, height, width, 3)
+        latents = encode(model, np.ascontiguousarray(some))
+        index |= {"mean": latents.mean((0, 2, 3)).tolist(), "std": latents.std((0, 2, 3)).tolist()}
+        shape = (clips, frames, views, *latents.shape[1:])
+        np.lib.format.open_memmap(folder / DATA, "w+", np.float16, shape).flush()
+        atomic_write_text(folder / INDEX, json.dumps(index))
+    values = np.load(folder / DATA, mmap_mode="r+")
+    mean, std = (np.array(index[name], np.float32)[:, None, None] for name in ("mean", "std"))
+    for start in range(index["done"], total, _AT_ONCE):
+        images = np.ascontiguousarray(corpus.images[start : start + _AT_ONCE]).reshape(-1, height, width, 3)
+        values[start : start + _AT_ONCE] = ((encode(model, images) - mean) / std).reshape(-1, *values.shape[1:])
+        index["done"] = min(total, start + _AT_ONCE)
+        if start // _AT_ONCE % 100 == 0 or index["done"] == total:
+            values.flush()
+            atomic_write_text(folder / INDEX, json.dumps(index))
+            if progress is not None:
+                progress(index["done"], total)
+    return Latents(values=values, mean=tuple(index["mean"]), std=tuple(index["std"]))

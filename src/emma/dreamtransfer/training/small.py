@@ -1,0 +1,152 @@
+"""A small generator from scratch: clips, autoencoder, text encoder, transformer on frames, transformer on clips.
+
+Every stage resumes where it was stopped; the folder of the finished generator appears at the end.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, WanVACETransformer3DModel
+
+from emma.dreamtransfer.corpus import Corpus, pack
+from emma.dreamtransfer.geometry import CameraPoses
+from emma.dreamtransfer.pipeline import DreamTransfer
+from emma.dreamtransfer.prompts import Grammar
+from emma.dreamtransfer.settings import Settings
+from emma.dreamtransfer.training.autoencoder import AutoencoderLoss, new_autoencoder
+from emma.dreamtransfer.training.latents import Latents, encode_corpus
+from emma.dreamtransfer.training.stage import StageConfig, run_stage
+from emma.dreamtransfer.training.text import SlotLoss, embed, new_text_encoder, new_tokenizer, vocabulary
+from emma.dreamtransfer.training.transformer import TransformerConfig, TransformerLoss, new_transformer
+
+WORK = "training"
+AUTOENCODER = StageConfig(steps=1800, batch_size=16, learning_rate=2e-3, warmup=50, average=0.995)
+TEXT = StageConfig(steps=600, batch_size=64, warmup=50, average=0.99)
+ON_FRAMES = StageConfig(steps=3400, batch_size=32, learning_rate=1.5e-3, average=0.998)
+ON_CLIPS = StageConfig(steps=600, batch_size=8, learning_rate=5e-4, average=0.995)
+
+# (stage, done, total, note)
+Progress = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallConfig:
+    """Everything a small generator is made of. frames: of a clip, and of a window when it draws."""
+
+    views: tuple[str, ...]
+    frames: int = 8
+    overlap: int = 2
+    layers: int = 6
+    heads: int = 6
+    seed: int = 0
+    threads: int = 2
+    steps: int = 4
+    autoencoder: StageConfig = AUTOENCODER
+    text: StageConfig = TEXT
+    on_frames: StageConfig = ON_FRAMES
+    on_clips: StageConfig = ON_CLIPS
+
+
+def train_small(
+    data: Sequence[Path],
+    out: Path,
+    grammar: Grammar,
+    poses: CameraPoses,
+    config: SmallConfig,
+    progress: Progress = lambda *_: None,
+) -> DreamTransfer:
+    """Train on LeRobotDatasets with captions and depth, and write the generator to `out`.
+
+    Raises EmmaError for data without captions, depth or clips of that length.
+    """
+    torch.set_num_threads(config.threads)
+    work = out / WORK
+    corpus = pack(
+        data,
+        work / "corpus",
+        views=config.views,
+        frames=config.frames,
+        workers=config.threads,
+        progress=lambda done, total: progress("clips", done, total, ""),
+    )
+
+    def watch(stage: str, total: int) -> Callable[[int, float], None]:
+        return lambda done, loss: progress(stage, done, total, f"loss {loss:.4f}")
+
+    torch.manual_seed(config.seed)
+    vae = new_autoencoder()
+    run_stage(
+        vae,
+        AutoencoderLoss(vae, corpus, config.autoencoder.batch_size),
+        config.autoencoder,
+        work / "autoencoder",
+        watch("autoencoder", config.autoencoder.steps),
+    )
+    torch.manual_seed(config.seed)
+    tokenizer = new_tokenizer(vocabulary(grammar))
+    encoder = new_text_encoder(tokenizer)
+    naming = SlotLoss(encoder, tokenizer, grammar, config.text.batch_size)
+    run_stage(naming, naming.loss, config.text, work / "text", watch("text", config.text.steps))
+    latents = encode_corpus(vae, corpus, work, lambda done, total: progress("latents", done, total, ""))
+    text = torch.cat([embed(encoder, tokenizer, corpus.captions[i : i + 256]) for i in range(0, len(corpus), 256)])
+
+    torch.manual_seed(config.seed)
+    transformer = new_transformer(layers=config.layers, heads=config.heads)
+    for name, stage, frames in (("frames", config.on_frames, 1), ("clips", config.on_clips, config.frames)):
+        _on(transformer, corpus, latents, text, poses, stage, frames, work / name, watch(name, stage.steps))
+    return write(out, tokenizer, encoder, vae, transformer, latents, config)
+
+
+def _on(
+    transformer: WanVACETransformer3DModel,
+    corpus: Corpus,
+    latents: Latents,
+    text: torch.Tensor,
+    poses: CameraPoses,
+    stage: StageConfig,
+    frames: int,
+    folder: Path,
+    watch: Callable[[int, float], None],
+) -> None:
+    loss = TransformerLoss(
+        transformer, corpus, latents.values, text, poses, stage.batch_size, TransformerConfig(frames=frames)
+    )
+    run_stage(transformer, loss, stage, folder, watch)
+
+
+def write(
+    out: Path,
+    tokenizer: Any,
+    encoder: Any,
+    vae: AutoencoderDC,
+    transformer: WanVACETransformer3DModel,
+    latents: Latents,
+    config: SmallConfig,
+) -> DreamTransfer:
+    """The pipeline folder, written aside and put in place of an older one; weights in half precision."""
+    settings = Settings(steps=config.steps, window=config.frames, overlap=config.overlap)
+    pipeline = DreamTransfer(
+        tokenizer=tokenizer,
+        text_encoder=encoder.half(),
+        vae=vae.half(),
+        transformer=transformer.half(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        views=config.views,
+        latents_mean=list(latents.mean),
+        latents_std=list(latents.std),
+        settings=asdict(settings),
+    )
+    aside = out / ".new"
+    shutil.rmtree(aside, ignore_errors=True)
+    pipeline.save_pretrained(aside)
+    for part in aside.iterdir():
+        target = out / part.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        part.replace(target)
+    aside.rmdir()
+    return DreamTransfer.load(out, device="cpu")

@@ -1,0 +1,89 @@
+"""One window of Wan2.1-VACE: depth as the control video, frames that are known as what its mask keeps.
+
+VACE was trained on depth pictures that are white near and black far (inverse depth, as monocular models give it); known
+frames go in unmasked, everything else is to be drawn.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from diffusers import WanVACEPipeline
+from PIL import Image
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.settings import Settings
+from emma.dreamtransfer.views import join
+from emma.errors import EmmaError
+
+if TYPE_CHECKING:
+    from emma.dreamtransfer.pipeline import DreamTransfer
+
+# Share of depth pixels that may lie beyond either end of the grey scale.
+CLIPPED = 0.02
+
+
+class VaceWindow:
+    """Implements WindowModel for a pipeline with `AutoencoderKLWan`, on diffusers' own WanVACEPipeline."""
+
+    def __init__(self, pipeline: "DreamTransfer") -> None:
+        parts = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
+        self._wan = WanVACEPipeline(**{name: getattr(pipeline, name) for name in parts})
+        self._wan.set_progress_bar_config(disable=True)
+        self._device = pipeline._execution_device
+
+    def __call__(
+        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
+    ) -> np.ndarray:
+        guide = join(depth_pictures(clip), clip.views)
+        guide[:count] = known[:count]
+        frames, height, width = guide.shape[:3]
+        edge = self._wan.vae_scale_factor_spatial * self._wan.transformer.config.patch_size[1]
+        if height % edge or width % edge:
+            raise EmmaError(
+                "this generator cannot draw pictures of that size",
+                found=f"{width} x {height} with the views joined",
+                expected=f"multiples of {edge} pixels",
+                fix="convert the bags with another image size",
+            )
+        mask = np.full((frames, height, width), 255, np.uint8)
+        mask[:count] = 0
+        made: Any = self._wan(
+            prompt=prompt,
+            video=[Image.fromarray(image) for image in guide],
+            mask=[Image.fromarray(image).convert("RGB") for image in mask],
+            height=height,
+            width=width,
+            num_frames=frames,
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance,
+            conditioning_scale=settings.control,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            output_type="np",
+        ).frames[0]
+        if not np.isfinite(made).all():
+            raise EmmaError("the generator made no picture", found="NaN or Inf in its pixels", expected="numbers")
+        return np.asarray(np.rint(np.clip(made, 0.0, 1.0) * 255.0), np.uint8)
+
+
+def depth_pictures(clip: Clip) -> dict[str, np.ndarray]:
+    """Camera -> (T, H, W, 3) uint8: inverse depth, one grey scale per view and clip; unknown pixels are black.
+
+    Raises EmmaError where a view has no depth.
+    """
+    pictures = {}
+    for view in clip.views:
+        if view not in clip.depth:
+            raise EmmaError(
+                f"camera {view} has no depth",
+                found=f"depth of {', '.join(clip.depth) or 'no camera'}",
+                expected="depth of every view",
+                fix="name a depth model with --depth-model",
+            )
+        depth = clip.depth[view].astype(np.float32)
+        known = depth > 0
+        inverse = np.where(known, 1.0 / np.maximum(depth, 1.0), 0.0)
+        low, high = np.quantile(inverse[known], (CLIPPED, 1.0 - CLIPPED)) if known.any() else (0.0, 1.0)
+        grey = np.clip((inverse - low) / max(high - low, 1e-9), 0.0, 1.0) * known
+        pictures[view] = np.repeat(np.rint(grey * 255.0).astype(np.uint8)[..., None], 3, axis=-1)
+    return pictures

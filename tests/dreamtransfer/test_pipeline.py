@@ -1,0 +1,206 @@
+"""The generator class with random weights, small and of Wan's kind: shapes, windows, seeds, bad folders."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+    WanVACEPipeline,
+    WanVACETransformer3DModel,
+)
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.geometry import CameraGeometry
+from emma.dreamtransfer.pipeline import DreamTransfer
+from emma.dreamtransfer.prompts import Grammar
+from emma.dreamtransfer.settings import Settings
+from emma.dreamtransfer.training.autoencoder import LATENTS, new_autoencoder
+from emma.dreamtransfer.training.text import new_text_encoder, new_tokenizer, vocabulary
+from emma.dreamtransfer.training.transformer import new_transformer
+from emma.dreamtransfer.windows import windows
+from emma.errors import EmmaError
+
+PROMPT = (
+    "a white robot arm, a red cube, a blue bin and a yellow plate on a plain brown table, grey floor, dim cool light"
+)
+VIEWS = ("top", "wrist")
+
+
+def clip(frames: int = 11, size: int = 32, views: tuple[str, ...] = VIEWS) -> Clip:
+    rng = np.random.default_rng(0)
+    camera = CameraGeometry(
+        intrinsics=np.array([[40.0, 0, 15.5], [0, 40.0, 15.5], [0, 0, 1]]),
+        base_from_camera=np.tile(np.diag([1.0, -1.0, -1.0, 1.0]), (frames, 1, 1)),
+    )
+    return Clip(
+        images={view: rng.integers(0, 255, (frames, size, size, 3), np.uint8) for view in views},
+        depth={view: rng.integers(300, 900, (frames, size, size), np.uint16) for view in views},
+        cameras=dict.fromkeys(views, camera),
+        fps=10.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("generators") / "small"
+    tokenizer = new_tokenizer(vocabulary(Grammar.load("desk"), 50))
+    transformer = new_transformer(layers=2, heads=2, head_width=16, hidden=32, every=1)
+    # Zero outputs would hide what goes in.
+    for parameter in transformer.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    DreamTransfer(
+        tokenizer=tokenizer,
+        text_encoder=new_text_encoder(tokenizer),
+        vae=new_autoencoder(),
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        views=VIEWS,
+        latents_mean=[0.0] * LATENTS,
+        latents_std=[1.0] * LATENTS,
+        settings={"steps": 2, "window": 4, "overlap": 1},
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wan2.1-VACE's classes in its own folder layout, tiny, with random weights."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("generators") / "wan"
+    tokenizer = new_tokenizer(vocabulary(Grammar.load("desk"), 50))
+    tokenizer.model_max_length = 512
+    WanVACEPipeline(
+        tokenizer=tokenizer,
+        text_encoder=new_text_encoder(tokenizer),
+        vae=AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0
+        ),
+        transformer=WanVACETransformer3DModel(
+            patch_size=(1, 2, 2),
+            num_attention_heads=2,
+            attention_head_dim=12,
+            text_dim=128,
+            freq_dim=32,
+            ffn_dim=32,
+            num_layers=2,
+            rope_max_seq_len=64,
+            vace_layers=[0, 1],
+            vace_in_channels=96,
+        ),
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_small_draws_every_view_and_frame_and_repeats_itself(small: Path) -> None:
+    generator, source = DreamTransfer.load(small), clip()
+    made = generator.generate(source, PROMPT, seed=3)
+    assert set(made) == set(VIEWS)
+    assert all(images.shape == source.images[view].shape and images.dtype == np.uint8 for view, images in made.items())
+    again = DreamTransfer.load(small).generate(source, PROMPT, seed=3)
+    other = generator.generate(source, PROMPT, seed=4)
+    for view in VIEWS:
+        np.testing.assert_array_equal(made[view], again[view])
+        assert (made[view] != other[view]).any()
+
+
+def test_small_sees_text_and_depth_but_never_the_pictures(small: Path) -> None:
+    generator, source = DreamTransfer.load(small), clip(4)
+    made = generator.generate(source, PROMPT, seed=0)["top"]
+    assert (made != generator.generate(source, PROMPT.replace("red", "green"), seed=0)["top"]).any()
+    moved = Clip(
+        images=source.images,
+        depth={**source.depth, "wrist": source.depth["wrist"] + np.uint16(90)},
+        cameras=source.cameras,
+        fps=source.fps,
+    )
+    assert (made != generator.generate(moved, PROMPT, seed=0)["top"]).any(), "one view sees the other's depth"
+    repainted = Clip(
+        images={view: 255 - images for view, images in source.images.items()},
+        depth=source.depth,
+        cameras=source.cameras,
+        fps=source.fps,
+    )
+    np.testing.assert_array_equal(made, generator.generate(repainted, PROMPT, seed=0)["top"])
+    assert (made != generator(source, PROMPT, seed=0, control=0.0)["top"]).any()
+    assert (made != generator(source, PROMPT, seed=0, together=False)["top"]).any()
+
+
+def test_known_frames_reach_the_next_window(small: Path) -> None:
+    generator, source = DreamTransfer.load(small), clip(7)
+    with_overlap = generator(source, PROMPT, seed=0, overlap=1)["top"]
+    assert generator.settings.overlap == 1
+    without = generator(source, PROMPT, seed=0, overlap=0)["top"]
+    np.testing.assert_array_equal(with_overlap[:4], without[:4])
+    assert (with_overlap[4:] != without[4:]).any()
+
+
+def test_the_hash_is_of_weights_and_configuration(small: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(small, copy)
+    assert DreamTransfer.load(copy).sha256 == DreamTransfer.load(small).sha256
+    index = json.loads((copy / "model_index.json").read_text())
+    index["settings"]["steps"] = 3
+    (copy / "model_index.json").write_text(json.dumps(index))
+    assert DreamTransfer.load(copy).sha256 != DreamTransfer.load(small).sha256
+
+
+def test_wan_folder_of_its_own_pipeline_loads_and_draws(large: Path) -> None:
+    generator = DreamTransfer.load(large, settings=Settings(steps=2, window=5, overlap=1, guidance=2.0))
+    assert not generator.small
+    assert generator.views is None
+    source = clip(7)
+    made = generator.generate(source, PROMPT, seed=1)
+    assert {view: images.shape for view, images in made.items()} == {
+        view: images.shape for view, images in source.images.items()
+    }
+    np.testing.assert_array_equal(made["top"], generator.generate(source, PROMPT, seed=1)["top"])
+
+
+def test_missing_depth_is_said(small: Path, large: Path) -> None:
+    source = clip(4)
+    blind = Clip(images=source.images, depth={"top": source.depth["top"]}, cameras=source.cameras, fps=10.0)
+    for folder in (small, large):
+        generator = DreamTransfer.load(folder, settings=Settings(steps=1, window=4, overlap=0))
+        with pytest.raises(EmmaError, match="camera wrist has no depth"):
+            generator.generate(blind, PROMPT, seed=0)
+
+
+def test_missing_view_is_said(small: Path) -> None:
+    with pytest.raises(EmmaError, match="no camera wrist"):
+        DreamTransfer.load(small).generate(clip(4, views=("top", "front")), PROMPT, seed=0)
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"_class_name": "StableDiffusionPipeline"}'])
+def test_folders_of_something_else_are_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "model_index.json").write_text(content)
+    with pytest.raises(EmmaError, match=r"no (DreamTransfer )?generator"):
+        DreamTransfer.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "overlap"), [(1, 8, 2), (8, 8, 2), (9, 8, 2), (74, 8, 2), (81, 81, 5), (20, 4, 0)]
+)
+def test_windows_cover_every_frame_once(length: int, size: int, overlap: int) -> None:
+    made = np.zeros(length, int)
+    for window in windows(length, size, overlap):
+        assert window.stop - window.start == size
+        assert window.known in (0, overlap)
+        if window.known:
+            assert (made[window.start : window.start + window.known] == 1).all(), "known frames are there already"
+        made[window.start + window.known : window.stop] += 1
+    assert (made == 1).all()
+
+
+def test_windows_that_make_no_progress_are_refused() -> None:
+    with pytest.raises(EmmaError):
+        windows(10, 4, 4)
