@@ -17,7 +17,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.datasets.video_utils import get_video_info
 from lerobot.utils.constants import DEFAULT_FEATURES
 
-from emma.episodes.dataset import DatasetWriter
+from emma.episodes.dataset import DatasetWriter, reading
 from emma.episodes.encode import encode_episode
 from emma.episodes.features import INDEXES, dataset_features
 from emma.episodes.index import read_provenance
@@ -215,6 +215,26 @@ def test_a_dataset_of_something_else_is_refused(
 def test_two_writers_on_one_dataset_are_refused(tmp_path: Path, spec: RobotSpec) -> None:
     with DatasetWriter(tmp_path / "data", spec), pytest.raises(EmmaError, match="another process"):
         DatasetWriter(tmp_path / "data", spec)
+
+
+def test_readers_and_a_writer_keep_each_other_out(tmp_path: Path, spec: RobotSpec, make_frames: Callable) -> None:
+    root = tmp_path / "data"
+    with DatasetWriter(root, spec) as writer:
+        writer.add_episode(make_frames(spec, 2), "a task")
+        with pytest.raises(EmmaError, match="is being written by another process"), reading(root):
+            pass
+    with reading(root), reading(root), pytest.raises(EmmaError, match="in use by another process"):
+        DatasetWriter(root, spec)
+    DatasetWriter(root, spec).finalize()
+
+
+def test_any_features_make_a_dataset(tmp_path: Path, spec: RobotSpec, make_frames: Callable) -> None:
+    features = dataset_features(spec, cameras=["wrist"])
+    with DatasetWriter.of_features(tmp_path / "data", features, spec.fps, spec.name) as writer:
+        writer.add_episode(make_frames(spec, 3), "a task")
+    dataset = LeRobotDataset("local/test", root=tmp_path / "data")
+    assert dataset.meta.camera_keys == ["observation.images.wrist", "observation.depth.wrist"]
+    assert validate(tmp_path / "data") == []
 
 
 def test_wrong_frames_are_refused_with_the_frame_number(

@@ -8,7 +8,8 @@ says how many there are. What lies beyond that count is left over from a crash a
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
@@ -50,16 +51,24 @@ class DatasetWriter:
 
         video: store colour as lossy video, as LeRobot does by default, instead of exact images.
         """
-        self.root = Path(root)
-        self.features = dataset_features(spec, cameras, depth, video)
-        self.fps = spec.fps
-        self._schema = arrow_schema(self.features)
-        self._lock = _lock(self.root)
+        self._open(Path(root), dataset_features(spec, cameras, depth, video), spec.fps, spec.name)
+
+    @classmethod
+    def of_features(cls, root: Path | str, features: Mapping[str, dict], fps: int, robot: str) -> Self:
+        """A dataset with any features, such as those of another dataset; LeRobot's index columns are not among them."""
+        writer = cls.__new__(cls)
+        writer._open(Path(root), dict(features), fps, robot)
+        return writer
+
+    def _open(self, root: Path, features: dict[str, dict], fps: int, robot: str) -> None:
+        self.root, self.features, self.fps = root, features, fps
+        self._schema = arrow_schema(features)
+        self._lock = _lock(root)
         try:
-            self._index = DatasetIndex.open(self.root, self.features, spec.fps, spec.name)
-            for left in self.root.glob(".staging-*"):
+            self._index = DatasetIndex.open(root, features, fps, robot)
+            for left in root.glob(".staging-*"):
                 shutil.rmtree(left)
-            self.staging = Path(mkdtemp(prefix=".staging-", dir=self.root))
+            self.staging = Path(mkdtemp(prefix=".staging-", dir=root))
         except BaseException:
             os.close(self._lock)
             raise
@@ -175,15 +184,29 @@ def _sync_file(path: Path) -> None:
 def _lock(root: Path) -> int:
     """Hold the dataset folder against a second writer; a killed process lets go by itself."""
     root.mkdir(parents=True, exist_ok=True)
+    return _locked(root, fcntl.LOCK_EX, "is in use by another process", "wait for it, or write to another folder")
+
+
+@contextmanager
+def reading(root: Path | str) -> Iterator[None]:
+    """Keep writers away from the dataset at `root` while the block reads. EmmaError if one is at work."""
+    lock = _locked(Path(root), fcntl.LOCK_SH, "is being written by another process", "wait until it is finished")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(root: Path, kind: int, problem: str, fix: str) -> int:
     lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
         raise EmmaError(
-            f"{root} is being written by another process",
+            f"{root} {problem}",
             found="a lock on the folder",
-            expected="one writer at a time",
-            fix="wait for it, or write to another folder",
+            expected="one writer at a time, and no reader meanwhile",
+            fix=fix,
         ) from None
     return lock
