@@ -14,7 +14,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"environment", "errors", "files", "messages", "observation", "progress", "provenance"})
     | frozenset({"resources", "robot", "stats"}),
     frozenset({"adamix", "dreamtransfer", "episodes", "human", "policy"}),
-    frozenset({"sim", "training"}),
+    frozenset({"augmentation", "sim", "training"}),
     frozenset({"bench", "teleop"}),
     frozenset({"cycle"}),
     frozenset({"nodes"}),
