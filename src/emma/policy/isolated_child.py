@@ -1,0 +1,80 @@
+"""`python -m emma.policy.isolated_child IN OUT MEMORY`: the far end of `emma.policy.isolated.IsolatedRuntime`."""
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emma.policy.runtime import PolicyRuntime
+    from emma.policy.wire import Channel, Message
+
+# As the nodes of the control path.
+NICE = -10
+
+
+def main(argv: list[str]) -> int:
+    """Load what the first message names, then answer until the pipe is closed."""
+    _step_back()
+    from emma.errors import EmmaError
+    from emma.policy.bundle import load_bundle
+    from emma.policy.runtime import open_runtime
+    from emma.policy.wire import Channel
+
+    channel = Channel(*map(int, argv))
+    try:
+        opened = channel.receive().values
+        try:
+            bundle = load_bundle(opened["bundle"])
+            runtime = open_runtime(bundle, kind=opened["kind"], device=opened["device"], threads=opened["threads"])
+        except EmmaError as error:
+            parts = {"problem": error.problem, "found": error.found, "expected": error.expected, "fix": error.fix}
+            channel.send({"refused": {key: None if part is None else str(part) for key, part in parts.items()}})
+            return 2
+        about = {key: getattr(runtime, key, "") for key in ("name", "reason", "rtc")}
+        channel.send(about)
+        while True:
+            _answer(channel, runtime, channel.receive())
+    except (EOFError, BrokenPipeError):
+        return 0
+
+
+def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> None:
+    from emma.errors import EmmaError
+    from emma.observation import Observation
+    from emma.policy.joins import Previous
+
+    values, arrays = asked
+    try:
+        if values["seed"] is not None and hasattr(runtime, "reset"):
+            runtime.reset(values["seed"])
+        observation = Observation(
+            stamp_ns=values["stamp_ns"],
+            state=arrays["state"],
+            images=_under("images.", arrays),
+            depth=_under("depth.", arrays),
+        )
+        more = [Previous(actions=arrays["previous"], **values["previous"])] if "previous" in values else []
+        chunk = runtime.infer(observation, values["instruction"], *more)
+    except Exception as error:  # whatever a policy raises is for the operator, and the next try may go well
+        channel.send({"error": str(error) if isinstance(error, EmmaError) else f"{type(error).__name__}: {error}"})
+        return
+    channel.send({}, {"chunk": chunk})
+
+
+def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _step_back() -> None:
+    """Before compilers and trainings where that is allowed, and never before the control loop that started it.
+
+    Comes before the imports, which take seconds.
+    """
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

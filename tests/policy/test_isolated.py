@@ -1,0 +1,123 @@
+"""A policy in a process of its own: the same answers, and a death that is told, survived and made good."""
+
+import contextlib
+import os
+import resource
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from emma.errors import EmmaError
+from emma.policy.bundle import Bundle, load_bundle
+from emma.policy.isolated import IsolatedRuntime
+from emma.policy.runtime import open_runtime
+
+# Only ends a test that would never end.
+PATIENCE_S = 600.0
+
+
+@pytest.fixture(scope="module")
+def bundle(trained):
+    return load_bundle(trained("spatial_flow"))
+
+
+@pytest.fixture(scope="module")
+def isolated(bundle):
+    runtime = IsolatedRuntime(bundle)
+    yield runtime
+    runtime.close()
+
+
+def until_it_answers(runtime, case):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(EmmaError):
+            return runtime.infer(case.observation, case.instruction)
+        time.sleep(0.05)
+    raise AssertionError("never an answer")
+
+
+def test_the_same_chunks_as_in_this_process(isolated, bundle, cases):
+    here = open_runtime(bundle)
+    for seed, case in enumerate(cases):
+        for runtime in (isolated, here):
+            runtime.reset(seed)
+        chunks = [runtime.infer(case.observation, case.instruction) for runtime in (isolated, here) for _ in range(2)]
+        np.testing.assert_array_equal(chunks[0], chunks[2])
+        np.testing.assert_array_equal(chunks[1], chunks[3])
+    assert isolated.name == f"{here.name}, own process"
+    assert isolated.reason == here.reason
+
+
+def test_what_the_policy_raises_comes_back_and_it_lives_on(isolated, cases):
+    case, pid = cases[0], isolated.pid
+    blind = type(case.observation)(stamp_ns=0, state=case.observation.state, images={})
+    with pytest.raises(EmmaError, match="the policy failed") as caught:
+        isolated.infer(blind, case.instruction)
+    assert "KeyError" in str(caught.value)
+    assert np.isfinite(isolated.infer(case.observation, case.instruction)).all()
+    assert isolated.pid == pid
+
+
+def test_a_killed_process_is_told_and_started_again(isolated, cases):
+    case, pid, starts = cases[0], isolated.pid, isolated.restarts
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(EmmaError, match="process ended") as caught:
+        isolated.infer(case.observation, case.instruction)
+    assert "SIGKILL (out of memory?)" in str(caught.value)
+    chunk = until_it_answers(isolated, case)
+    assert chunk.shape == (16, 7)
+    assert isolated.pid != pid
+    assert isolated.restarts == starts + 1
+
+
+def test_no_memory_left_is_told(isolated, cases):
+    case, pid = cases[0], isolated.pid
+    # No page more than it has now: every larger allocation fails from here on.
+    resource.prlimit(pid, resource.RLIMIT_AS, (1, resource.RLIM_INFINITY))
+    big = np.zeros((4000, 4000, 3), np.uint8)
+    observation = type(case.observation)(
+        stamp_ns=0, state=case.observation.state, images=dict.fromkeys(case.observation.images, big)
+    )
+    with pytest.raises(EmmaError, match=r"the policy failed|process ended") as caught:
+        isolated.infer(observation, case.instruction)
+    assert caught.value.found
+    if isolated.pid == pid:
+        resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert until_it_answers(isolated, case).shape == (16, 7)
+
+
+def test_a_hanging_process_is_killed_and_started_again(bundle, cases):
+    runtime, case = IsolatedRuntime(bundle, hung_s=0.5), cases[0]
+    try:
+        os.kill(runtime.pid, signal.SIGSTOP)
+        with pytest.raises(EmmaError, match="process ended") as caught:
+            runtime.infer(case.observation, case.instruction)
+        assert "no answer within 0.5 s" in str(caught.value)
+        runtime._hung_s = PATIENCE_S
+        assert until_it_answers(runtime, case).shape == (16, 7)
+    finally:
+        pid = runtime.pid
+        runtime.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(EmmaError):
+        runtime.infer(case.observation, case.instruction)
+
+
+def test_a_broken_bundle_is_refused_with_its_own_message(bundle, tmp_path):
+    for file in bundle.path.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(EmmaError, match="cannot load policy bundle"):
+        IsolatedRuntime(Bundle(path=tmp_path, info=bundle.info), kind="torch")
+
+
+def test_no_process_stays_behind_when_its_parent_is_gone(isolated, cases):
+    """The end of the pipe is the end of the process: nothing depends on a goodbye."""
+    process = isolated._child.process
+    isolated.close()
+    assert process.poll() is not None
