@@ -9,6 +9,7 @@ import numpy as np
 
 from emma.policy.executor import ChunkExecutor, ExecutorConfig
 from emma.policy.safety import SafetyFilter
+from emma.policy.workspace import Workspace
 from emma.robot import RobotSpec
 
 
@@ -55,9 +56,10 @@ class Controller:
         *,
         watchdog: WatchdogConfig | None = None,
         ramp_s: float = 0.5,
+        workspace: Workspace | None = None,
     ) -> None:
         self.executor = ChunkExecutor(executor)
-        self.safety = SafetyFilter(spec)
+        self.safety = SafetyFilter(spec, workspace=workspace)
         self._watchdog = watchdog or WatchdogConfig()
         self._ramp_ns = int(ramp_s * 1e9)
         self._enabled_ns: int | None = None
@@ -81,6 +83,12 @@ class Controller:
         """Stop following the policy. The arm stays where it was last commanded."""
         self.executor.reset()
         self._enabled_ns, self._releasing = None, False
+
+    def stop(self) -> np.ndarray | None:
+        """Stop at once, without braking. Returns the pose (J,) to hold, None if nothing was commanded."""
+        held = self.safety.hold().position if self.enabled else None
+        self.disable()
+        return held
 
     def release(self) -> None:
         """Come to rest, then disable: somebody else takes the robot over."""

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emma.policy.workspace import Workspace
 from emma.robot import RobotSpec
+
+# Shares of a step that are tried at the edge of the workspace.
+PARTS = (1.0, 0.75, 0.5, 0.25)
+# How far outside counts as the same place (m): rounding, not room.
+TOUCH_M = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +28,10 @@ class SafetyFilter:
     bounded motion and never a jump of the arm. One filter per command topic; not thread-safe.
     """
 
-    def __init__(self, spec: RobotSpec, *, period_s: float | None = None) -> None:
+    def __init__(self, spec: RobotSpec, *, period_s: float | None = None, workspace: Workspace | None = None) -> None:
+        """workspace: where the tool has to stay, as well; it is left no further, and may always be returned to."""
         self._dt = period_s or 1.0 / spec.control_rate_hz
+        self._workspace = workspace
         self._lower = np.array([j.lower for j in spec.joints])
         self._upper = np.array([j.upper for j in spec.joints])
         self._velocity = np.array([j.velocity for j in spec.joints])
@@ -104,10 +112,38 @@ class SafetyFilter:
         limited = np.clip(bounded, self._v - step, self._v + step)
         if (np.abs(limited - bounded) > 1e-9).any():
             reasons.append("acceleration")
+        if self._workspace is not None:
+            allowed = self._workspace_velocity(self._workspace, limited)
+            if allowed is not limited:
+                reasons.append("workspace")
+                limited = allowed
         position = np.clip(self._q + limited * self._dt, self._lower, self._upper)
         self._v = (position - self._q) / self._dt
         self._q = position
         return SafeCommand(position=position.copy(), clipped=tuple(reasons))
+
+    def _workspace_velocity(self, workspace: Workspace, velocity: np.ndarray) -> np.ndarray:
+        """The largest part of `velocity` (J,) from which the tool can still be stopped within the workspace.
+
+        What lies between it and braking keeps the acceleration limits, because both ends do.
+        """
+        assert self._q is not None
+        now = workspace.outside(self._q)
+        slowest = np.copysign(np.maximum(np.abs(self._v) - self._acceleration * self._dt, 0.0), self._v)
+        for part in PARTS:
+            tried = slowest + part * (velocity - slowest)
+            path = [np.clip(q, self._lower, self._upper) for q in self._stopping(tried)]
+            # NaN compares false, so a pose whose kinematics fail is not gone to.
+            if all(workspace.outside(q) <= now + TOUCH_M for q in path):
+                return velocity if part == 1.0 else tried
+        return slowest
+
+    def _stopping(self, velocity: np.ndarray) -> list[np.ndarray]:
+        """Poses (J,) on the way to rest after one tick at `velocity`: the next one, half way, and the last."""
+        assert self._q is not None
+        after = self._q + velocity * self._dt
+        way = velocity * np.maximum(np.abs(velocity) / self._acceleration - self._dt, 0.0) / 2.0
+        return [after, after + 0.75 * way, after + way]
 
     def _braking(self, distance: np.ndarray) -> np.ndarray:
         """The highest speed (J,) from which `distance` (J,) still suffices to stop, changing speed once a tick.
