@@ -10,15 +10,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from emma.errors import EmmaError
+from emma.nodes.control_status import ControlStatus
+from emma.nodes.next_policy import NextPolicy
 from emma.nodes.pacing import Beat, FixedRate, prefer_this_thread
 from emma.observation import Aligner, Observation
 from emma.policy.controller import Controller, Mode, Tick
+from emma.policy.executor import ExecutorConfig
 from emma.policy.frozen import FrozenCameras
 from emma.policy.handover import start_pose
 from emma.policy.runtime import PolicyRuntime
@@ -31,21 +34,6 @@ NS = 1_000_000_000
 HUNG_S = 10.0
 # Samples per section that percentiles are taken of: four minutes of ticks at 50 Hz.
 TIMINGS_WINDOW = 12_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class ControlStatus:
-    """What a console shows. ages_s: newest sample of each stream; problem: why observations cannot be made."""
-
-    mode: str
-    reason: str
-    warnings: tuple[str, ...]
-    clipped: tuple[str, ...]
-    ages_s: dict[str, float]
-    skew_s: float
-    problem: str
-    inference_error: str
-    instruction: str
 
 
 class ControlLoop:
@@ -70,6 +58,8 @@ class ControlLoop:
         self._lock = threading.Lock()
         self._results: deque[ChunkResult] = deque()
         self._worker = InferenceWorker(runtime, self._results.append)
+        self._next: NextPolicy | None = None
+        self._retired: list[NextPolicy] = []
         self._instruction = ""
         # Moments asked about since enabling: an answer to an earlier question belongs to another episode.
         self._asked: set[int] = set()
@@ -97,6 +87,8 @@ class ControlLoop:
         self._stop.set()
         self._thread.join(2.0)
         with self._lock:
+            if self._next is not None:
+                self._retired, self._next = [*self._retired, self._next], None
             if self._controller.enabled:
                 self._send(self._controller.safety.hold().position, self._clock_ns())
             self._controller.disable()
@@ -106,6 +98,8 @@ class ControlLoop:
         """Take a message of one of the aligner's topics."""
         with self._lock:
             self._aligner.push(topic, message, self._clock_ns())
+            if self._next is not None:
+                self._next.aligner.push(topic, message, self._clock_ns())
 
     def set_instruction(self, instruction: str) -> None:
         """What the robot shall do, from the next inference on."""
@@ -151,6 +145,43 @@ class ControlLoop:
             self._enable_asked_ns = None
             self._controller.release()
 
+    def halt(self) -> None:
+        """Stop at once, without braking: the arm stays at the last command, said once more. Then as `disable`."""
+        with self._lock:
+            self._enable_asked_ns = None
+            held = self._controller.stop()
+            if held is not None:
+                self._send(held, self._clock_ns())
+
+    def swap(self, runtime: PolicyRuntime, aligner: Aligner, executor: ExecutorConfig) -> None:
+        """Let another policy for the same robot take over, at the moment the next chunk is due; its chunk fades in.
+
+        It waits until every stream it needs has come. Raises EmmaError for another rate of actions.
+        """
+        if executor.fps != self._controller.executor.config.fps:
+            raise EmmaError(
+                "the next policy has another rate of actions",
+                found=f"{executor.fps:g} actions/s",
+                expected=f"{self._controller.executor.config.fps:g}, as the one that runs",
+                fix="deactivate and clean the node up, set the parameter policy, configure and activate it",
+            )
+        worker = InferenceWorker(runtime, self._results.append)
+        with self._lock:
+            if self._next is not None:
+                self._retired.append(self._next)
+            self._next = NextPolicy(runtime=runtime, worker=worker, aligner=aligner, executor=executor)
+
+    @property
+    def swapping(self) -> bool:
+        """Whether a policy waits to take over."""
+        return self._next is not None
+
+    def retired(self) -> list[NextPolicy]:
+        """The policies that were replaced since the last call, for the caller to close."""
+        with self._lock:
+            retired, self._retired = self._retired, []
+        return retired
+
     def status(self) -> ControlStatus:
         with self._lock:
             tick, ages = self._tick, self._aligner.ages_s(self._clock_ns())
@@ -181,6 +212,8 @@ class ControlLoop:
             self.timings.count("ticks")
             if beat.missed:
                 self.timings.count("missed_ticks", beat.missed)
+        if self._next is not None:
+            self._take_over(self._next, now)
         with self.timings.section("observe"):
             self._observe(now, wall)
         self._take_results(now)
@@ -194,6 +227,20 @@ class ControlLoop:
         if self._controller.enabled and self._tick.command is not None:
             with self.timings.section("send"):
                 self._send(self._tick.command, wall)
+
+    def _take_over(self, following: NextPolicy, now: int) -> None:
+        executor = self._controller.executor
+        if self._controller.enabled and (following.aligner.newest_ns() is None or not executor.wants_chunk(now)):
+            return
+        self._retired.append(
+            NextPolicy(runtime=self._runtime, worker=self._worker, aligner=self._aligner, executor=executor.config)
+        )
+        self._runtime, self._worker, self._aligner = following.runtime, following.worker, following.aligner
+        executor.config, self._next = following.executor, None
+        self._frozen_cameras = FrozenCameras()
+        # What the old one was asked is no longer of use; the chunk in play is, and is faded out.
+        self._asked.clear()
+        self.timings.count("swaps")
 
     def _observe(self, now: int, wall: int) -> None:
         """At every new moment that all streams have reached: is it a sound observation, and is it time to ask?"""

@@ -13,7 +13,7 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.messages import stamp_ns
-from emma.nodes.control import ControlStatus
+from emma.nodes.control_status import ControlStatus
 from emma.observation import Aligner
 from emma.policy.controller import Controller, Mode, Tick
 from emma.policy.runtime import PolicyRuntime
@@ -106,6 +106,10 @@ class LockstepLoop:
             self._enabling = False
             self._controller.disable()
             self._tick = replace(self._tick, mode=Mode.DISABLED)
+
+    def halt(self) -> None:
+        """As `disable`: in lockstep the arm moves with commands only."""
+        self.disable()
 
     def status(self) -> ControlStatus:
         with self._lock:

@@ -16,6 +16,7 @@ from std_msgs.msg import Bool
 from emma.errors import EmmaError
 from emma.messages import decode_command
 from emma.nodes import messages, qos
+from emma.nodes.commanders import Commanders
 from emma.nodes.control import ControlLoop
 from emma.robot import RobotSpec
 
@@ -27,8 +28,16 @@ LOOK_S = 0.02
 class Handover:
     """Follows `/intervention` for one control loop. changed() is called when the policy's state is worth saying."""
 
-    def __init__(self, node: Node, spec: RobotSpec, loop: ControlLoop, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        spec: RobotSpec,
+        loop: ControlLoop,
+        changed: Callable[[], None],
+        commanders: Commanders,
+    ) -> None:
         self._node, self._spec, self._loop, self._changed = node, spec, loop, changed
+        self._commanders = commanders
         self.person = False
         self._resume = False
         # The newest command on the topic, whose ever, serialised: it is needed once an intervention.
@@ -72,9 +81,11 @@ class Handover:
             self._loop.release()
             self._end_releasing()
             self._releasing = self._node.create_timer(LOOK_S, self._look)
-        elif self._resume:
-            self._resume = False
-            self._go_on()
+        else:
+            self._commanders.forget()
+            if self._resume:
+                self._resume = False
+                self._go_on()
         self._changed()
 
     def _go_on(self) -> None:
@@ -95,6 +106,9 @@ class Handover:
 
     def _on_command(self, data: bytes) -> None:
         self._commanded = data
+        # A person's commands are expected.
+        if not self.person:
+            self._commanders.heard(data)
 
     def _last_command(self) -> np.ndarray | None:
         if self._commanded is None:

@@ -1,7 +1,4 @@
-"""The policy node (lifecycle): camera and joint topics to joint commands. The work is in `control` and `emma.policy`.
-
-configure: load the bundle, warm the runtime up. activate: subscribe and start the control loop. `~/enable`: command.
-"""
+"""The policy node (lifecycle): camera and joint topics to joint commands. The work is in `control`, `emma.policy`."""
 
 import sys
 from dataclasses import asdict
@@ -16,30 +13,34 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
+from emma.nodes.commanders import Commanders
 from emma.nodes.control import ControlLoop
 from emma.nodes.control_lockstep import LockstepLoop
-from emma.nodes.handover import INTERVENTION, Handover
-from emma.nodes.pacing import prefer_this_process
-from emma.nodes.parameters import declare, read
+from emma.nodes.e_stop import EStop
+from emma.nodes.handover import Handover
+from emma.nodes.pacing import prefer_all_threads, prefer_this_process
+from emma.nodes.parameters import declare, on_change, read
+from emma.nodes.policy_load import Loaded, build_controller, executor_config, load
 from emma.nodes.policy_parameters import PolicyParameters
-from emma.nodes.policy_report import report
+from emma.nodes.policy_report import complain, report
+from emma.nodes.policy_swap import PolicySwap
 from emma.nodes.runner import Stop, run
-from emma.nodes.warm_up import warm_up
-from emma.observation import Aligner
-from emma.policy.bundle import Bundle, load_bundle
-from emma.policy.controller import Controller, WatchdogConfig
-from emma.policy.executor import ExecutorConfig
-from emma.policy.runtime import PolicyRuntime, open_runtime
-from emma.robot import RobotSpec, load_robot
+from emma.policy.bundle import load_bundle
+from emma.policy.isolated import IsolatedRuntime
+
+KINDS = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/Image": Image}
 
 
 class PolicyNode(LifecycleNode):
-    """`~/enable` ramps the policy in and out; `~/state` and /diagnostics say what it does and how long that takes."""
+    """`~/enable` ramps the policy in and out, `~/swap` changes to the bundle that the parameter `policy` names.
+
+    `~/state` and /diagnostics say what it does and how long that takes; /e_stop stops it.
+    """
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("policy")
@@ -47,110 +48,130 @@ class PolicyNode(LifecycleNode):
         self._values = declare(self, PolicyParameters)
         self._loop: ControlLoop | LockstepLoop | None = None
         self._handover: Handover | None = None
-        self._bundle: Bundle | None = None
-        self._robot: RobotSpec | None = None
-        self._runtime: PolicyRuntime | None = None
+        self._commanders: Commanders | None = None
+        self._loaded: Loaded | None = None
+        self._swap = PolicySwap(lambda path: load(self._values, path))
         self._commands: Publisher | None = None
-        self._active: list[Subscription | Timer] = []
+        self._active: dict[str, Subscription | Timer] = {}
         self._timings: dict[str, float] = {}
         self._stated = 0
         self._enable_when_ready = self._values.enable
         self._instruction = self._values.instruction
         self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._e_stop = EStop(self, self._on_e_stop)
         self.create_subscription(String, "/instruction", self._on_instruction, qos.LATCHED)
         self.create_service(SetBool, "~/enable", answer(self._on_enable))
+        self.create_service(Trigger, "~/swap", answer(lambda _: self._on_swap()))
         if self._values.autostart:
             done = TransitionCallbackReturn.SUCCESS
             if self.trigger_configure() != done or self.trigger_activate() != done:
                 stop.request(2)
+        on_change(self, PolicyParameters, self._on_parameters)
 
     def close(self) -> None:
         self._halt()
+        self._swap.close()
+        self._forget()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up. Refused, with the reason in the log, if the bundle does not fit the robot."""
-        values = self._values
         try:
-            bundle = load_bundle(Path(values.policy))
-            spec = load_robot(values.robot or bundle.info.robot)
-            bundle.check(spec)
-            self._runtime = open_runtime(bundle, kind=values.runtime, device=values.device, threads=values.threads)
-            warm_up(self._runtime, bundle, spec)
+            self._loaded = load(self._values, read(self, PolicyParameters).policy)
         except EmmaError as error:
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        self._bundle, self._robot = bundle, spec
-        self.get_logger().info(f"{bundle.info.policy_type} {bundle.path.name} for {spec.name}, {self._runtime.name}")
+        self._announce(self._loaded)
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start ticking; nothing is commanded before `~/enable`."""
-        bundle, spec, runtime, values = self._bundle, self._robot, self._runtime, self._values
-        if bundle is None or spec is None or runtime is None:
+        loaded, values = self._loaded, self._values
+        if loaded is None:
             return TransitionCallbackReturn.ERROR
+        spec, aligner = loaded.robot, loaded.aligner()
         try:
-            controller = Controller(
-                spec,
-                ExecutorConfig(fps=bundle.info.fps, replan_s=values.replan_s, blend_s=values.blend_s),
-                watchdog=WatchdogConfig(warn_age_s=values.warn_age_s, hold_age_s=values.hold_age_s),
-                ramp_s=values.ramp_s,
-            )
-        except ValueError as error:
-            self.get_logger().error(f"parameters do not fit together: {error}")
+            controller = build_controller(values, loaded)
+        except EmmaError as error:
+            self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        offer, want = (qos.EXACT, qos.EXACT) if values.lockstep else (qos.COMMAND, qos.SENSOR_WANT)
-        commands = self.create_publisher(messages.COMMAND_TYPES[spec.command.kind], spec.command.topic, offer)
-        self._commands = commands
-        aligner = Aligner(spec, cameras=bundle.info.cameras, depth=bundle.info.depth)
+        commands = self.create_publisher(
+            messages.COMMAND_TYPES[spec.command.kind], spec.command.topic, qos.EXACT if values.lockstep else qos.COMMAND
+        )
+        commanders = Commanders(self, spec.command.topic)
+        self._commands, self._commanders = commands, commanders
 
         def send(position: np.ndarray, stamp: int) -> None:
+            commanders.sent(position)
             commands.publish(messages.command(spec, position, stamp))
 
         if values.lockstep:
-            self._loop = LockstepLoop(spec, aligner, runtime, controller, send=send, latency_s=values.latency_s)
+            self._loop = LockstepLoop(spec, aligner, loaded.runtime, controller, send=send, latency_s=values.latency_s)
         else:
             clock = self.get_clock()
             self._loop = ControlLoop(
-                spec, aligner, runtime, controller, send=send, clock_ns=lambda: clock.now().nanoseconds
+                spec, aligner, loaded.runtime, controller, send=send, clock_ns=lambda: clock.now().nanoseconds
             )
         self._loop.set_instruction(self._instruction)
-        kinds = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/Image": Image}
-        for topic in aligner.topics:
-            # The robot's own commands are not needed here: the controller knows what it sent.
-            if topic != spec.command.topic or topic == spec.state_topic:
-                kind = kinds.get(spec.topics()[topic], JointState)
-                self._active.append(self.create_subscription(kind, topic, self._pusher(topic), want))
-        self._active += [self.create_timer(0.25, self._say), self.create_timer(1.0, self._diagnose)]
+        self._subscribe(loaded)
+        self._active |= {"say": self.create_timer(0.25, self._say), "diagnose": self.create_timer(1.0, self._diagnose)}
         if isinstance(self._loop, ControlLoop):
-            self._handover = Handover(self, spec, self._loop, self._say)
+            self._handover = Handover(self, spec, self._loop, self._say, commanders)
         self._loop.start()
+        if self._isolated:
+            # All that is left to this process is short and may come first.
+            prefer_all_threads()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Hold, stop ticking and unsubscribe; the policy stays loaded."""
-        self._halt(keep_runtime=True)
+        self._halt()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget the policy."""
-        if self._runtime is not None:
-            self._runtime.close()
-        self._runtime = self._bundle = self._robot = None
+        self._forget()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Hold and stop."""
         self._halt()
+        self._forget()
         return super().on_shutdown(state)
 
-    def _halt(self, *, keep_runtime: bool = False) -> None:
+    def _announce(self, loaded: Loaded) -> None:
+        info, about = loaded.bundle.info, loaded.about
+        self.get_logger().info(
+            f"{info.policy_type} {loaded.bundle.path.name} for {loaded.robot.name}, "
+            f"{about['runtime']}: {about['runtime_reason']}"
+        )
+
+    def _subscribe(self, loaded: Loaded) -> None:
+        """Listen to what the policy sees; topics that another policy listens to already are left as they are."""
+        spec, want = loaded.robot, qos.EXACT if self._values.lockstep else qos.SENSOR_WANT
+        for topic in loaded.aligner().topics:
+            # The robot's own commands are not needed here: the controller knows what it sent.
+            if topic not in self._active and (topic != spec.command.topic or topic == spec.state_topic):
+                kind = KINDS.get(spec.topics()[topic], JointState)
+                self._active[topic] = self.create_subscription(kind, topic, self._pusher(topic), want)
+
+    @property
+    def _isolated(self) -> bool:
+        return self._loaded is not None and isinstance(self._loaded.runtime, IsolatedRuntime)
+
+    def _halt(self) -> None:
+        """Hold, stop ticking, unsubscribe."""
         loop, self._loop = self._loop, None
         if self._handover is not None:
             self._handover.close()
             self._handover = None
-        idle = loop.stop() if loop is not None else True
-        for entity in self._active:
+        if loop is not None and not loop.stop() and not self._isolated:
+            # It hangs in an inference: what it uses must not be taken from it.
+            self._loaded = None
+        if isinstance(loop, ControlLoop):
+            for policy in loop.retired():
+                policy.close()
+        for entity in self._active.values():
             if isinstance(entity, Timer):
                 self.destroy_timer(entity)
             else:
@@ -158,20 +179,17 @@ class PolicyNode(LifecycleNode):
         self._active.clear()
         if self._commands is not None:
             self.destroy_publisher(self._commands)
-            self._commands = None
-        if not keep_runtime and self._runtime is not None:
-            if idle:
-                self._runtime.close()
-            self._runtime = None
+        self._commands = self._commanders = None
         if loop is not None:
             self._say()
 
-    def _pusher(self, topic: str) -> Any:
-        def push(message: Any) -> None:
-            if self._loop is not None:
-                self._loop.push(topic, message)
+    def _forget(self) -> None:
+        if self._loaded is not None:
+            self._loaded.runtime.close()
+        self._loaded = None
 
-        return push
+    def _pusher(self, topic: str) -> Any:
+        return lambda message: self._loop.push(topic, message) if self._loop is not None else None
 
     def _on_instruction(self, message: String) -> None:
         self._instruction = message.data
@@ -187,49 +205,87 @@ class PolicyNode(LifecycleNode):
             if self._handover is not None:
                 self._handover.forget()
             return "disabled"
-        if self._handover is not None:
-            self._handover.require_free()
-        others = self.count_publishers(self._commands.topic_name) - 1 if self._commands is not None else 0
-        # A person's node commands only while the policy does not.
-        others -= self.count_publishers(INTERVENTION)
-        if others > 0:
-            self.get_logger().warning(f"{others} other publisher(s) of commands: only one may move the robot at a time")
         seed = read(self, PolicyParameters).seed
-        self._loop.enable(seed if seed >= 0 else None)
+        self._enable(self._loop, seed if seed >= 0 else None)
         return "enabled"
 
+    def _enable(self, loop: ControlLoop | LockstepLoop, seed: int | None = None) -> None:
+        self._e_stop.require_clear()
+        if self._handover is not None and self._commanders is not None:
+            self._handover.require_free()
+            self._commanders.require_alone()
+            if others := self._commanders.others():
+                self.get_logger().warning(f"{others} may publish commands, too; none were heard")
+        loop.enable(seed)
+
+    def _on_e_stop(self, pressed: bool) -> None:
+        self._enable_when_ready = False
+        if pressed:
+            if self._loop is not None:
+                self._loop.halt()
+            if self._handover is not None:
+                self._handover.forget()
+            self.get_logger().error("emergency stop: the arm holds; enable again once it is released")
+        self._say()
+
+    def _on_parameters(self, values: dict[str, Any]) -> None:
+        if "policy" in values:
+            bundle = load_bundle(values["policy"])
+            if self._loaded is not None:
+                bundle.check(self._loaded.robot)
+
+    def _on_swap(self) -> str:
+        if not isinstance(self._loop, ControlLoop):
+            raise EmmaError(
+                "nothing to swap: the node is not active, or in lockstep", fix="clean it up and configure it again"
+            )
+        policy = Path(read(self, PolicyParameters).policy)
+        self._on_parameters({"policy": policy})
+        self._swap.ask(policy)
+        self._say()
+        return f"loading {policy}; {self._state_topic.topic_name} says when it runs"
+
+    def _swapped(self, loaded: Loaded) -> None:
+        self._subscribe(loaded)
+        self._loaded = loaded
+        self._announce(loaded)
+        if self._isolated:
+            prefer_all_threads()
+
     def _say(self) -> None:
-        if self._loop is None:
+        if self._loop is None or self._loaded is None:
             self._state_topic.publish(messages.json_string({"mode": "inactive"}))
             return
+        if isinstance(self._loop, ControlLoop):
+            self._swap.look(self._loop, lambda loaded: executor_config(self._values, loaded), self._swapped)
+            if self._commanders is not None and self._loop.commanding and (conflict := self._commanders.conflict):
+                self._loop.release()
+                self.get_logger().error(f"brakes and lets go: {conflict}; only one may move the robot at a time")
         if self._enable_when_ready:
             self._try_enable(self._loop)
         status = self._loop.status()
         person = self._handover is not None and self._handover.person
-        values = {**asdict(status), "intervention": person, "timings": self._timings, "stated": self._stated}
+        values = {**asdict(status), **self._loaded.about, "swap": asdict(self._swap.state), "intervention": person}
+        values |= {"e_stop": self._e_stop.pressed, "timings": self._timings, "stated": self._stated}
         self._state_topic.publish(messages.json_string(values))
-        if status.reason and status.mode == "holding":
-            self.get_logger().warning(f"holding: {status.reason}", throttle_duration_sec=2.0)
-        elif status.warnings:
-            self.get_logger().warning("; ".join(status.warnings), throttle_duration_sec=2.0)
-        if status.inference_error:
-            self.get_logger().error(f"policy: {status.inference_error}", throttle_duration_sec=2.0)
+        complain(self.get_logger(), status)
 
     def _try_enable(self, loop: ControlLoop | LockstepLoop) -> None:
         try:
-            if self._handover is not None:
-                self._handover.require_free()
-            loop.enable()
+            self._enable(loop)
             self._enable_when_ready = False
         except EmmaError as error:
             self.get_logger().info(f"waiting: {error.problem}: {error.found}", throttle_duration_sec=5.0)
 
     def _diagnose(self) -> None:
-        if self._loop is not None and self._robot is not None:
+        if self._loop is not None and self._loaded is not None:
             array = DiagnosticArray(header=messages.header(self.get_clock().now().nanoseconds))
             # Percentiles cost a millisecond; once a second is often enough.
             self._timings, self._stated = self._loop.timings.summary(), self._stated + 1
-            array.status = report(self._robot, self._loop.status(), self._timings)
+            stopped = "the emergency stop is pressed" if self._e_stop.pressed else ""
+            array.status = report(
+                self._loaded.robot, self._loop.status(), self._timings, about=self._loaded.about, stopped=stopped
+            )
             self._diagnostics.publish(array)
 
 

@@ -1,0 +1,175 @@
+"""A running control loop on a clock of the test's own, with real messages, one tick at a time."""
+
+import threading
+
+import numpy as np
+import pytest
+from rosbags.typesys import Stores, get_typestore
+
+from emma.nodes import control as control_module
+from emma.nodes.control import ControlLoop
+from emma.nodes.pacing import Beat
+from emma.observation import Aligner
+from emma.policy import worker as worker_module
+from emma.policy.controller import Controller, Mode
+from emma.policy.executor import ExecutorConfig
+from emma.robot import load_robot
+
+SPEC = load_robot("desk_arm")
+CAMERAS = ("top", "wrist")
+TYPES = get_typestore(Stores.ROS2_JAZZY).types
+MS, TICK_MS = 1_000_000, 20
+HOME = np.array(SPEC.home)
+FASTEST = np.array([j.velocity for j in SPEC.joints]) / SPEC.control_rate_hz
+
+
+class Clock:
+    """Stands in for the `time` module of the control loop, and for the clock of header stamps."""
+
+    def __init__(self):
+        self.now = 1_000_000 * MS
+        self.wall_offset = 5_000_000 * MS
+
+    def monotonic_ns(self):
+        return self.now
+
+    def monotonic(self):
+        return self.now / 1e9
+
+    def wall(self):
+        return self.now + self.wall_offset
+
+
+class Runtime:
+    """Moves every joint on by a little; `fault` replaces the next answers."""
+
+    name = "scripted"
+
+    def __init__(self):
+        self.fault = None
+        self.calls = 0
+        self.instructions = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def infer(self, observation, instruction):
+        self.calls += 1
+        self.instructions.append(instruction)
+        self.gate.wait(60)
+        if self.fault is not None:
+            return self.fault(observation)
+        ahead = np.arange(16)[:, None] * np.where(np.arange(7) < 6, 0.004, 0.0)
+        return (observation.state[None] + ahead).astype(np.float32)
+
+    def close(self):
+        self.gate.set()
+
+
+class Rig:
+    """A running loop with cameras at 25 Hz and joints at 50 Hz that follow the commands."""
+
+    def __init__(self, monkeypatch):
+        self.clock = Clock()
+        for module in (control_module, worker_module):
+            monkeypatch.setattr(module, "time", self.clock)
+        self.runtime = Runtime()
+        self.sent = []
+        self.loop = ControlLoop(
+            SPEC,
+            Aligner(SPEC, cameras=CAMERAS),
+            self.runtime,
+            Controller(SPEC, ExecutorConfig(fps=10), ramp_s=0.1),
+            send=lambda position, stamp: self.sent.append(position.copy()),
+            clock_ns=self.clock.wall,
+        )
+        self.loop.set_instruction("put the cube in the bin")
+        self.joints = HOME.copy()
+        self.tick = 0
+        self.off = set()
+        self.image, self.joint_state = image, joint_state
+        self.camera_message = image
+        self.joint_message = joint_state
+        self.camera_delay_ms = 0
+        self.wait_for_policy = True
+
+    def turn(self, n=1):
+        """n ticks; returns the status after the last."""
+        for _ in range(n):
+            self.clock.now += TICK_MS * MS
+            self.tick += 1
+            if "joints" not in self.off:
+                self.loop.push(SPEC.state_topic, self.joint_message(self.clock.wall(), self.joints))
+            for name in CAMERAS:
+                if name not in self.off and self.tick % 2 == 0:
+                    stamp = self.clock.wall() - self.camera_delay_ms * MS
+                    self.loop.push(SPEC.camera(name).image_topic, self.camera_message(stamp, self.tick))
+            with self.loop._lock:
+                self.loop._turn(Beat(late_s=0.0, missed=0))
+            if self.sent:
+                self.joints = self.sent[-1].copy()
+            for _ in range(2000 if self.wait_for_policy else 0):
+                if self.loop._worker.busy_s == 0.0 and self.loop._worker._request is None:
+                    break
+                threading.Event().wait(0.001)
+        return self.loop.status()
+
+    def started(self):
+        """Running for a second, moving."""
+        self.turn(4)
+        self.loop.enable()
+        status = self.turn(50)
+        assert status.mode == Mode.RUNNING, status
+        assert not np.array_equal(self.sent[-1], self.sent[-10])
+        return self
+
+    def moving(self):
+        before = len(self.sent)
+        status = self.turn(25)
+        assert len(self.sent) == before + 25, "silent"
+        return status.mode == Mode.RUNNING and not np.array_equal(self.sent[-1], self.sent[before])
+
+    def holds_within(self, ticks):
+        """Turn until holding; then every further command is the same pose. Returns the status."""
+        for _ in range(ticks):
+            status = self.turn()
+            if status.mode == Mode.HOLDING:
+                break
+        assert status.mode == Mode.HOLDING, f"still {status.mode} after {ticks} ticks"
+        held, count = self.sent[-1], len(self.sent)
+        status = self.turn(25)
+        assert len(self.sent) == count + 25, "silent"
+        assert all(np.array_equal(command, held) for command in self.sent[count:])
+        assert not np.allclose(held, 0.0)
+        return status
+
+
+def header(ns):
+    stamp = TYPES["builtin_interfaces/msg/Time"](sec=ns // 10**9, nanosec=ns % 10**9)
+    return TYPES["std_msgs/msg/Header"](stamp=stamp, frame_id="")
+
+
+def image(ns, tick, *, size=(96, 96), encoding="rgb8", data=None):
+    height, width = size
+    if data is None:
+        data = np.random.default_rng(tick).integers(0, 255, height * width * 3, dtype=np.uint8)
+    return TYPES["sensor_msgs/msg/Image"](
+        header=header(ns), height=height, width=width, encoding=encoding, is_bigendian=0, step=width * 3, data=data
+    )
+
+
+def joint_state(ns, values, names=SPEC.joint_names):
+    empty = np.zeros(0)
+    position = np.asarray(values, float)
+    return TYPES["sensor_msgs/msg/JointState"](
+        header=header(ns), name=list(names), position=position, velocity=empty, effort=empty
+    )
+
+
+@pytest.fixture
+def rig(monkeypatch):
+    rig = Rig(monkeypatch)
+    yield rig
+    rig.runtime.close()
+    rig.loop._worker.close()
+    steps = np.abs(np.diff(np.array(rig.sent), axis=0)) if len(rig.sent) > 1 else np.zeros((1, 7))
+    assert (steps <= FASTEST + 1e-9).all(), "a fault made the command jump"

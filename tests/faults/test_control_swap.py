@@ -1,0 +1,157 @@
+"""A policy changes, is stopped, or dies in the middle of a motion; every tick still has its command."""
+
+import numpy as np
+import pytest
+
+from emma.errors import EmmaError
+from emma.observation import Aligner
+from emma.policy.controller import Mode
+from emma.policy.executor import ExecutorConfig
+from emma.robot import load_robot
+
+SPEC = load_robot("desk_arm")
+
+
+class Backwards:
+    """The other policy: moves every joint back."""
+
+    name = "backwards"
+
+    def __init__(self):
+        self.calls = 0
+        self.closed = False
+
+    def infer(self, observation, instruction):
+        self.calls += 1
+        back = np.arange(16)[:, None] * np.where(np.arange(7) < 6, -0.02, 0.0)
+        return (observation.state[None] + back).astype(np.float32)
+
+    def close(self):
+        self.closed = True
+
+
+def swap(rig, cameras=("top", "wrist"), fps=10):
+    other = Backwards()
+    rig.loop.swap(other, Aligner(SPEC, cameras=cameras), ExecutorConfig(fps=fps))
+    return other
+
+
+def retire(rig):
+    retired = rig.loop.retired()
+    for policy in retired:
+        policy.close()
+    return retired
+
+
+def test_another_policy_takes_over_without_a_tick_left_out_or_a_jump(rig):
+    """The fixture checks that no step is beyond the limits; here: one command a tick, and a change of direction."""
+    rig.started()
+    count, asked = len(rig.sent), rig.runtime.calls
+    other = swap(rig)
+    # Nothing changes before the next chunk is due, 0.4 s after the last.
+    status = rig.turn(60)
+    assert len(rig.sent) == count + 60
+    assert status.mode == Mode.RUNNING
+    assert other.calls > 0
+    assert rig.runtime.calls <= asked + 1
+    assert (rig.sent[-1] < rig.sent[-10])[:6].all()
+    (old,) = retire(rig)
+    assert old.runtime is rig.runtime
+    assert not rig.loop.swapping
+    assert rig.loop.timings.summary()["swaps"] == 1
+
+
+def test_and_back_again(rig):
+    rig.started()
+    other = swap(rig)
+    rig.turn(60)
+    retire(rig)
+    rig.loop.swap(rig.runtime, Aligner(SPEC, cameras=("top", "wrist")), ExecutorConfig(fps=10))
+    calls = rig.runtime.calls
+    assert rig.turn(60).mode == Mode.RUNNING
+    assert rig.runtime.calls > calls
+    retire(rig)
+    assert other.closed
+
+
+def test_the_old_one_goes_on_until_every_stream_of_the_new_one_is_there(rig):
+    rig.started()
+    other = swap(rig, cameras=("top", "wrist", "front"))
+    assert rig.moving()
+    assert rig.loop.swapping
+    assert other.calls == 0
+    for _ in range(30):
+        rig.loop.push(SPEC.camera("front").image_topic, rig.image(rig.clock.wall(), rig.tick))
+        rig.turn()
+    assert other.calls > 0
+    assert not rig.loop.swapping
+
+
+def test_a_hanging_policy_can_be_replaced(rig):
+    rig.started()
+    rig.wait_for_policy = False
+    rig.runtime.gate.clear()
+    rig.turn(30)
+    other = swap(rig)
+    rig.turn(30)
+    assert other.calls > 0
+    rig.runtime.gate.set()
+    rig.wait_for_policy = True
+    # Its late answer is of no use to anybody.
+    status = rig.turn(30)
+    assert status.mode == Mode.RUNNING
+    assert (rig.sent[-1] < rig.sent[-10])[:6].all()
+
+
+def test_while_disabled_it_changes_at_once(rig):
+    rig.turn(4)
+    other = swap(rig)
+    rig.turn(1)
+    assert not rig.loop.swapping
+    rig.turn(4)
+    rig.loop.enable()
+    rig.turn(40)
+    assert other.calls > 0
+    assert rig.runtime.calls == 0
+
+
+def test_a_second_swap_replaces_one_that_waits(rig):
+    rig.started()
+    first, second = swap(rig, cameras=("top", "wrist", "front")), swap(rig)
+    rig.turn(40)
+    retire(rig)
+    assert first.closed
+    assert first.calls == 0
+    assert second.calls > 0
+
+
+def test_another_rate_of_actions_is_refused(rig):
+    rig.started()
+    with pytest.raises(EmmaError, match="another rate"):
+        swap(rig, fps=20)
+    assert rig.moving()
+
+
+def test_stopping_holds_at_once_and_needs_enabling_again(rig):
+    rig.started()
+    last, count = rig.sent[-1], len(rig.sent)
+    rig.loop.halt()
+    # Said once more, in the same tick; then nothing, whatever the policy answers.
+    assert len(rig.sent) == count + 1
+    np.testing.assert_array_equal(rig.sent[-1], last)
+    status = rig.turn(50)
+    assert status.mode == Mode.DISABLED
+    assert len(rig.sent) == count + 1
+    assert not rig.loop.commanding
+    rig.loop.enable()
+    rig.turn(30)
+    assert rig.moving()
+
+
+def test_stopping_before_it_began_commands_nothing(rig):
+    rig.turn(4)
+    rig.loop.enable()
+    rig.loop.halt()
+    rig.turn(20)
+    assert rig.sent == []
+    assert not rig.loop.commanding
