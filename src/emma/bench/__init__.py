@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-NAMES = ("loop", "episodes", "soak", "appearances", "paths", "training", "latency", "setup")
+NAMES = ("loop", "episodes", "soak", "appearances", "dream", "paths", "training", "latency", "control", "setup")
 
 
 class Bench(NamedTuple):
