@@ -4,6 +4,9 @@ The robot's camera and arm drivers run already, or sim:=true starts the embedded
 still until it is enabled:
 
     ros2 service call /policy/enable std_srvs/srv/SetBool "{data: true}"
+
+With pilot:=jog or pilot:=leader a person takes the robot over (/pilot/take) and gives it back (/pilot/give); the keys
+for it need a terminal of their own: emma node keys --ros-args -p pilot:=true -p policy:=true
 """
 
 from pathlib import Path
@@ -46,6 +49,15 @@ ARGUMENTS = (
         choices=["true", "false"],
         description="Run the recorder. An episode begins with /recorder/start and ends with /recorder/save.",
     ),
+    DeclareLaunchArgument(
+        "pilot",
+        default_value="none",
+        choices=["none", "jog", "leader"],
+        description="How a person may take over: jog (keys or gamepad, by `emma node keys`), leader (a second arm).",
+    ),
+    DeclareLaunchArgument(
+        "leader_map", default_value="", description="Leader arm: YAML file of its joints; empty: named and built alike."
+    ),
     DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
     DeclareLaunchArgument(
         "sim",
@@ -76,6 +88,7 @@ def text(argument: str) -> ParameterValue:
 # Seconds from SIGINT to SIGTERM: a bag is finished, the arm brought to a hold, and a busy machine is slow at both.
 PATIENCE = "15"
 ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
+PILOTED = IfCondition(PythonExpression(["'", LaunchConfiguration("pilot"), "' != 'none'"]))
 SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
 
 
@@ -120,6 +133,19 @@ def generate_launch_description() -> LaunchDescription:
         on_exit=Shutdown(reason="the policy has ended"),
         sigterm_timeout=PATIENCE,
     )
+    pilot = Node(
+        package="emma",
+        executable="pilot",
+        name="pilot",
+        condition=PILOTED,
+        parameters=[
+            params,
+            {"robot": text("robot"), "device": text("pilot"), "leader_map": text("leader_map")},
+        ],
+        output="screen",
+        # Whoever moved the robot by it decides whether to go on.
+        sigterm_timeout=PATIENCE,
+    )
     recorder = Node(
         package="emma",
         executable="recorder",
@@ -136,4 +162,4 @@ def generate_launch_description() -> LaunchDescription:
         sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, sim, policy, recorder])
+    return LaunchDescription([*ARGUMENTS, reach, sim, policy, pilot, recorder])

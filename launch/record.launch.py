@@ -1,7 +1,8 @@
 """Record demonstrations: every topic of the robot as received, one bag per episode.
 
 The robot's drivers and whatever moves it run already; for the desk arm the embedded simulator and a scripted operator
-are started too. An episode:
+are started too. With pilot:=jog or pilot:=leader a person moves the robot instead; the keys for it need a terminal of
+their own: emma node keys --ros-args -p pilot:=true. An episode:
 
     ros2 service call /recorder/start std_srvs/srv/Trigger
     ros2 service call /recorder/mark_success std_srvs/srv/SetBool "{data: true}"
@@ -26,6 +27,15 @@ ARGUMENTS = (
         description="Robot: a name that `emma robots` lists, or the path of a robot.yaml.",
     ),
     DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
+    DeclareLaunchArgument(
+        "pilot",
+        default_value="none",
+        choices=["none", "jog", "leader"],
+        description="How a person moves the robot: jog (keys or gamepad, by `emma node keys`), leader (a second arm).",
+    ),
+    DeclareLaunchArgument(
+        "leader_map", default_value="", description="Leader arm: YAML file of its joints; empty: named and built alike."
+    ),
     DeclareLaunchArgument("operator", default_value="", description="Who moves the robot; stored with each episode."),
     DeclareLaunchArgument("notes", default_value="", description="Free text, stored with each episode."),
     DeclareLaunchArgument(
@@ -63,7 +73,12 @@ def text(argument: str) -> ParameterValue:
 # Seconds from SIGINT to SIGTERM: a bag is finished, the arm brought to a hold, and a busy machine is slow at both.
 PATIENCE = "15"
 ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
-SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
+IS_SIMULATED = ["('", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm')"]
+SIMULATED = IfCondition(PythonExpression(IS_SIMULATED))
+PILOT = LaunchConfiguration("pilot")
+PILOTED = IfCondition(PythonExpression(["'", PILOT, "' != 'none'"]))
+# One commander at a time: the scripted operator only where no person moves the arm.
+SCRIPTED = IfCondition(PythonExpression([*IS_SIMULATED, " and '", PILOT, "' == 'none'"]))
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -91,12 +106,25 @@ def generate_launch_description() -> LaunchDescription:
         package="emma",
         executable="teleop",
         name="teleop",
-        condition=SIMULATED,
+        condition=SCRIPTED,
         parameters=[params, {"robot": text("robot")}],
         output="screen",
         respawn=True,
         respawn_delay=2.0,
         respawn_max_retries=3,
+        sigterm_timeout=PATIENCE,
+    )
+    pilot = Node(
+        package="emma",
+        executable="pilot",
+        name="pilot",
+        condition=PILOTED,
+        parameters=[
+            params,
+            {"robot": text("robot"), "device": text("pilot"), "leader_map": text("leader_map"), "take": True},
+        ],
+        output="screen",
+        # Whoever moved the robot by it decides whether to go on.
         sigterm_timeout=PATIENCE,
     )
     recorder = Node(
@@ -120,4 +148,4 @@ def generate_launch_description() -> LaunchDescription:
         sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, sim, teleop, recorder])
+    return LaunchDescription([*ARGUMENTS, reach, sim, teleop, pilot, recorder])
