@@ -38,12 +38,16 @@ NAMES = {
     "command_gap_max_ms": "command_gap_max_ms",
     "camera_hz": "camera_hz",
     "recorder_lost": "recorder_lost",
+    "swap_s": "swap_s",
+    "swap_ticks": "swap_ticks",
+    "swap_missed_ticks": "swap_missed_ticks",
 }
 
 
 def run(quick: bool, seed: int) -> dict[str, Any]:
     """`*`: the policy node, inference in a process of its own; `thread_*`: in a thread of the node; `plain_*`: a node
-    whose timer does inference in its callback. `command_gap_max_ms`, `camera_hz`: from the recorded bag."""
+    whose timer does inference in its callback. `command_gap_max_ms`, `camera_hz`: from the recorded bag.
+    `swap_*`: the policy is loaded a second time while the arm moves, after what the other figures are of."""
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, _cores(CORES) as cores:
         found = _measured(Path(scratch), quick, seed)
@@ -51,7 +55,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     for variant, values in found.items():
         # A count of nothing is not kept by the node.
         values = {"missed_ticks": 0, **values}
-        figures |= {PREFIXES[variant] + name: values.get(key) for key, name in NAMES.items()}
+        figures |= {PREFIXES[variant] + name: values[key] for key, name in NAMES.items() if key in values}
     figures["real_time_priority"] = bool(found["process"].get("real_time_priority"))
     return figures | {"load_average_before": busy}
 

@@ -32,8 +32,8 @@ from emma.robot import RobotSpec
 NS = 1_000_000_000
 # An inference that takes this long is taken for dead: the arm has been holding for long by then.
 HUNG_S = 10.0
-# Samples per section that percentiles are taken of: four minutes of ticks at 50 Hz.
-TIMINGS_WINDOW = 12_000
+# Samples per section that percentiles are taken of: six minutes of ticks at 50 Hz.
+TIMINGS_WINDOW = 18_000
 
 
 class ControlLoop:

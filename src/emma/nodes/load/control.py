@@ -16,6 +16,7 @@ from emma.files import atomic_write_text
 from emma.nodes.client import RosClient
 from emma.nodes.domain import own_domain
 from emma.nodes.graph import Graph, NodeProcess
+from emma.nodes.swap_client import swap_policy
 from emma.robot import RobotSpec, load_robot
 
 # How the policy is run: by the policy node with inference in a process or a thread of its own, or by a plain timer.
@@ -67,11 +68,12 @@ def measure(variant: str, args: argparse.Namespace) -> dict[str, Any]:
         stack.enter_context(own_domain())
         graph = stack.enter_context(Graph(nodes, out / "logs"))
         client = stack.enter_context(RosClient("bench", alive=graph.check))
-        bag, timings, lost = _command(client, args.seconds)
-    return {**timings, **_seen(spec, Path(bag)), "recorder_lost": lost}
+        bag, found = _command(client, args.seconds, args.policy if module == "policy" else None)
+    return {**found, **_seen(spec, bag)}
 
 
-def _command(client: RosClient, seconds: float) -> tuple[str, dict[str, float], int]:
+def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Path, dict[str, Any]]:
+    """The bag and the node's timings; with `policy` it is loaded once more at the end, while the arm moves."""
     for topic in (POLICY, SIM, RECORDER):
         client.listen(topic)
     client.wait_for_service("/sim/reset", START_S)
@@ -82,18 +84,19 @@ def _command(client: RosClient, seconds: float) -> tuple[str, dict[str, float], 
     client.say("/instruction", instruction)
     for topic in (POLICY, RECORDER):
         _expect(client, topic, lambda s: s["instruction"] == instruction, ANSWER_S)
-    bag = json.loads(client.trigger("/recorder/start"))["folder"]
+    bag = Path(json.loads(client.trigger("/recorder/start"))["folder"])
     _enable(client)
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         time.sleep(min(left, 1.0))
         client.alive()
+    found: dict[str, Any] = dict(client.heard(POLICY)["timings"])
+    if policy is not None:
+        swap = swap_policy(policy, client=client)
+        found |= {"swap_s": swap.seconds, "swap_ticks": swap.ticks, "swap_missed_ticks": swap.missed_ticks}
     client.switch("/policy/enable", False)
-    # The timings are taken once a second: those of the next two moments hold all ticks.
-    stated = client.heard(POLICY)["stated"]
-    said = _expect(client, POLICY, lambda s: s["stated"] > stated + 1, ANSWER_S)
     kept = json.loads(client.trigger("/recorder/save", 60.0))
-    return bag, said["timings"], kept["dropped"] + kept["lost"]
+    return bag, found | {"recorder_lost": kept["dropped"] + kept["lost"]}
 
 
 def _seen(spec: RobotSpec, folder: Path) -> dict[str, Any]:
