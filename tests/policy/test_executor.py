@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emma.policy.executor import NS, ChunkExecutor, ExecutorConfig
+from emma.policy.joins import JOINS
 from emma.policy.safety import SafetyFilter
 from emma.robot import load_robot
 
@@ -74,12 +75,12 @@ def test_a_chunk_of_another_robot_is_refused():
 LATENCIES = st.lists(st.integers(0, 40), min_size=4, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
-@given(LATENCIES, st.integers(0, 2**31), st.booleans())
-def test_any_latency_pattern_keeps_the_commanded_step_within_the_limits(latencies, seed, dies):
+@settings(max_examples=80, deadline=None)
+@given(LATENCIES, st.integers(0, 2**31), st.booleans(), st.sampled_from(JOINS[1:]))
+def test_any_latency_pattern_keeps_the_commanded_step_within_the_limits(latencies, seed, dies, join):
     """Chunks that disagree wildly, arriving after any number of ticks, one of them maybe never."""
     rng = np.random.default_rng(seed)
-    e, safety = executor(), SafetyFilter(SPEC)
+    e, safety = executor(join=join), SafetyFilter(SPEC)
     safety.start(np.zeros(7))
     limit = np.array([j.velocity for j in SPEC.joints]) / SPEC.control_rate_hz
     pending: list[tuple[int, int, np.ndarray]] = []
@@ -92,6 +93,7 @@ def test_any_latency_pattern_keeps_the_commanded_step_within_the_limits(latencie
             if delay is None and dies:
                 delay = 10_000
             e.asked(t)
+            assert (e.previous(t) is not None) == (join == "rtc" and e.started)
             pending.append((k + (delay or 0), t, rng.uniform(-3, 3, (16, 7))))
         if pending and k >= pending[0][0]:
             _, t_obs, chunk = pending.pop()

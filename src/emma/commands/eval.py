@@ -31,6 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latency-ms", type=float, default=60.0, help="observation to usable chunk, simulated (default 60)"
     )
+    parser.add_argument(
+        "--join",
+        default="auto",
+        help="how chunks follow each other: auto, blend, rtc, ensemble or drain (default auto: rtc if trained for it)",
+    )
     parser.add_argument("--runtime", default="auto", help="runtime to use (default auto)")
     parser.add_argument("--ros", action="store_true", help="through the ROS graph, in real time")
     parser.add_argument("--out", type=Path, help="with --ros: where the bags go (default runs/eval-<time>)")
@@ -72,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
         figures[prefix + "episodes"] = len(result["episodes"])
         figures.update({prefix + key: value for key, value in result["timings"].items()})
     Console().print(table)
+    # What ran the policy decides how fast it was, not what it did; but a surprise there explains a surprise above.
+    print(f"runtime {next(iter(rows.values()))['runtime']}")
     if args.json:
         write_figures(args.json, figures, seed=args.seed, bundle=str(args.bundle), through=path, results=rows)
     return 0
@@ -105,7 +112,11 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
         with progress_bar() as bar:
             for domain in domains:
                 config = EvalConfig(
-                    episodes=args.episodes, seed=args.seed, domain=domain, latency_s=args.latency_ms / 1000.0
+                    episodes=args.episodes,
+                    seed=args.seed,
+                    domain=domain,
+                    latency_s=args.latency_ms / 1000.0,
+                    join=args.join,
                 )
                 done: list[Any] = []
                 task = bar.add_task(domain, total=args.episodes, note="")
@@ -114,7 +125,8 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
                     done.append(episode)
                     bar.update(task, advance=1, note=f"success {sum(e.success for e in done)}/{len(done)}")
 
-                rows[domain] = evaluate(sim, runtime, bundle.info.fps, config, advance).to_json()
+                result = evaluate(sim, runtime, bundle.info.fps, config, advance).to_json()
+                rows[domain] = {**result, "runtime": f"{runtime.name}: {getattr(runtime, 'reason', '?')}"}
     finally:
         sim.close()
         runtime.close()
@@ -126,7 +138,13 @@ def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -
 
     return {
         domain: evaluate_ros(
-            bundle.path, robot=spec.name, episodes=args.episodes, seed=args.seed, domain=domain, out=args.out
+            bundle.path,
+            robot=spec.name,
+            episodes=args.episodes,
+            seed=args.seed,
+            domain=domain,
+            out=args.out,
+            runtime=args.runtime,
         )
         for domain in domains
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emma.observation import Observation
+from emma.policy.joins import Previous
 from emma.policy.runtime import PolicyRuntime
 
 
@@ -32,7 +33,7 @@ class InferenceWorker:
         self._runtime = runtime
         self._deliver = deliver
         self._condition = threading.Condition()
-        self._request: tuple[Observation, str] | None = None
+        self._request: tuple[Observation, str, Previous | None] | None = None
         self._began: float | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -44,10 +45,10 @@ class InferenceWorker:
         began = self._began
         return 0.0 if began is None else time.monotonic() - began
 
-    def submit(self, observation: Observation, instruction: str) -> None:
-        """Ask for a chunk from this observation."""
+    def submit(self, observation: Observation, instruction: str, previous: Previous | None = None) -> None:
+        """Ask for a chunk from this observation, continuing `previous` if it is given."""
         with self._condition:
-            self._request = (observation, instruction)
+            self._request = (observation, instruction, previous)
             self._condition.notify()
 
     def close(self, timeout_s: float = 2.0) -> bool:
@@ -65,12 +66,14 @@ class InferenceWorker:
                 self._condition.wait_for(lambda: self._request is not None or self._closing)
                 if self._closing or self._request is None:
                     return
-                observation, instruction = self._request
+                observation, instruction, previous = self._request
                 self._request = None
             self._began = time.monotonic()
             actions, error = None, ""
             try:
-                actions = self._runtime.infer(observation, instruction)
+                # A runtime that cannot continue a chunk need not know of it.
+                continued = () if previous is None else (previous,)
+                actions = self._runtime.infer(observation, instruction, *continued)
             except Exception as problem:  # whatever the policy raises must reach the operator, not end the thread
                 error = f"{type(problem).__name__}: {problem}"
             seconds = time.monotonic() - self._began

@@ -12,9 +12,11 @@ import numpy as np
 
 from emma.policy.controller import Controller, Mode
 from emma.policy.executor import NS, ExecutorConfig
+from emma.policy.joins import choose_join
 from emma.policy.runtime import PolicyRuntime
 from emma.sim.arm import DeskArm, observation
 from emma.sim.scene import TARGETS
+from emma.sim.smoothness import Smoothness
 from emma.stats import Rate
 
 # Evaluation starts where no training data does: `emma collect` refuses seeds from here on.
@@ -23,7 +25,8 @@ FIRST_SEED = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then has failed."""
+    """latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then has failed;
+    join: one of `emma.policy.joins.JOINS`."""
 
     episodes: int = 100
     seed: int = FIRST_SEED
@@ -32,6 +35,7 @@ class EvalConfig:
     timeout_s: float = 13.0
     replan_s: float = 0.4
     blend_s: float = 0.2
+    join: str = "auto"
 
     def __post_init__(self) -> None:
         if self.episodes <= 0:
@@ -46,7 +50,11 @@ class EvalConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
-    """One closed-loop episode. placed_on: where the cube came to rest, None for neither target."""
+    """One closed-loop episode. placed_on: where the cube came to rest, None for neither target.
+
+    largest_step: of a command, rad a tick; jerk, join_step (rad a tick, before the safety filter) and disagreement (rad
+    between a chunk and the one before at the moment it comes into play): `emma.sim.smoothness`.
+    """
 
     seed: int
     target: str
@@ -56,6 +64,9 @@ class EpisodeResult:
     seconds: float
     held_ticks: int = 0
     largest_step: float = 0.0
+    jerk: float = 0.0
+    join_step: float = 0.0
+    disagreement: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +108,12 @@ def run_episode(
     task = sim.reset(seed, target, held_out_words=True)
     if hasattr(runtime, "reset"):
         runtime.reset(seed)
-    controller = Controller(spec, ExecutorConfig(fps=fps, replan_s=config.replan_s, blend_s=config.blend_s), ramp_s=0.5)
+    executor_config = ExecutorConfig(
+        fps=fps, replan_s=config.replan_s, blend_s=config.blend_s, join=choose_join(config.join, runtime)
+    )
+    controller = Controller(spec, executor_config, ramp_s=0.5)
+    executor, arm = controller.executor, slice(len(spec.joints) - len(spec.gripper))
+    smoothness = Smoothness(1.0 / spec.control_rate_hz)
     controller.enable(0, sim.state())
     latency_ns = int(config.latency_s * NS)
     pending: tuple[int, int, np.ndarray] | None = None
@@ -106,18 +122,23 @@ def run_episode(
     for _ in range(ticks):
         t_ns = sim.stamp_ns
         if pending is not None and t_ns >= pending[0]:
-            controller.offer(pending[2], pending[1], t_ns)
+            before = executor.target(t_ns)
+            if controller.offer(pending[2], pending[1], t_ns) is None and before is not None:
+                smoothness.joined(before[arm], executor.newest(t_ns)[arm])
             pending = None
         fresh = all(sim.picture_tick(camera) == sim.tick for camera in sim.cameras)
-        if fresh and pending is None and controller.executor.wants_chunk(t_ns):
-            controller.executor.asked(t_ns)
-            pending = (t_ns + latency_ns, t_ns, runtime.infer(observation(sim), task.instruction))
+        if fresh and pending is None and executor.wants_chunk(t_ns):
+            executor.asked(t_ns)
+            previous = executor.previous(t_ns)
+            continued = () if previous is None else (previous,)
+            pending = (t_ns + latency_ns, t_ns, runtime.infer(observation(sim), task.instruction, *continued))
         tick = controller.tick(t_ns, {})
         held += tick.mode is Mode.HOLDING
         assert tick.command is not None  # enabled above, so there is always a pose to command
         if last is not None:
-            largest = max(largest, float(np.abs(tick.command - last)[: len(spec.joints) - len(spec.gripper)].max()))
-        last = tick.command
+            largest = max(largest, float(np.abs(tick.command - last)[arm].max()))
+        last, target = tick.command, executor.target(t_ns)
+        smoothness.tick(tick.command[arm], None if target is None else target[arm])
         sim.step(tick.command)
         outcome = sim.outcome()
         if outcome.settled and outcome.placed_on is not None:
@@ -131,6 +152,9 @@ def run_episode(
         seconds=sim.time_s,
         held_ticks=held,
         largest_step=round(largest, 5),
+        jerk=round(smoothness.jerk, 3),
+        join_step=round(smoothness.join_step, 5),
+        disagreement=round(smoothness.disagreement, 5),
     )
 
 

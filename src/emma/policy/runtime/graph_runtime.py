@@ -62,6 +62,11 @@ class GraphRuntime:
             self._guidance = Guidance(info.chunk, info.width)
             self._change = np.zeros_like(buffers[NOISY])
 
+    @property
+    def rtc(self) -> str:
+        flow = self._info.flow
+        return "" if flow is None else "trained" if flow.trained_delay else "guided"
+
     def reset(self, seed: int) -> None:
         """Restart the noise sequence, as at the start of an episode."""
         if self._info.flow is not None:

@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from emma.observation import Observation
+from emma.policy.joins import Previous
 
 
 class PolicyRuntime(Protocol):
@@ -12,8 +13,16 @@ class PolicyRuntime(Protocol):
 
     name: str
 
-    def infer(self, observation: Observation, instruction: str) -> np.ndarray:
-        """(chunk, J) float32 absolute joint targets; action k stands for `observation.stamp_ns` + k / fps."""
+    @property
+    def rtc(self) -> str:
+        """How a chunk can continue the previous one: "trained" or "guided" real-time chunking, or "" for neither."""
+        ...
+
+    def infer(self, observation: Observation, instruction: str, previous: Previous | None = None) -> np.ndarray:
+        """(chunk, J) float32 absolute joint targets; action k stands for `observation.stamp_ns` + k / fps.
+
+        previous: the chunk in execution, for a runtime that can continue it; others leave it aside.
+        """
         ...
 
     def close(self) -> None:

@@ -4,30 +4,13 @@ LeRobot 0.6.1 differentiates nothing through the network (its velocity is comput
 its guidance has the closed form used here. It needs no backward pass and works with an exported graph.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from emma.policy.joins import Previous
+
+__all__ = ["Guidance", "Previous", "guidance_weight", "prefix_weights"]
+
 MAX_GUIDANCE = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Previous:
-    """What is left of the chunk in execution, seen from the new chunk's moment.
-
-    actions: (n, J) absolute joint targets, the first for the observation's moment; delay: how many of them will have
-    been executed before the new chunk can be used; horizon: actions that the new chunk is drawn towards.
-    """
-
-    actions: np.ndarray
-    delay: int
-    horizon: int = 10
-
-    def __post_init__(self) -> None:
-        if self.actions.ndim != 2 or len(self.actions) == 0:
-            raise ValueError(f"previous actions are (n, J) with n above 0, not {self.actions.shape}")
-        if self.delay < 0 or self.horizon < 0:
-            raise ValueError(f"delay and horizon are 0 or more, not {self.delay} and {self.horizon}")
 
 
 def prefix_weights(delay: int, horizon: int, chunk: int) -> np.ndarray:

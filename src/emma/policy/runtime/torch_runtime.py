@@ -6,6 +6,7 @@ import numpy as np
 
 from emma.observation import Observation
 from emma.policy.bundle import Bundle
+from emma.policy.joins import Previous
 from emma.policy.loading import load_policy
 
 
@@ -29,15 +30,23 @@ class TorchRuntime:
         self._torch = torch
         self._bundle = bundle
         self._device = device
-        _, self._policy, self._pre, self._post = load_policy(bundle, device=device)
+        self._loaded = load_policy(bundle, device=device)
+        _, self._policy, self._pre, self._post = self._loaded
         self._generator = torch.Generator(device=device).manual_seed(seed)
+
+    @property
+    def rtc(self) -> str:
+        if getattr(self._policy.config, "rtc_max_delay", 0):
+            return "trained"
+        return "guided" if hasattr(self._policy, "init_rtc_processor") else ""
 
     def reset(self, seed: int) -> None:
         """Restart the noise sequence, as at the start of an episode."""
         self._generator.manual_seed(seed)
         self._policy.reset()
 
-    def infer(self, observation: Observation, instruction: str) -> np.ndarray:
+    def infer(self, observation: Observation, instruction: str, previous: Previous | None = None) -> np.ndarray:
+        """As PolicyRuntime says; `previous` goes to the policy's own real-time chunking, if it has any."""
         torch = self._torch
         batch: dict[str, Any] = {
             "task": instruction,
@@ -46,14 +55,35 @@ class TorchRuntime:
         for name in self._bundle.info.cameras:
             image = torch.from_numpy(np.array(observation.images[name]))
             batch[f"observation.images.{name}"] = image.permute(2, 0, 1).float().div_(255.0)
-        with torch.inference_mode():
+        continuing = self._continuing(previous, observation) if previous is not None and self.rtc else {}
+        # LeRobot's guidance asks for gradients, which inference mode would refuse.
+        with torch.no_grad() if continuing else torch.inference_mode():
             # Policies draw their noise from the global generator, so it is set for this call alone.
             with torch.random.fork_rng(devices=[] if self._device == "cpu" else None):
                 torch.manual_seed(int(torch.randint(0, 2**31, (1,), generator=self._generator)))
-                actions = self._policy.predict_action_chunk(self._pre(batch))
+                actions = self._policy.predict_action_chunk(self._pre(batch), **continuing)
             chunk = self._post(actions)
         result: np.ndarray = chunk.squeeze(0).float().cpu().numpy()
         return result
 
+    def _continuing(self, previous: Previous, observation: Observation) -> dict[str, Any]:
+        """What LeRobot's policies take for it: the chunk as they know it, normalised and relative to this state."""
+        from emma.policy.export.graphs import action_affine, relative_joints
+
+        if self.rtc == "guided" and getattr(self._policy.config, "rtc_config", None) is None:
+            from lerobot.configs import RTCAttentionSchedule
+            from lerobot.policies.rtc.configuration_rtc import RTCConfig
+
+            self._policy.config.rtc_config = RTCConfig(prefix_attention_schedule=RTCAttentionSchedule.LINEAR)
+            self._policy.init_rtc_processor()
+        affine = action_affine(self._loaded)
+        actions = previous.actions - np.array(relative_joints(self._loaded)) * np.asarray(observation.state)
+        left = self._torch.from_numpy(((actions - affine.shift) / affine.scale).astype(np.float32))
+        return {
+            "prev_chunk_left_over": left[None].to(self._device),
+            "inference_delay": previous.delay,
+            "execution_horizon": previous.horizon,
+        }
+
     def close(self) -> None:
-        del self._policy
+        del self._policy, self._loaded
