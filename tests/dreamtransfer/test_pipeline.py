@@ -5,23 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from diffusers import (
-    AutoencoderKLWan,
-    FlowMatchEulerDiscreteScheduler,
-    UniPCMultistepScheduler,
-    WanVACEPipeline,
-    WanVACETransformer3DModel,
-)
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraGeometry
 from emma.dreamtransfer.pipeline import DreamTransfer
-from emma.dreamtransfer.prompts import Grammar
 from emma.dreamtransfer.settings import Settings
-from emma.dreamtransfer.training.autoencoder import LATENTS, new_autoencoder
-from emma.dreamtransfer.training.text import new_text_encoder, new_tokenizer, vocabulary
-from emma.dreamtransfer.training.transformer import new_transformer
 from emma.dreamtransfer.windows import windows
 from emma.errors import EmmaError
 
@@ -45,73 +33,20 @@ def clip(frames: int = 11, size: int = 32, views: tuple[str, ...] = VIEWS) -> Cl
     )
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("generators") / "small"
-    tokenizer = new_tokenizer(vocabulary(Grammar.load("desk"), 50))
-    transformer = new_transformer(layers=2, heads=2, head_width=16, hidden=32, every=1)
-    # Zero outputs would hide what goes in.
-    for parameter in transformer.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
-    DreamTransfer(
-        tokenizer=tokenizer,
-        text_encoder=new_text_encoder(tokenizer),
-        vae=new_autoencoder(),
-        transformer=transformer,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        views=VIEWS,
-        latents_mean=[0.0] * LATENTS,
-        latents_std=[1.0] * LATENTS,
-        settings={"steps": 2, "window": 4, "overlap": 1},
-    ).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wan2.1-VACE's classes in its own folder layout, tiny, with random weights."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("generators") / "wan"
-    tokenizer = new_tokenizer(vocabulary(Grammar.load("desk"), 50))
-    tokenizer.model_max_length = 512
-    WanVACEPipeline(
-        tokenizer=tokenizer,
-        text_encoder=new_text_encoder(tokenizer),
-        vae=AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1),
-        scheduler=UniPCMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0
-        ),
-        transformer=WanVACETransformer3DModel(
-            patch_size=(1, 2, 2),
-            num_attention_heads=2,
-            attention_head_dim=12,
-            text_dim=128,
-            freq_dim=32,
-            ffn_dim=32,
-            num_layers=2,
-            rope_max_seq_len=64,
-            vace_layers=[0, 1],
-            vace_in_channels=96,
-        ),
-    ).save_pretrained(folder)
-    return folder
-
-
-def test_small_draws_every_view_and_frame_and_repeats_itself(small: Path) -> None:
-    generator, source = DreamTransfer.load(small), clip()
+def test_small_draws_every_view_and_frame_and_repeats_itself(small_generator: Path) -> None:
+    generator, source = DreamTransfer.load(small_generator), clip()
     made = generator.generate(source, PROMPT, seed=3)
     assert set(made) == set(VIEWS)
     assert all(images.shape == source.images[view].shape and images.dtype == np.uint8 for view, images in made.items())
-    again = DreamTransfer.load(small).generate(source, PROMPT, seed=3)
+    again = DreamTransfer.load(small_generator).generate(source, PROMPT, seed=3)
     other = generator.generate(source, PROMPT, seed=4)
     for view in VIEWS:
         np.testing.assert_array_equal(made[view], again[view])
         assert (made[view] != other[view]).any()
 
 
-def test_small_sees_text_and_depth_but_never_the_pictures(small: Path) -> None:
-    generator, source = DreamTransfer.load(small), clip(4)
+def test_small_sees_text_and_depth_but_never_the_pictures(small_generator: Path) -> None:
+    generator, source = DreamTransfer.load(small_generator), clip(4)
     made = generator.generate(source, PROMPT, seed=0)["top"]
     assert (made != generator.generate(source, PROMPT.replace("red", "green"), seed=0)["top"]).any()
     moved = Clip(
@@ -132,8 +67,8 @@ def test_small_sees_text_and_depth_but_never_the_pictures(small: Path) -> None:
     assert (made != generator(source, PROMPT, seed=0, together=False)["top"]).any()
 
 
-def test_known_frames_reach_the_next_window(small: Path) -> None:
-    generator, source = DreamTransfer.load(small), clip(7)
+def test_known_frames_reach_the_next_window(small_generator: Path) -> None:
+    generator, source = DreamTransfer.load(small_generator), clip(7)
     with_overlap = generator(source, PROMPT, seed=0, overlap=1)["top"]
     assert generator.settings.overlap == 1
     without = generator(source, PROMPT, seed=0, overlap=0)["top"]
@@ -141,20 +76,20 @@ def test_known_frames_reach_the_next_window(small: Path) -> None:
     assert (with_overlap[4:] != without[4:]).any()
 
 
-def test_the_hash_is_of_weights_and_configuration(small: Path, tmp_path: Path) -> None:
+def test_the_hash_is_of_weights_and_configuration(small_generator: Path, tmp_path: Path) -> None:
     import shutil
 
     copy = tmp_path / "copy"
-    shutil.copytree(small, copy)
-    assert DreamTransfer.load(copy).sha256 == DreamTransfer.load(small).sha256
+    shutil.copytree(small_generator, copy)
+    assert DreamTransfer.load(copy).sha256 == DreamTransfer.load(small_generator).sha256
     index = json.loads((copy / "model_index.json").read_text())
     index["settings"]["steps"] = 3
     (copy / "model_index.json").write_text(json.dumps(index))
-    assert DreamTransfer.load(copy).sha256 != DreamTransfer.load(small).sha256
+    assert DreamTransfer.load(copy).sha256 != DreamTransfer.load(small_generator).sha256
 
 
-def test_wan_folder_of_its_own_pipeline_loads_and_draws(large: Path) -> None:
-    generator = DreamTransfer.load(large, settings=Settings(steps=2, window=5, overlap=1, guidance=2.0))
+def test_wan_folder_of_its_own_pipeline_loads_and_draws(large_generator: Path) -> None:
+    generator = DreamTransfer.load(large_generator, settings=Settings(steps=2, window=5, overlap=1, guidance=2.0))
     assert not generator.small
     assert generator.views is None
     source = clip(7)
@@ -165,18 +100,18 @@ def test_wan_folder_of_its_own_pipeline_loads_and_draws(large: Path) -> None:
     np.testing.assert_array_equal(made["top"], generator.generate(source, PROMPT, seed=1)["top"])
 
 
-def test_missing_depth_is_said(small: Path, large: Path) -> None:
+def test_missing_depth_is_said(small_generator: Path, large_generator: Path) -> None:
     source = clip(4)
     blind = Clip(images=source.images, depth={"top": source.depth["top"]}, cameras=source.cameras, fps=10.0)
-    for folder in (small, large):
+    for folder in (small_generator, large_generator):
         generator = DreamTransfer.load(folder, settings=Settings(steps=1, window=4, overlap=0))
         with pytest.raises(EmmaError, match="camera wrist has no depth"):
             generator.generate(blind, PROMPT, seed=0)
 
 
-def test_missing_view_is_said(small: Path) -> None:
+def test_missing_view_is_said(small_generator: Path) -> None:
     with pytest.raises(EmmaError, match="no camera wrist"):
-        DreamTransfer.load(small).generate(clip(4, views=("top", "front")), PROMPT, seed=0)
+        DreamTransfer.load(small_generator).generate(clip(4, views=("top", "front")), PROMPT, seed=0)
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"_class_name": "StableDiffusionPipeline"}'])

@@ -34,7 +34,7 @@ def control(clip: Clip) -> np.ndarray:
     """(C, T, H/4, V W/4) float32 with views joined along the width; channels of unknown points are 0.
 
     Per pixel, unshuffled into the cell: depth and height near the table. Per cell: inverse depth, height, whether
-    known, and x and y of the base frame encoded. Raises EmmaError where a view has no depth.
+    the point is known, and its x and y in the base frame, encoded. Raises EmmaError where a view has no depth.
     """
     return describe(clip)[0]
 
@@ -53,7 +53,8 @@ def _view(clip: Clip, view: str) -> tuple[np.ndarray, np.ndarray]:
     linear = np.where(known, _scaled(depth, NEAR, FAR), np.float32(0.0))
     fine = [_unshuffled(linear), _unshuffled(_scaled(height, *NEAR_TABLE))]
     inverse = np.where(known, _scaled(1.0 / np.maximum(depth, np.float32(NEAR)), 1.0 / FAR, 20.0), np.float32(0.0))
-    coarse = _mean(np.stack([inverse, _scaled(height, *ANYWHERE), known.astype(np.float32)]))
+    there = np.isfinite(where[..., 2]).astype(np.float32)
+    coarse = _mean(np.stack([inverse, _scaled(height, *ANYWHERE), there]))
     angles = _mean(np.nan_to_num(np.moveaxis(where[..., :2], -1, 0), nan=0.0)) * _TURNS
     spread = coarse[2] * np.concatenate([np.sin(angles), np.cos(angles)]).reshape(-1, *angles.shape[2:])
     things = _mean(((height > THINGS[0]) & (height < THINGS[1])).astype(np.float32))

@@ -77,10 +77,20 @@ class DreamTransfer(DiffusionPipeline):
         )
         self.settings = Settings(**(settings or {}))
         self._folder: Path | None = None
+        self._lora: Path | None = None
 
     @classmethod
-    def load(cls, folder: str | Path, *, settings: Settings | None = None, device: str | None = None) -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        settings: Settings | None = None,
+        device: str | None = None,
+        lora: str | Path | None = None,
+    ) -> Self:
         """From a local folder, or by name from the hub. bf16 on a GPU, with the parts that wait kept off it.
+
+        lora: a folder of weights that `emma dream train --lora` wrote for this base.
 
         Raises EmmaError if the folder is no such pipeline.
         """
@@ -114,9 +124,12 @@ class DreamTransfer(DiffusionPipeline):
                     found=f"{name}: {type(getattr(pipeline, name)).__name__}",
                     expected=" or ".join(kind.__name__ for kind in kinds),
                 )
+        if lora is not None:
+            pipeline.transformer.load_lora_adapter(str(lora), prefix=None)
         if cuda:
             pipeline.enable_model_cpu_offload()
         pipeline._folder = path if local else None
+        pipeline._lora = Path(lora) if lora is not None else None
         if settings is not None:
             pipeline.settings = settings
         pipeline.set_progress_bar_config(disable=True)
@@ -138,15 +151,18 @@ class DreamTransfer(DiffusionPipeline):
 
     @cached_property
     def sha256(self) -> str:
-        """Of every file of the folder, by name and content."""
+        """Of every file of the folder (and of the LoRA weights), by name and content."""
         digest = hashlib.sha256()
         if self._folder is None:
             raise EmmaError("a generator without a folder has no hash", fix="save it first, then load it")
-        for file in sorted(self._folder.rglob("*")):
-            if file.is_file() and file.suffix in {".json", ".safetensors", ".model"}:
-                digest.update(f"{file.relative_to(self._folder)}\n".encode())
-                with file.open("rb") as content:
-                    digest.update(hashlib.file_digest(content, "sha256").digest())
+        for folder in (self._folder, *((self._lora,) if self._lora else ())):
+            for file in sorted(folder.rglob("*")):
+                inside = file.relative_to(folder)
+                # Checkpoints of the training are not part of the generator.
+                if inside.parts[0] != "training" and file.suffix in {".json", ".safetensors", ".model"}:
+                    digest.update(f"{inside}\n".encode())
+                    with file.open("rb") as content:
+                        digest.update(hashlib.file_digest(content, "sha256").digest())
         return digest.hexdigest()
 
     def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:

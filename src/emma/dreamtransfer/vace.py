@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 CLIPPED = 0.02
 
 
+def wan_pipeline(pipeline: "DreamTransfer") -> WanVACEPipeline:
+    """diffusers' own pipeline on the same components."""
+    parts = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
+    wan = WanVACEPipeline(**{name: getattr(pipeline, name) for name in parts})
+    wan.set_progress_bar_config(disable=True)
+    return wan
+
+
 class VaceWindow:
     """Implements WindowModel for a pipeline with `AutoencoderKLWan`, on diffusers' own WanVACEPipeline."""
 
     def __init__(self, pipeline: "DreamTransfer") -> None:
-        parts = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
-        self._wan = WanVACEPipeline(**{name: getattr(pipeline, name) for name in parts})
-        self._wan.set_progress_bar_config(disable=True)
-        self._device = pipeline._execution_device
+        self._wan = wan_pipeline(pipeline)
 
     def __call__(
         self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
