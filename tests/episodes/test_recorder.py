@@ -197,6 +197,14 @@ def test_a_clock_set_back_is_noted_and_nothing_is_lost(tmp_path: Path) -> None:
     assert payloads(folder, "/a") == [b"2", b"3", b"0", b"1"]
 
 
+def test_a_topic_that_waited_longer_than_another_is_no_clock_set_back(tmp_path: Path) -> None:
+    recorder = EpisodeRecorder(tmp_path, on_warning=lambda _: None)
+    recorder.start(EpisodeMeta.new("arm"), TOPICS)
+    for topic, time_ns in (("/a", 10**18), ("/b", 10**18 - 3 * 10**9), ("/a", 10**18 + 1), ("/b", 10**18 - 2 * 10**9)):
+        recorder.offer(topic, b"", time_ns, time_ns)
+    assert recorder.save().problems == ()
+
+
 def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EmmaError, match="cannot record to"):

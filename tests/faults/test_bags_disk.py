@@ -71,6 +71,60 @@ def small_disk(tmp_path: Path) -> tuple[Path, tuple[str, ...]]:
     return disk, prefix
 
 
+@pytest.fixture
+def removable_disk(tmp_path: Path) -> tuple[Path, tuple[str, ...]]:
+    """An ext4 file system in a file, mounted for one child process at a time; what was on it is there the next time."""
+    disk, image = tmp_path / "disk", tmp_path / "disk.img"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    prefix = ("unshare", "-m", "sh", "-c", f'mount -o loop "{image}" "{disk}" && exec "$@"', "sh")
+    if (
+        not all(map(shutil.which, ("unshare", "mkfs.ext4")))
+        or subprocess.run(["mkfs.ext4", "-q", image], capture_output=True, check=False).returncode
+        or subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("mounting an image of a disk needs root and a loop device")
+    return disk, prefix
+
+
+def test_a_disk_that_is_pulled_out_and_put_back(removable_disk: tuple) -> None:
+    """ext4 is shut down without writing its journal out: to the recorder a pulled disk, to the files a power cut."""
+    disk, prefix = removable_disk
+    told = run(
+        """
+import fcntl, struct
+EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
+folder = begin()
+offer(range(60))
+while recorder.stats().written_bytes < 5_500_000:
+    time.sleep(0.01)
+time.sleep(1.0)
+opened = os.open(disk, os.O_RDONLY)
+fcntl.ioctl(opened, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+os.close(opened)
+offer(range(60, 120))
+until_failing()
+status = str(recorder.stats())
+try:
+    recorder.save()
+except EmmaError as error:
+    tell(status=status, error=str(error))
+""",
+        disk,
+        *prefix,
+    )
+    assert "recording stopped: Input/output error" in told["status"]
+    assert "episode e is on the disk but could not be finished" in told["error"]
+    assert "emma episodes repair" in told["error"]
+    # The next recorder on it, after it was put back.
+    told = run('tell(state=EpisodeMeta.load(disk / "e").state, numbers=read())', disk, *prefix)
+    assert told["state"] == "recovered"
+    assert told["numbers"] == list(range(len(told["numbers"])))
+    assert len(told["numbers"]) >= 50
+    assert any("unfinished episode e: recovered" in warning for warning in told["warnings"])
+
+
 def test_a_full_disk_keeps_the_episode_up_to_there(small_disk: tuple) -> None:
     disk, prefix = small_disk
     told = run(
