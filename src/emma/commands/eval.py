@@ -145,6 +145,7 @@ def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -
             domain=domain,
             out=args.out,
             runtime=args.runtime,
+            join=args.join,
         )
         for domain in domains
     }

@@ -52,10 +52,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionResult:
-    """All episodes, and the policy node's timings in ms at the end."""
+    """All episodes, the policy node's timings in ms at the end, and what ran the policy, and why that."""
 
     rows: tuple[Row, ...]
     timings: dict[str, float] = field(default_factory=dict)
+    runtime: str = ""
 
     @property
     def success(self) -> Rate:
@@ -75,6 +76,7 @@ class SessionResult:
             "instruction_following_interval": self.instruction_following.interval,
             "episodes": [asdict(row) for row in self.rows],
             "timings": self.timings,
+            "runtime": self.runtime,
         }
 
 
@@ -148,12 +150,15 @@ class Session:
     def result(self) -> SessionResult:
         """What was done so far."""
         timings: dict[str, float] = {}
+        runtime = ""
         if self._operator == POLICY:
             seen = self._client.heard(POLICY_STATE).get("stated", 0)
             # The node sums up once a second: wait for a summary that has the last episode in it.
             self._client.wait_for(POLICY_STATE, lambda s: s.get("stated", 0) > seen + 1, 3.0)
-            timings = self._client.heard(POLICY_STATE).get("timings", {})
-        return SessionResult(rows=tuple(self.rows), timings=timings)
+            said = self._client.heard(POLICY_STATE)
+            timings = said.get("timings", {})
+            runtime = f"{said.get('runtime', '?')}: {said.get('runtime_reason', '?')}"
+        return SessionResult(rows=tuple(self.rows), timings=timings, runtime=runtime)
 
     def _reset(self, trial: Trial) -> dict[str, Any]:
         values = {"seed": trial.seed, "target": trial.target, "held_out_words": trial.held_out_words}
