@@ -66,7 +66,6 @@ class TransformersText:
         """name: a hub id or a folder. Raises EmmaError if it cannot be had or compares no pictures with text."""
         from transformers import AutoModel, AutoProcessor
 
-        self._processor = _load(AutoProcessor, name, "image-text model")
         self._model = _load(AutoModel, name, "image-text model").eval().to(device)
         if not hasattr(self._model, "get_image_features"):
             raise EmmaError(
@@ -74,6 +73,7 @@ class TransformersText:
                 found=type(self._model).__name__,
                 expected="a model with image and text features, such as CLIP or SigLIP",
             )
+        self._processor = _load(AutoProcessor, name, "image-text model")
 
     def __call__(self, pictures: np.ndarray, text: str) -> np.ndarray:
         import torch
