@@ -4,7 +4,19 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-NAMES = ("loop", "episodes", "soak", "appearances", "dream", "paths", "training", "latency", "control", "setup")
+NAMES = (
+    "loop",
+    "episodes",
+    "soak",
+    "appearances",
+    "dream",
+    "paths",
+    "training",
+    "adamix",
+    "latency",
+    "control",
+    "setup",
+)
 
 
 class Bench(NamedTuple):

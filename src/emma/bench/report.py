@@ -18,6 +18,10 @@ TITLES = {
     ),
     "soak": ("Half an hour of recording", "A tenth of the traffic; memory is the recorder's, the most in each minute."),
     "training": ("Training", "`emma train` on this machine's CPU."),
+    "adamix": (
+        "AdaMix",
+        "What it adds to a step and an evaluation; ranking: probability that a spoilt episode is judged harder.",
+    ),
     "setup": ("Set-up", "A fresh clone with warm package caches."),
 }
 HEAD = """# Results
