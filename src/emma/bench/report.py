@@ -10,6 +10,11 @@ TITLES = {
         "Other appearances",
         "The same policy, in process, in appearances it was not trained on: measured, not tuned.",
     ),
+    "dream": (
+        "The generator",
+        "Unseen prompts and motions; `render_` is the simulator's true picture, the ceiling of every measure "
+        "(reference/dream-metrics.md).",
+    ),
     "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
     "latency": ("Latency", "One action chunk on one thread; pairs interleaved in one process, medians of ratios."),
     "episodes": (

@@ -17,10 +17,10 @@ def object_iou(
     """Mean over moments of intersection over union of the object's pixels in one view; NaN if it is never visible.
 
     generated, reference: (T, H, W, 3) uint8, the reference being the true picture of the prompted look; palette:
-    learned from it; segments: (T, H, W) ids, the object's being `segment`. Within AROUND_PIXELS of the true mask a pixel
-    looks like the object if its colour is nearer to one of the object's reference colours than to one of any other
-    segment that is there at that moment. Pixels that even the true picture shows in the wrong colour (mixed ones on the
-    rim, a twin in colour) are not judged, so the true picture gives 1, and one without the object nearly 0.
+    learned from it; segments: (T, H, W) ids, the object's being `segment`. Within AROUND_PIXELS of the true mask a
+    pixel looks like the object if its colour is nearer to one of the object's reference colours than to one of any
+    other segment that is there at that moment. Pixels that even the true picture shows in the wrong colour (mixed ones
+    on the rim, a twin in colour) are not judged: the true picture gives 1, and one without the object nearly 0.
     """
     if segment not in palette.ids:
         return float("nan")
