@@ -1,5 +1,8 @@
 """The same episode through the ROS graph into a bag and a dataset, and in process: the same frames, to the bit."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
@@ -97,15 +100,27 @@ class LoggedArm(DeskArm):
         super().step(command)
 
 
-def test_a_policy_commands_the_same_through_the_graph_as_in_process(bundle, spec, tmp_path):
+@pytest.mark.parametrize("delay", [0, 5])
+def test_a_policy_commands_the_same_through_the_graph_as_in_process(bundle, spec, tmp_path, delay):
+    """delay: with real-time chunking the chunk in execution reaches the policy on both paths."""
+    bundle = shutil.copytree(bundle, tmp_path / "bundle")
+    options = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps({**options, "rtc_max_delay": delay}))
     loaded = load_bundle(bundle)
     cameras = loaded.info.cameras
     config = DriveConfig(
-        out=tmp_path, policy=bundle, runtime="torch", cameras=cameras, depth=False, lockstep=True, timeout_s=TIMEOUT_S
+        out=tmp_path / "run",
+        policy=bundle,
+        runtime="torch",
+        cameras=cameras,
+        depth=False,
+        lockstep=True,
+        timeout_s=TIMEOUT_S,
     )
     plan = [Trial(seed=10_000 + i, target=target, held_out_words=True) for i, target in enumerate(("bin", "plate"))]
     rows = drive(config, plan).rows
     runtime = open_runtime(loaded, kind="torch")
+    assert runtime.rtc == ("trained" if delay else "")
     with LoggedArm(spec, cameras=cameras) as sim:
         for trial, row in zip(plan, rows, strict=True):
             own = run_episode(

@@ -176,6 +176,17 @@ class ControlLoop:
         """Whether a policy waits to take over."""
         return self._next is not None
 
+    def give_up_swap(self) -> tuple[str, ...]:
+        """Let the policy that waits wait no longer. Returns the streams that it has never had."""
+        with self._lock:
+            following, self._next = self._next, None
+            if following is None:
+                return ()
+            self._retired.append(following)
+            return tuple(
+                stream for stream, age in following.aligner.ages_s(self._clock_ns()).items() if age == math.inf
+            )
+
     def retired(self) -> list[NextPolicy]:
         """The policies that were replaced since the last call, for the caller to close."""
         with self._lock:
@@ -264,7 +275,7 @@ class ControlLoop:
             # From here on the moment is told on the monotonic clock, as the chunk will be.
             observation = replace(observation, stamp_ns=now - (wall - newest))
             self._asked.add(observation.stamp_ns)
-            self._worker.submit(observation, self._instruction)
+            self._worker.submit(observation, self._instruction, executor.previous(observation.stamp_ns))
 
     def _begin(self, now: int, observation: Observation) -> None:
         if self._seed is not None and hasattr(self._runtime, "reset") and self._worker.busy_s == 0.0:

@@ -138,8 +138,10 @@ class LockstepLoop:
         executor = self._controller.executor
         if self._aligner.newest_ns() == now and self._pending is None and executor.wants_chunk(now):
             executor.asked(now)
+            previous = executor.previous(now)
+            continued = () if previous is None else (previous,)
             with self.timings.section("inference"):
-                actions = self._runtime.infer(self._aligner.at(now), self._instruction)
+                actions = self._runtime.infer(self._aligner.at(now), self._instruction, *continued)
             self._pending = (now + self._latency_ns, now, actions)
         self._tick = self._controller.tick(now, {})
         if self._tick.command is not None:

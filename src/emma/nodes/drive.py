@@ -38,6 +38,7 @@ class DriveConfig:
     operator: str = POLICY
     policy: Path | None = None
     runtime: str = "auto"
+    join: str = "auto"
     cameras: tuple[str, ...] = ()
     depth: bool = True
     record: bool = True
@@ -83,6 +84,7 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
             "robot": config.robot,
             "policy": str(config.policy),
             "runtime": config.runtime,
+            "join": config.join,
             "lockstep": config.lockstep,
         }
         graph.append(NodeProcess(module="policy", parameters=policy))

@@ -12,6 +12,7 @@ from emma.policy.bundle import Bundle, load_bundle
 from emma.policy.controller import Controller, WatchdogConfig
 from emma.policy.executor import ExecutorConfig
 from emma.policy.isolated import IsolatedRuntime
+from emma.policy.joins import choose_join
 from emma.policy.runtime import PolicyRuntime, open_runtime
 from emma.policy.workspace import Workspace
 from emma.robot import RobotSpec, load_robot
@@ -57,7 +58,12 @@ def load(values: PolicyParameters, path: str | Path) -> Loaded:
 def executor_config(values: PolicyParameters, loaded: Loaded) -> ExecutorConfig:
     """Raises EmmaError for parameters that do not fit together."""
     try:
-        return ExecutorConfig(fps=loaded.bundle.info.fps, replan_s=values.replan_s, blend_s=values.blend_s)
+        return ExecutorConfig(
+            fps=loaded.bundle.info.fps,
+            replan_s=values.replan_s,
+            blend_s=values.blend_s,
+            join=choose_join(values.join, loaded.runtime),
+        )
     except ValueError as error:
         raise EmmaError("parameters do not fit together", found=error) from None
 

@@ -22,6 +22,9 @@ class PolicyParameters:
         -1, "restart the policy's noise with this seed at each enabling; below 0: do not", runtime=True
     )
     replan_s: float = parameter(0.4, "age of an action chunk at which the next is asked for", minimum=0.02)
+    join: str = parameter(
+        "auto", "how chunks follow each other: auto (rtc if trained for it), blend, rtc, ensemble, drain"
+    )
     blend_s: float = parameter(0.2, "fade from one chunk to the next", minimum=0.0)
     ramp_s: float = parameter(0.5, "time in which speed grows to its limit after enabling", minimum=0.0)
     warn_age_s: float = parameter(0.15, "report streams older than this", minimum=0.0)
