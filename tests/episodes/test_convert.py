@@ -20,6 +20,7 @@ from emma.episodes.encode import encode_png
 from emma.episodes.features import dataset_features
 from emma.episodes.index import read_provenance
 from emma.episodes.meta import EpisodeMeta, Mark
+from emma.episodes.repair import repair_all
 from emma.errors import EmmaError
 from emma.files import sha256_tree
 from emma.observation import Aligner
@@ -250,6 +251,40 @@ def test_other_peoples_bags_need_only_the_words(tmp_path: Path, spec: RobotSpec,
         for key in (*dataset_features(spec), "timestamp"):
             np.testing.assert_array_equal(dataset[i][key], reference[i % 5][key])
     assert dataset[0]["task"] == "tidy up"
+
+
+def test_several_bags_of_one_episode(tmp_path: Path, spec: RobotSpec, make_scene: Make) -> None:
+    """Cameras and arm recorded apart, in different storages, one of them without its metadata.yaml."""
+    bag = make_scene(spec, seconds=0.5).record(tmp_path / "ours", id="e")
+    store = typestore()
+    with Reader(bag) as reader:
+        sent = [(c.topic, c.msgtype, t, bytes(d)) for c, t, d in reader.messages()]
+    for name, plugin in (("cameras", StoragePlugin.MCAP), ("arm", StoragePlugin.SQLITE3)):
+        folder = tmp_path / "theirs/monday" / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with Writer(folder, version=9, storage_plugin=plugin) as writer:
+            connections = {}
+            for topic, kind, log_ns, data in sent:
+                if ("Image" in kind) == (name == "cameras"):
+                    if topic not in connections:
+                        connections[topic] = writer.add_connection(topic, kind, typestore=store)
+                    writer.write(connections[topic], log_ns, data)
+    (tmp_path / "theirs/monday/arm/metadata.yaml").unlink()
+    words = ConvertConfig(instruction="tidy up")
+    alone = convert(tmp_path / "theirs", tmp_path / "no", spec, words)
+    assert outcomes(alone) == {"monday/arm": "refused", "monday/cameras": "refused"}
+    report = convert(tmp_path / "theirs", tmp_path / "data", spec, replace(words, joined=True))
+    assert outcomes(report) == {"monday": "converted"}
+    convert(tmp_path / "ours", tmp_path / "reference", spec)
+    reference = LeRobotDataset("local/test", root=tmp_path / "reference")
+    dataset = LeRobotDataset("local/test", root=tmp_path / "data")
+    assert len(dataset) == len(reference)
+    for i in range(len(dataset)):
+        for key in (*dataset_features(spec), "timestamp"):
+            np.testing.assert_array_equal(dataset[i][key], reference[i][key])
+    (entry,) = read_provenance(tmp_path / "data")
+    assert entry["episode_id"] == "monday"
+    assert all(report.action == "untouched" for report in repair_all(tmp_path / "theirs"))
 
 
 def test_interventions_become_frame_ranges(tmp_path: Path, spec: RobotSpec, make_scene: Make) -> None:

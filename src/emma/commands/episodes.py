@@ -84,6 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--skip-failed", action="store_true", help="leave out episodes marked as failures")
     convert.add_argument("--keep-recovered", action="store_true", help="take episodes that a crash cut short")
     convert.add_argument("--keep-stale", action="store_true", help="take episodes beyond the limits and mark them")
+    convert.add_argument("--join", action="store_true", help="the bags in each folder below BAGS are one episode")
     convert.add_argument("--workers", type=int, help="processes (default: one a core)")
     validate = add("validate", "what would break in a LeRobotDataset, whoever made it; exit code 1 if anything would")
     validate.add_argument("dataset", type=Path, help="dataset folder")
@@ -271,6 +272,7 @@ def _convert(args: argparse.Namespace) -> int:
         keep_failed=not args.skip_failed,
         keep_recovered=args.keep_recovered,
         keep_stale=args.keep_stale,
+        joined=args.join,
     )
     with progress_bar() as bar:
         task = bar.add_task("convert", total=None, note="")

@@ -7,18 +7,17 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace, TracebackType
 from typing import Any, NamedTuple, Self
 
-import yaml
 import zstandard
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from emma.episodes.bag_files import MCAP, SQLITE, BagFile, bag_files
 from emma.episodes.bag_index import IndexBuilder, MessageIndex
 from emma.episodes.bag_sources import McapSource, Source, SqliteSource
 from emma.episodes.definitions import typestore
-from emma.episodes.rosbag2 import METADATA_NAME
 from emma.errors import EmmaError
 
-STORAGES: dict[str, Callable[[Path], Source]] = {".mcap": McapSource, ".db3": SqliteSource}
+SOURCES: dict[str, Callable[[Path], Source]] = {MCAP: McapSource, SQLITE: SqliteSource}
 
 
 class BagTopicInfo(NamedTuple):
@@ -49,11 +48,12 @@ class Bag:
         """Raises EmmaError if there is no bag, or one in a format that is not read here."""
         self.path = Path(path)
         self._temporary: TemporaryDirectory[str] | None = None
-        self._message_compression = False
         self._sources: list[Source] = []
         try:
-            for file in self._files():
-                self._sources.append(STORAGES[file.suffix](file))
+            self._files = bag_files(self.path)
+            for file in self._files:
+                path = self._unpacked(file)
+                self._sources.append(SOURCES[path.suffix](path))
         except BaseException:
             self.close()
             raise
@@ -67,8 +67,7 @@ class Bag:
     @property
     def size(self) -> int:
         """Bytes of the bag's files."""
-        folder = self.path if self.path.is_dir() else self.path.parent
-        return sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
+        return sum(file.path.stat().st_size for file in self._files)
 
     @cached_property
     def index(self) -> MessageIndex:
@@ -103,7 +102,7 @@ class Bag:
         index = self.index
         source = self._sources[index.file[position]]
         data = source.load(int(index.chunk[position]), int(index.offset[position]), int(index.size[position]))
-        return memoryview(zstandard.decompress(data)) if self._message_compression else data
+        return memoryview(zstandard.decompress(data)) if self._files[index.file[position]].messages_packed else data
 
     def message(self, position: int) -> Any:
         """The message at a position of the index, decoded. Raises EmmaError if it cannot be."""
@@ -162,59 +161,39 @@ class Bag:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _files(self) -> list[Path]:
-        if self.path.is_file() and self.path.suffix in STORAGES:
-            return [self.path]
-        if not self.path.is_dir():
-            raise EmmaError(
-                f"no bag at {self.path}",
-                found="a file of another kind" if self.path.exists() else "nothing",
-                expected="a rosbag2 folder, a .mcap or a .db3 file",
-                fix="check the path",
-            )
-        information = _bag_information(self.path)
-        mode = str(information.get("compression_mode") or "").lower()
-        self._message_compression = mode == "message"
-        if mode == "file":
-            return self._decompressed(sorted(self.path.glob("*.zstd")))
-        # What metadata.yaml lists is taken in its order; without it, or with files that moved, what is there.
-        listed = [self.path / Path(name).name for name in information.get("relative_file_paths") or []]
-        files = [file for file in listed if file.is_file() and file.suffix in STORAGES]
-        files = files or sorted(file for file in self.path.iterdir() if file.suffix in STORAGES)
-        if not files:
-            raise EmmaError(
-                f"{self.path} holds no bag",
-                found=", ".join(sorted(f.name for f in self.path.iterdir())[:5]) or "an empty folder",
-                expected="a .mcap or .db3 file",
-            )
-        return files
-
-    def _decompressed(self, files: list[Path]) -> list[Path]:
+    def _unpacked(self, file: BagFile) -> Path:
         """rosbag2 can compress whole files; they are unpacked for the time of reading."""
-        self._temporary = TemporaryDirectory(prefix="emma-bag-")
-        unpacked = []
-        for file in files:
-            target = Path(self._temporary.name) / file.stem
-            with file.open("rb") as source, target.open("wb") as sink:
-                zstandard.ZstdDecompressor().copy_stream(source, sink)
-            unpacked.append(target)
-        return unpacked
+        if not file.packed:
+            return file.path
+        if self._temporary is None:
+            self._temporary = TemporaryDirectory(prefix="emma-bag-")
+        target = Path(self._temporary.name) / f"{len(self._sources)}" / file.path.stem
+        target.parent.mkdir()
+        with file.path.open("rb") as source, target.open("wb") as sink:
+            zstandard.ZstdDecompressor().copy_stream(source, sink)
+        return target
 
     def _find_topics(self) -> dict[str, BagTopicInfo]:
-        topics: dict[str, BagTopicInfo] = {}
-        for source in self._sources:
+        kinds: dict[str, str] = {}
+        # Compressed messages hide the stamp behind zstd.
+        packed: set[str] = set()
+        for file, source in zip(self._files, self._sources, strict=True):
             for channel in source.channels:
-                if channel.topic not in topics:
-                    has_header = self._has_header(channel.type)
-                    topics[channel.topic] = BagTopicInfo(len(topics), channel.topic, channel.type, has_header)
+                kinds.setdefault(channel.topic, channel.type)
+                if file.messages_packed:
+                    packed.add(channel.topic)
+        topics = {
+            name: BagTopicInfo(number, name, kind, name not in packed and self._has_header(kind))
+            for number, (name, kind) in enumerate(kinds.items())
+        }
         self._by_number = list(topics.values())
         return topics
 
     def _has_header(self, msgtype: str) -> bool:
         fields = self.store.fielddefs.get(msgtype)
-        # A field is (name, (kind, type)); compressed payloads hide the stamp behind zstd.
+        # A field is (name, (kind, type)).
         first = fields[1][0] if fields and fields[1] else None
-        return first is not None and first[1][1] == "std_msgs/msg/Header" and not self._message_compression
+        return first is not None and first[1][1] == "std_msgs/msg/Header"
 
 
 class LazyMessage:
@@ -244,13 +223,3 @@ def read_bag(path: Path | str, topics: Iterable[str] | None = None) -> Iterator[
     """The decoded messages of a bag in the order they were received."""
     with Bag(path) as bag:
         yield from bag.messages(topics)
-
-
-def _bag_information(folder: Path) -> dict[str, Any]:
-    """What `metadata.yaml` says, or nothing where it is missing or broken."""
-    try:
-        raw = yaml.safe_load((folder / METADATA_NAME).read_text())
-        information = raw["rosbag2_bagfile_information"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
-        return {}
-    return information if isinstance(information, dict) else {}

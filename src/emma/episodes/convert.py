@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from emma.episodes.bag_files import find_bags, find_joined
 from emma.episodes.convert_job import ConvertConfig, ConvertedJob, ConvertJob, encode_job, one_line, start_worker
 from emma.episodes.dataset import DatasetWriter
 from emma.episodes.meta import EpisodeMeta, is_episode
-from emma.episodes.repair import find_bags
 from emma.errors import EmmaError
 from emma.robot import RobotSpec
 
@@ -71,11 +71,11 @@ def convert(
     report.
     """
     config, start = config or ConvertConfig(), time.monotonic()
-    folders = find_bags(bags)
+    folders = find_joined(bags) if config.joined else find_bags(bags)
     if not folders:
         raise EmmaError(
             f"no episodes below {bags}",
-            found="no episode.yaml, .mcap or metadata.yaml",
+            found=f"no episode.yaml, .mcap, .db3 or metadata.yaml{' in folders of their own' if config.joined else ''}",
             expected="folders of recorded bags",
             fix="record some with `emma record`, or check the path",
         )

@@ -8,7 +8,8 @@ from typing import Any
 import cv2
 
 from emma import __version__
-from emma.episodes.bag_reader import STORAGES, Bag
+from emma.episodes.bag_files import bag_files
+from emma.episodes.bag_reader import Bag
 from emma.episodes.encode import EncodedEpisode, encode_episode
 from emma.episodes.features import dataset_features
 from emma.episodes.frames import EpisodeFrames, age_statistics, interventions
@@ -25,7 +26,7 @@ class ConvertConfig:
     instruction: words for bags without an episode.yaml, or without words in it. keep_failed: take episodes that were
     marked as failures; keep_recovered: take those that were cut short by a crash. keep_stale: take episodes in which a
     stream is older than the robot's max_age_s, or the cameras further apart than max_skew_s, and say so in the
-    provenance, instead of refusing them.
+    provenance, instead of refusing them. joined: the bags in each folder are one episode.
     """
 
     cameras: tuple[str, ...] | None = None
@@ -36,6 +37,7 @@ class ConvertConfig:
     keep_failed: bool = True
     keep_recovered: bool = False
     keep_stale: bool = False
+    joined: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -138,7 +140,7 @@ def _provenance(job: ConvertJob, frames: EpisodeFrames, stale: str) -> dict[str,
 def _bag_hash(folder: Path) -> str:
     """SHA-256 over the message files: `episode.yaml` may still be corrected without making it another episode."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (*STORAGES, ".zstd")):
+    for path in sorted(file.path for file in bag_files(folder)):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

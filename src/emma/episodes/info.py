@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from emma.episodes.bag_files import find_bags
 from emma.episodes.bag_reader import Bag
 from emma.episodes.meta import EPISODE_NAME, EpisodeMeta, is_episode
-from emma.episodes.repair import find_bags
 from emma.episodes.timeline import latest
 from emma.errors import EmmaError
 from emma.robot import RobotSpec

@@ -15,6 +15,7 @@ from mcap.records import Channel
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 
+from emma.episodes.bag_files import SQLITE, find_bags
 from emma.episodes.definitions import definition
 from emma.episodes.mcap_scan import McapScan, scan
 from emma.episodes.mcap_writer import McapWriter
@@ -74,17 +75,6 @@ def repair_all(root: Path | str) -> list[RepairReport]:
     return reports
 
 
-def find_bags(root: Path | str) -> list[Path]:
-    """The folders at or below `root` that hold an episode or MCAP files, in order of their names."""
-    root = Path(root)
-    if not root.is_dir():
-        raise EmmaError(f"no folder {root}", found="nothing", expected="a folder of bags", fix="check the path")
-    marks = {path.parent for pattern in ("episode.yaml", "*.mcap", "metadata.yaml") for path in root.rglob(pattern)}
-    return sorted(
-        folder for folder in marks if not any(part.startswith(".") for part in folder.relative_to(root).parts)
-    )
-
-
 def repair(path: Path | str) -> RepairReport:
     """Finish one bag in place; one that is whole is not touched. Raises EmmaError or OSError if it cannot be."""
     path = Path(path)
@@ -100,8 +90,11 @@ def repair_held(path: Path) -> RepairReport:
 def _repair(path: Path) -> RepairReport:
     meta = EpisodeMeta.load(path) if is_episode(path) else None
     files = sorted(path.glob("*.mcap"))
-    if not files and meta is None:
+    if not files and meta is None and not any(path.glob(f"*{SQLITE}*")):
         raise EmmaError(f"{path} is not a bag", found="no .mcap file", expected="a rosbag2 folder with MCAP storage")
+    if not files and meta is None:
+        # sqlite3 mends itself when it is opened; what is missing beside it nobody needs here.
+        return RepairReport(path=path, action="untouched")
     scans = [scan(file) for file in files]
     recording = meta is not None and meta.state == "recording"
     whole = all(found.finished for found in scans) and (path / METADATA_NAME).exists()
