@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = FilterConfig(reject=args.reject)
     clips = DatasetClips.open(args.dataset, views=args.cameras)
-    clips = DatasetClips.open(args.dataset, views=args.cameras, poses=poses_of(clips))
+    clips = DatasetClips.open(args.dataset, views=args.cameras, poses=poses_of(str(clips.meta.robot_type)))
     scorer = ClipScorer(
         depth_model=TransformersDepth(args.depth_model, args.device) if args.depth_model else None,
         text_model=TransformersText(args.text_model, args.device) if args.text_model else None,
@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def poses_of(clips: "DatasetClips") -> "CameraPoses | None":
-    """Camera poses for the dataset's robot; None, said once, where there is no calibration."""
+def poses_of(robot: str) -> "CameraPoses | None":
+    """Camera poses for a dataset's robot; None, said once, where there is no calibration."""
     import sys
 
     from emma.dreamtransfer.geometry import CalibratedPoses
@@ -90,7 +90,7 @@ def poses_of(clips: "DatasetClips") -> "CameraPoses | None":
     from emma.robot import load_robot
 
     try:
-        spec = load_robot(str(clips.meta.robot_type))
+        spec = load_robot(robot)
         if spec.simulated:
             from emma.sim.camera_poses import desk_arm_poses
 
