@@ -67,6 +67,18 @@ def test_small_sees_text_and_depth_but_never_the_pictures(small_generator: Path)
     assert (made != generator(source, PROMPT, seed=0, together=False)["top"]).any()
 
 
+def test_masked_pixels_stay_as_they_were(small_generator: Path) -> None:
+    source = clip(4)
+    mask = np.zeros(source.images["top"].shape[:3], bool)
+    mask[:, 5:9] = True
+    kept = Clip(images=source.images, depth=source.depth, cameras=source.cameras, fps=10.0, keep={"top": mask})
+    generator = DreamTransfer.load(small_generator)
+    free, bound = (generator.generate(c, PROMPT, seed=0)["top"] for c in (source, kept))
+    np.testing.assert_array_equal(bound[mask], source.images["top"][mask])
+    np.testing.assert_array_equal(bound[~mask], free[~mask])
+    assert (free[mask] != source.images["top"][mask]).any()
+
+
 def test_known_frames_reach_the_next_window(small_generator: Path) -> None:
     generator, source = DreamTransfer.load(small_generator), clip(7)
     with_overlap = generator(source, PROMPT, seed=0, overlap=1)["top"]

@@ -14,13 +14,15 @@ class Clip:
     """T moments of some views, all of one size.
 
     images: camera -> (T, H, W, 3) uint8 RGB; depth: camera -> (T, H, W) uint16 mm along the optical axis, 0 unknown;
-    cameras: may lack views whose pose is not known. Raises EmmaError where shapes disagree.
+    cameras: may lack views whose pose is not known. keep: camera -> (T, H, W) bool, pixels that no generator may
+    change (the robot itself, where a mask of it exists). Raises EmmaError where shapes disagree.
     """
 
     images: Mapping[str, np.ndarray]
     depth: Mapping[str, np.ndarray]
     fps: float
     cameras: Mapping[str, CameraGeometry] = field(default_factory=dict)
+    keep: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -34,11 +36,12 @@ class Clip:
                 expected="(T, H, W, 3) alike for every camera",
                 fix="choose cameras of one size and rate, or convert the bags with one size",
             )
-        for camera, depth in self.depth.items():
-            if camera in shapes and depth.shape != first[:3]:
-                raise EmmaError(
-                    f"depth of {camera} does not fit its pictures", found=depth.shape, expected=f"{first[:3]}"
-                )
+        for kind, maps in (("depth", self.depth), ("the mask", self.keep)):
+            for camera, values in maps.items():
+                if camera in shapes and values.shape != first[:3]:
+                    raise EmmaError(
+                        f"{kind} of {camera} does not fit its pictures", found=values.shape, expected=f"{first[:3]}"
+                    )
         for camera, geometry in self.cameras.items():
             if len(geometry) != first[0]:
                 raise EmmaError(f"poses of {camera} do not fit its pictures", found=len(geometry), expected=first[0])
@@ -53,11 +56,15 @@ class Clip:
 
     def part(self, start: int, stop: int) -> "Clip":
         """Moments start to stop, stop excluded."""
-        moments = slice(start, stop)
+        return self.at(np.arange(start, stop))
+
+    def at(self, moments: np.ndarray) -> "Clip":
+        """The moments of these numbers, in this order; a number may come again."""
         return Clip(
             images={camera: images[moments] for camera, images in self.images.items()},
             depth={camera: depth[moments] for camera, depth in self.depth.items()},
             cameras={camera: geometry.at(moments) for camera, geometry in self.cameras.items()},
+            keep={camera: mask[moments] for camera, mask in self.keep.items()},
             fps=self.fps,
         )
 
@@ -72,5 +79,6 @@ class Clip:
             images={view: self.images[view] for view in views},
             depth={view: self.depth[view] for view in views if view in self.depth},
             cameras={view: self.cameras[view] for view in views if view in self.cameras},
+            keep={view: self.keep[view] for view in views if view in self.keep},
             fps=self.fps,
         )

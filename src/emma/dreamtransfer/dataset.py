@@ -16,7 +16,8 @@ from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraPoses
 from emma.errors import EmmaError
 
-IMAGES, DEPTH, STATE, ACTION = "observation.images.", "observation.depth.", "observation.state", "action"
+IMAGES, DEPTH, MASK = "observation.images.", "observation.depth.", "observation.mask."
+STATE, ACTION = "observation.state", "action"
 PROVENANCE = "meta/provenance.jsonl"
 
 
@@ -84,16 +85,17 @@ class DatasetClips:
         return int(self.meta.total_episodes)
 
     def __getitem__(self, index: int) -> Episode:
-        """Decode episode `index`. Views without depth in the dataset have none in the clip."""
+        """Decode episode `index`. Views without depth or mask in the dataset have none in the clip."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         rows = self._rows(index)
-        depths = [view for view in self.views if DEPTH + view in rows.schema.names]
+        depths, masks = ([view for view in self.views if kind + view in rows.schema.names] for kind in (DEPTH, MASK))
         state = _matrix(rows[STATE])
         clip = Clip(
             images={view: np.stack([_color(data) for data in _bytes(rows[IMAGES + view])]) for view in self.views},
             depth={view: np.stack([_depth(data) for data in _bytes(rows[DEPTH + view])]) for view in depths},
             cameras=self._cameras(state),
+            keep={view: np.stack([_mask(data) for data in _bytes(rows[MASK + view])]) for view in masks},
             fps=float(self.meta.fps),
         )
         task = str(self.meta.tasks.index[self.meta.tasks["task_index"] == rows["task_index"][0].as_py()][0])
@@ -118,7 +120,7 @@ class DatasetClips:
     def _rows(self, index: int) -> pa.Table:
         keys = [STATE, ACTION, "episode_index", "task_index"]
         keys += [IMAGES + view for view in self.views]
-        keys += [DEPTH + view for view in self.views if DEPTH + view in self.meta.features]
+        keys += [kind + view for kind in (DEPTH, MASK) for view in self.views if kind + view in self.meta.features]
         file = self.root / self.meta.get_data_file_path(index)
         table = pq.read_table(file, columns=keys, filters=[("episode_index", "=", index)])
         if len(table) == 0:
@@ -145,6 +147,11 @@ def _matrix(column: pa.ChunkedArray) -> np.ndarray:
 
 def _color(data: bytes) -> np.ndarray:
     return _decoded(data, cv2.IMREAD_COLOR_RGB)
+
+
+def _mask(data: bytes) -> np.ndarray:
+    """Any pixel that is not black belongs to it."""
+    return np.asarray(_decoded(data, cv2.IMREAD_GRAYSCALE) > 0)
 
 
 def _depth(data: bytes) -> np.ndarray:

@@ -25,6 +25,10 @@ from emma.dreamtransfer.windows import windows
 from emma.errors import EmmaError
 
 
+# As diffusers' save_lora_adapter calls it; without the name it may fall back to a pickle.
+LORA_FILE = "pytorch_lora_weights.safetensors"
+
+
 class WindowModel(Protocol):
     """Draws one window of joined views.
 
@@ -125,7 +129,7 @@ class DreamTransfer(DiffusionPipeline):
                     expected=" or ".join(kind.__name__ for kind in kinds),
                 )
         if lora is not None:
-            pipeline.transformer.load_lora_adapter(str(lora), prefix=None)
+            pipeline.transformer.load_lora_adapter(str(lora), prefix=None, weight_name=LORA_FILE, use_safetensors=True)
         if cuda:
             pipeline.enable_model_cpu_offload()
         pipeline._folder = path if local else None
@@ -168,15 +172,15 @@ class DreamTransfer(DiffusionPipeline):
     def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
         """Camera -> (T, H, W, 3) uint8 RGB of the same motion as `clip` in the look that `prompt` says.
 
-        Memory of the networks is that of one window, whatever the length.
+        Memory of the networks is that of one window, whatever the length. Pixels in `clip.keep` stay as they are.
         """
         if self.views is not None:
             clip = clip.only(self.views)
-        if self.settings.together:
-            return self._joined(clip, prompt, seed)
         made: dict[str, np.ndarray] = {}
-        for view in clip.views:
-            made |= self._joined(clip.only([view]), prompt, seed)
+        for views in [clip.views] if self.settings.together else [(view,) for view in clip.views]:
+            made |= self._joined(clip.only(views), prompt, seed)
+        for view, mask in clip.keep.items():
+            made[view] = np.where(mask[..., None], clip.images[view], made[view])
         return made
 
     @torch.no_grad()
@@ -187,7 +191,7 @@ class DreamTransfer(DiffusionPipeline):
         overlap = min(self.settings.overlap, size - 1)
         out = np.zeros_like(join(clip.images, clip.views))
         for window in windows(len(clip), size, overlap):
-            part = _repeated(clip.part(window.start, min(window.stop, len(clip))), size)
+            part = clip.at(np.minimum(np.arange(window.start, window.stop), len(clip) - 1))
             known = longer(out[window.start : window.stop], size)
             made = self._window(part, prompt, self.settings, known=known, count=window.known, seed=seed)
             end = min(window.stop, len(clip))
@@ -212,16 +216,3 @@ class DreamTransfer(DiffusionPipeline):
             return self.generate(clip, prompt, seed=seed)
         finally:
             self.settings = before
-
-
-def _repeated(clip: Clip, length: int) -> Clip:
-    """The clip with its last frame repeated up to `length` frames."""
-    if len(clip) == length:
-        return clip
-    moments = np.minimum(np.arange(length), len(clip) - 1)
-    return Clip(
-        images={view: images[moments] for view, images in clip.images.items()},
-        depth={view: depth[moments] for view, depth in clip.depth.items()},
-        cameras={view: camera.at(moments) for view, camera in clip.cameras.items()},
-        fps=clip.fps,
-    )
