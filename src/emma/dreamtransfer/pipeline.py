@@ -24,7 +24,6 @@ from emma.dreamtransfer.views import join, longer, split
 from emma.dreamtransfer.windows import windows
 from emma.errors import EmmaError
 
-
 # As diffusers' save_lora_adapter calls it; without the name it may fall back to a pickle.
 LORA_FILE = "pytorch_lora_weights.safetensors"
 
