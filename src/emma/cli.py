@@ -20,6 +20,7 @@ VERBS = (
     "eval",
     "export",
     "compile",
+    "improve",
     "bench",
     "node",
 )

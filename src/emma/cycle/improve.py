@@ -1,0 +1,167 @@
+"""`emma improve`: start a cycle or go on with one, and end with a better policy or a report why there is none."""
+
+import fcntl
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from emma.cycle.config import ImproveConfig
+from emma.cycle.cycle import Cycle, Outcome, cycles, finish, load_cycle, new_cycle, outcome
+from emma.cycle.data import DATASET, HELD_OUT
+from emma.cycle.inventory import take_stock
+from emma.cycle.manifest import Manifest
+from emma.cycle.pause import PauseRules
+from emma.cycle.plans import FREE, STAGES
+from emma.cycle.priority import stand_back
+from emma.cycle.report import TEXT
+from emma.cycle.runner import Runner
+from emma.cycle.state import State, StateFile
+from emma.cycle.versions import Versions
+from emma.errors import EmmaError
+from emma.policy.bundle import load_bundle
+
+LOCK = ".lock"
+# Sections that say how the work is done, not what comes out.
+HOW = ("priority", "pause", "keep", "min_new_episodes", "out", "policy", "bags")
+
+
+def improve(
+    config: ImproveConfig, *, again: bool = False, changed: Callable[[State], None] = lambda _: None
+) -> Outcome | None:
+    """One cycle to its end, or None if there is nothing new to learn from. All paths in `config` are absolute.
+
+    A cycle that was interrupted is gone on with, with the episodes that it began with. again: begin a new one although
+    nothing is new. `changed` hears of progress. Raises EmmaError; what is done stays done. Lowers the priority of the
+    calling process for good.
+    """
+    config.root.mkdir(parents=True, exist_ok=True)
+    with _alone(config.root), _ended_by_signals():
+        state = StateFile(config.root, changed)
+        versions = versions_from(config)
+        state.set(version=versions.current)
+        cycle = _open_cycle(config, versions, again)
+        if cycle is None:
+            state.set(phase="idle", outcome="nothing new to learn from")
+            return None
+        stand_back(config.priority)
+        state.set(cycle=cycle.number)
+        runner = Runner(STAGES, PauseRules(config.pause, config.root), state)
+        try:
+            manifests = runner.run(cycle)
+        except BaseException as error:
+            told = str(error).splitlines()[0] if isinstance(error, EmmaError) else "interrupted"
+            state.set(phase="failed" if isinstance(error, EmmaError) else "idle", paused="", outcome=told)
+            raise
+        ended = _outcome(cycle, manifests)
+        finish(cycle.folder, ended)
+        state.set(phase="idle", stage="", paused="", outcome=in_words(ended), version=versions.current)
+        return ended
+
+
+def versions_from(config: ImproveConfig) -> Versions:
+    """The versions of this configuration; the first time, its policy becomes version 1. Raises EmmaError."""
+    versions = Versions(config.root / "versions", config.keep)
+    if versions.current == 0:
+        if not config.policy:
+            raise EmmaError(
+                "there is no policy to begin with",
+                found=f"no version in {versions.folder}",
+                expected="a bundle",
+                fix="give one with --policy, or train one with `emma train`",
+            )
+        bundle = load_bundle(config.policy)
+        if bundle.info.robot != config.robot:
+            raise EmmaError(
+                "the policy is for another robot",
+                found=bundle.info.robot,
+                expected=config.robot,
+                fix="set robot, or --policy",
+            )
+        versions.promote(versions.add(bundle.path, cycle=0, before=0, figures={}), "the first")
+    return versions
+
+
+def in_words(ended: Outcome) -> str:
+    """One line."""
+    if ended.promoted:
+        return f"cycle {ended.cycle}: better, version {ended.promoted} replaces {ended.baseline}"
+    return f"cycle {ended.cycle}: not better, version {ended.baseline} stays ({'; '.join(ended.reasons)})"
+
+
+def _open_cycle(config: ImproveConfig, versions: Versions, again: bool) -> Cycle | None:
+    """The cycle that is not over, else a new one if there is reason for it."""
+    folders = cycles(config)
+    if folders and outcome(folders[-1]) is None:
+        cycle = replace(load_cycle(folders[-1]), config=config)
+        cycle.save()
+        return cycle
+    earlier = [load_cycle(folder) for folder in folders]
+    known = {name for cycle in earlier for name in [e.id for e in cycle.inventory.episodes]}
+    inventory = take_stock(config.bags, config.convert, config.robot, known)
+    first = not earlier and bool(config.datasets)
+    new = len(inventory.episodes) >= config.min_new_episodes
+    other = bool(earlier) and _decisive(earlier[-1]) != _decisive(replace(earlier[-1], config=config))
+    if not (again or first or new or other):
+        return None
+    converted = [
+        str(cycle.stage("convert"))
+        for cycle in earlier
+        if any((cycle.stage("convert") / name).is_dir() for name in (DATASET, HELD_OUT))
+    ]
+    number = earlier[-1].number + 1 if earlier else 1
+    return new_cycle(config, number, versions.current, inventory, converted)
+
+
+def _decisive(cycle: Cycle) -> dict:
+    """What of a configuration makes another cycle worth while."""
+    values = {name: value for name, value in asdict(cycle.config).items() if name not in HOW}
+    values["train"] = {name: value for name, value in values["train"].items() if name not in FREE}
+    return values
+
+
+def _outcome(cycle: Cycle, manifests: dict[str, Manifest]) -> Outcome:
+    verdict, promoted = manifests["evaluate"].results, manifests["promote"]
+    reasons = tuple(verdict["reasons"]) or ((promoted.skipped,) if promoted.skipped else ())
+    return Outcome(
+        cycle=cycle.number,
+        promoted=promoted.results["version"],
+        baseline=cycle.baseline,
+        report=str(cycle.folder / TEXT),
+        gain=verdict["gain"],
+        interval=tuple(verdict["interval"]),
+        reasons=reasons,
+        figures={"groups": verdict["groups"], "p": verdict["p"], "measure": verdict["measure"]},
+    )
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Two cycles in one folder would overwrite each other's work."""
+    with (root / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EmmaError(
+                f"somebody is improving in {root} already", found="a locked folder", expected="one at a time"
+            ) from None
+        yield
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl+C does: the stage at work saves what it can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

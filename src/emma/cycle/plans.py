@@ -1,0 +1,125 @@
+"""The stages in order, and what decides the result of each: settings, hashes of inputs, seed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from emma.cycle.cycle import Cycle
+from emma.cycle.data import generated_datasets, held_out_datasets, real_datasets
+from emma.cycle.job import versions_of
+from emma.cycle.manifest import Manifest, Plan, dataset_hash
+from emma.errors import EmmaError
+from emma.files import sha256_tree
+from emma.policy.exported import weights_of
+
+# Settings that change how fast a training runs and not where it ends.
+FREE = ("threads", "checkpoint_every", "device")
+
+Before = Mapping[str, Manifest]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """work: `module:function`, called in a process of its own. describe: settings and inputs of a cycle's stage."""
+
+    name: str
+    work: str
+    describe: Callable[[Cycle, Before], tuple[Mapping[str, Any], Mapping[str, str]]]
+    version: int = 1
+
+    def plan(self, cycle: Cycle, before: Before) -> Plan:
+        """Raises EmmaError if an input is missing."""
+        settings, inputs = self.describe(cycle, before)
+        # As JSON has them, so that a plan read back is the same plan.
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+        return Plan(stage=self.name, version=self.version, settings=plain, inputs=dict(inputs), seed=cycle.seed)
+
+
+def _convert(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    config = cycle.config
+    settings = {"robot": config.robot, **asdict(config.convert), "measure": config.measure}
+    return settings, {e.id: e.sha256 for e in cycle.inventory.episodes}
+
+
+def _augment(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    settings = cycle.config.augment
+    if not settings.generator and not settings.command:
+        return asdict(settings), {}
+    inputs = _hashes(real_datasets(cycle, before))
+    if settings.generator:
+        inputs["generator"] = generator_hash(Path(settings.generator))
+    return asdict(settings), inputs
+
+
+def _filter(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    return asdict(cycle.config.filter), before["augment"].outputs
+
+
+def _train(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    settings = {key: value for key, value in asdict(cycle.config.train).items() if key not in FREE}
+    inputs = _hashes(real_datasets(cycle, before)) | _hashes(generated_datasets(cycle, before))
+    # Also from scratch: which cameras a policy sees is that of the one it shall replace.
+    return settings, inputs | _bundle("baseline", versions_of(cycle).path(cycle.baseline))
+
+
+def _export(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    return asdict(cycle.config.export), before["train"].outputs
+
+
+def _parity(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    return asdict(cycle.config.export), before["export"].outputs
+
+
+def _evaluate(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    config = cycle.config
+    settings = {
+        "measure": config.measure,
+        "robot": config.robot,
+        **asdict(config.evaluate),
+        "gate": asdict(config.gate),
+    }
+    inputs = {**before["export"].outputs, **_bundle("baseline", versions_of(cycle).path(cycle.baseline))}
+    if config.measure == "held-out":
+        inputs |= _hashes(held_out_datasets(cycle, before))
+    return settings, inputs
+
+
+def _promote(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    return {}, {**before["export"].outputs, **before["evaluate"].outputs, **before["parity"].outputs}
+
+
+STAGES = tuple(
+    Stage(name=name, work=f"emma.cycle.stages.{name}:work", describe=describe)
+    for name, describe in (
+        ("convert", _convert),
+        ("augment", _augment),
+        ("filter", _filter),
+        ("train", _train),
+        ("export", _export),
+        ("parity", _parity),
+        ("evaluate", _evaluate),
+        ("promote", _promote),
+    )
+)
+
+
+def generator_hash(folder: Path) -> str:
+    """Of a generator's weights and configuration. EmmaError if there is none."""
+    if not folder.is_dir():
+        raise EmmaError(
+            f"no generator at {folder}",
+            found="no such folder",
+            expected="a generator bundle",
+            fix="train one with `emma dream train`, or leave augment.generator empty",
+        )
+    return sha256_tree(folder)
+
+
+def _hashes(datasets: list[Path]) -> dict[str, str]:
+    """By name and turn: two datasets may be called alike, and a folder that was moved is still the same data."""
+    return {f"{i}:{path.name}": dataset_hash(path) for i, path in enumerate(datasets)}
+
+
+def _bundle(name: str, path: Path) -> dict[str, str]:
+    return {f"{name}/{file}": digest for file, digest in weights_of(path).items()}

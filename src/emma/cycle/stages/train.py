@@ -1,0 +1,81 @@
+"""The candidate's weights: what `emma train` does, on everything there is."""
+
+import json
+import threading
+from pathlib import Path
+
+from emma.adamix.config import AdaMixConfig
+from emma.cycle.data import generated_datasets, real_datasets
+from emma.cycle.job import Job, Made
+from emma.files import sha256_file
+from emma.policy.bundle import load_bundle
+from emma.policy.exported import weights_of
+from emma.training.checkpoints import checkpoint_folders
+from emma.training.config import TrainConfig
+from emma.training.loop import CONFIG, LOG, RUN, mean_loss, train
+
+BUNDLE = "bundle"
+LOOK_S = 1.0
+# Samplers that mix kinds of data: with one kind there is nothing to mix.
+MIXING = ("fixmix",)
+
+
+def work(job: Job) -> Made:
+    """Goes on from the newest checkpoint of a killed attempt, to the same weights (CPU)."""
+    settings, baseline = job.cycle.config.train, load_bundle(job.baseline)
+    real, generated = real_datasets(job.cycle, job.before), generated_datasets(job.cycle, job.before)
+    start = settings.start == "current"
+    sampler = "uniform" if settings.sampler in MIXING and not generated else settings.sampler
+    config = TrainConfig(
+        data=(*(f"real:{path}" for path in real), *(f"generated:{path}" for path in generated)),
+        policy=baseline.info.policy_type if start else settings.policy,
+        init=str(baseline.path) if start else "",
+        cameras=baseline.info.cameras,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        seed=job.cycle.seed,
+        options=settings.options,
+        ema=settings.ema,
+        precision=settings.precision,
+        device=settings.device,
+        threads=settings.threads,
+        checkpoint_every=settings.checkpoint_every,
+        log_every=min(50, max(1, settings.steps // 10)),
+        sampler=sampler,
+        ratio=settings.ratio if generated else None,
+        augment=settings.augment,
+        adamix=AdaMixConfig.of(dict(settings.adamix)),
+    )
+    out = job.folder / BUNDLE
+    resume = bool(checkpoint_folders(out / RUN)) and (out / RUN / CONFIG).is_file()
+    over = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(job, out / RUN / LOG, settings.steps, over), daemon=True)
+    watcher.start()
+    try:
+        train(config, out, resume=resume)
+    finally:
+        over.set()
+        watcher.join()
+    loss = mean_loss(out / RUN / LOG)
+    return Made(
+        outputs={f"{BUNDLE}/{name}": digest for name, digest in weights_of(out).items()}
+        | {f"{BUNDLE}/emma.json": sha256_file(out / "emma.json")},
+        results={
+            "loss": loss,
+            "steps": settings.steps,
+            "sampler": sampler,
+            "real": [str(path) for path in real],
+            "generated": [str(path) for path in generated],
+            "resumed": resume,
+        },
+    )
+
+
+def _watch(job: Job, log: Path, steps: int, over: threading.Event) -> None:
+    """The loop writes a log; its last line says how far it is."""
+    while not over.wait(LOOK_S):
+        try:
+            row = json.loads(log.read_text().splitlines()[-1])
+        except (OSError, IndexError, ValueError):
+            continue
+        job.progress(int(row.get("step", 0)), steps, f"loss {row.get('loss', float('nan')):.4f}")
