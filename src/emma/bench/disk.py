@@ -8,16 +8,18 @@ BLOCK_BYTES = 4 << 20
 SYNC_S = 1.0
 
 
-def disk_mb_per_s(folder: Path, size: int) -> float:
-    """Write `size` bytes in blocks of 4 MiB to a new file in `folder`, on disk at the end; the file is deleted."""
+def disk_mb_per_s(folder: Path, seconds: float, most: int) -> float:
+    """Write blocks of 4 MiB to a new file in `folder` for `seconds` or `most` bytes, all on disk at the end."""
     path, block = folder / "disk.bin", os.urandom(BLOCK_BYTES)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         start = synced = time.monotonic()
-        for _ in range(size // BLOCK_BYTES):
+        size = 0
+        while size < most and time.monotonic() - start < seconds:
             written = 0
             while written < BLOCK_BYTES:
                 written += os.write(fd, memoryview(block)[written:])
+            size += BLOCK_BYTES
             if time.monotonic() - synced >= SYNC_S:
                 os.fdatasync(fd)
                 synced = time.monotonic()

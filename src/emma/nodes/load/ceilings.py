@@ -8,58 +8,84 @@ from pathlib import Path
 from typing import Any
 
 from emma.bench.load import tally_bag
-from emma.nodes.load.rig import Rig, Sent
+from emma.nodes.load.rig import RecorderUnderLoad, Rig, Sent
 
 # A busy machine may fail a step once.
 TRIES = 2
+# Sends the load so many times as fast for so many seconds; returns what was sent and how many messages did not come.
+Play = Callable[[float, float], tuple[Sent, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One rate tried: how fast it was sent, and how many messages did not come."""
+    """One rate tried for so long: how fast it was sent, and how many messages did not come."""
 
     factor: float
+    seconds: float
     mb_per_s: float
     sent: int
     missing: int
     late_s: float
+    skipped: int
 
 
-def subscriber_steps(rig: Rig, factors: Sequence[float], seconds: float) -> list[Step]:
-    """Faster and faster until the bare counter misses messages."""
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """Every rate tried, and the highest in MB/s (as sent) that lost nothing for as long as it had to; 0 if none."""
 
-    def play(factor: float) -> tuple[Sent, int]:
+    mb_per_s: float
+    steps: tuple[Step, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The steps as plain values."""
+        return [asdict(step) for step in self.steps]
+
+
+def subscriber_play(rig: Rig) -> Play:
+    """What the bare counter, which runs already, misses."""
+
+    def play(factor: float, seconds: float) -> tuple[Sent, int]:
         rig.client.trigger("/counter/reset")
         sent = rig.play(factor, seconds)
         received: dict[str, int] = rig.client.heard("/counter/state")["received"]
         return sent, sent.total - sum(received.values())
 
-    with rig.counter():
-        return list(_steps(factors, play))
+    return play
 
 
-def recorder_steps(rig: Rig, bags: Path, factors: Sequence[float], seconds: float) -> list[Step]:
-    """Faster and faster until a bag misses messages. The bags are deleted."""
-    with rig.recorder(bags) as recorder:
+def recorder_play(rig: Rig, recorder: RecorderUnderLoad) -> Play:
+    """What the recorder's bag lacks. The bag is deleted."""
 
-        def play(factor: float) -> tuple[Sent, int]:
-            folder = recorder.start()
-            sent = rig.play(factor, seconds)
-            recorder.save()
-            with deleted(folder):
-                return sent, tally_bag(folder).missing(sent.sent)
+    def play(factor: float, seconds: float) -> tuple[Sent, int]:
+        folder = recorder.start()
+        sent = rig.play(factor, seconds)
+        recorder.save()
+        with deleted(folder):
+            return sent, tally_bag(folder).missing(sent.sent)
 
-        return list(_steps(factors, play))
-
-
-def lossless(steps: Sequence[Step]) -> float:
-    """The highest rate without loss, in MB/s as sent; 0 if there is none."""
-    return max((step.mb_per_s for step in steps if step.missing == 0), default=0.0)
+    return play
 
 
-def rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """The steps as plain values."""
-    return [asdict(step) for step in steps]
+def ceiling(play: Play, factors: Sequence[float], probe_s: float, sustained_s: float) -> Ceiling:
+    """Faster and faster in short probes until something is lost, then down again until nothing is for `sustained_s`.
+
+    `sustained_s` 0: what the probes say.
+    """
+    steps: list[Step] = []
+    good: list[float] = []
+    for factor in factors:
+        steps += _tries(play, factor, probe_s)
+        if steps[-1].missing:
+            break
+        good.append(factor)
+    if not sustained_s:
+        held = [step for step in steps if not step.missing]
+        return Ceiling(mb_per_s=max((step.mb_per_s for step in held), default=0.0), steps=tuple(steps))
+    for factor in reversed(good):
+        steps += _tries(play, factor, sustained_s)
+        if not steps[-1].missing:
+            return Ceiling(mb_per_s=steps[-1].mb_per_s, steps=tuple(steps))
+    return Ceiling(mb_per_s=0.0, steps=tuple(steps))
 
 
 @contextmanager
@@ -71,12 +97,17 @@ def deleted(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder)
 
 
-def _steps(factors: Sequence[float], play: Callable[[float], tuple[Sent, int]]) -> Iterator[Step]:
-    for factor in factors:
-        for _ in range(TRIES):
-            sent, missing = play(factor)
-            yield Step(factor=factor, mb_per_s=sent.mb_per_s, sent=sent.total, missing=missing, late_s=sent.late_s)
-            if missing == 0:
-                break
-        else:
+def _tries(play: Play, factor: float, seconds: float) -> Iterator[Step]:
+    for _ in range(TRIES):
+        sent, missing = play(factor, seconds)
+        yield Step(
+            factor=factor,
+            seconds=seconds,
+            mb_per_s=sent.mb_per_s,
+            sent=sent.total,
+            missing=missing,
+            late_s=sent.late_s,
+            skipped=sent.skipped,
+        )
+        if missing == 0:
             return

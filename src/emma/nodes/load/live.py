@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from emma.episodes.bag_reader import Bag
 from emma.episodes.frames import EpisodeFrames
 from emma.nodes import qos
-from emma.nodes.load.rig import Rig
+from emma.nodes.load.rig import RecorderUnderLoad, Rig
 from emma.nodes.taps import message_class
 from emma.observation import Aligner
 
@@ -20,11 +20,12 @@ FACTOR = 1 / 3
 KEEP = 10_000
 
 
-def live_frames(rig: Rig, bags: Path, seconds: float, out: Path) -> Path:
+def live_frames(rig: Rig, recorder: RecorderUnderLoad, seconds: float, out: Path) -> Path:
     """Record `seconds` of the load while listening to it, and write what was seen live to `out` as safetensors.
 
     The moments are those of the bag's frames. Returns the bag, which stays for its conversion.
     """
+    others = rig.listeners()
     aligner, lock = Aligner(rig.spec, depth=True, keep=KEEP), threading.Lock()
 
     def push(topic: str, message: Any) -> None:
@@ -37,14 +38,13 @@ def live_frames(rig: Rig, bags: Path, seconds: float, out: Path) -> Path:
         cls = message_class(kind)
         assert cls is not None, f"{kind} comes with emma[ros]"
         subscriptions.append(node.create_subscription(cls, topic, lambda m, t=topic: push(t, m), qos.EXACT))
-    rig.wait_for_listeners(1)
-    with rig.recorder(bags) as recorder:
-        bag = recorder.start()
-        rig.play(FACTOR, seconds)
-        recorder.save()
+    rig.wait_for_listeners(others + 1)
+    bag = recorder.start()
+    rig.play(FACTOR, seconds)
+    recorder.save()
     for subscription in subscriptions:
         node.destroy_subscription(subscription)
-    rig.wait_for_listeners(0)
+    rig.wait_for_listeners(others)
     with Bag(bag) as contents:
         moments = [int(t) for t in EpisodeFrames(contents, rig.spec).timeline.times_ns]
     with lock:
@@ -52,15 +52,14 @@ def live_frames(rig: Rig, bags: Path, seconds: float, out: Path) -> Path:
     return bag
 
 
-def record(rig: Rig, bags: Path, seconds: float, episodes: int) -> list[Path]:
-    """Record the load at its own rates, `seconds` per episode. The bags stay."""
-    folders = []
-    with rig.recorder(bags) as recorder:
-        for _ in range(episodes):
-            folders.append(recorder.start())
-            rig.play(1.0, seconds)
-            recorder.save()
-    return folders
+def record(rig: Rig, recorder: RecorderUnderLoad, bags: Path, seconds: float, episodes: int) -> None:
+    """Record the load at its own rates, `seconds` per episode, and put the bags into `bags`, where they stay."""
+    bags.mkdir(parents=True)
+    for _ in range(episodes):
+        folder = recorder.start()
+        rig.play(1.0, seconds)
+        recorder.save()
+        folder.rename(bags / folder.name)
 
 
 def _arrays(aligner: Aligner, moments: Sequence[int]) -> dict[str, np.ndarray]:
