@@ -27,7 +27,7 @@ WORK = "training"
 AUTOENCODER = StageConfig(steps=1800, batch_size=16, learning_rate=2e-3, warmup=50, average=0.995)
 TEXT = StageConfig(steps=600, batch_size=64, warmup=50, average=0.99)
 ON_FRAMES = StageConfig(steps=2000, batch_size=32, learning_rate=1.5e-3, average=0.998)
-ON_CLIPS = StageConfig(steps=280, batch_size=8, learning_rate=6e-4, average=0.998)
+ON_CLIPS = StageConfig(steps=150, batch_size=8, learning_rate=6e-4, average=0.998)
 
 # (stage, done, total, note)
 Progress = Callable[[str, int, int, str], None]
