@@ -75,7 +75,7 @@ def test_interrupted_and_resumed_gives_the_same_weights_to_the_bit(dataset, tmp_
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     loop.train(config(dataset), whole)
 
-    step = trainer.Trainer._one_step
+    step = trainer.Trainer.one_step
 
     def interrupted(self):
         loss = step(self)
@@ -85,7 +85,7 @@ def test_interrupted_and_resumed_gives_the_same_weights_to_the_bit(dataset, tmp_
             threading.Event().wait(0.01)
         return loss
 
-    monkeypatch.setattr(trainer.Trainer, "_one_step", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "one_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         loop.train(config(dataset), parts)
     monkeypatch.undo()

@@ -23,7 +23,7 @@ def plot_history(rows: Sequence[dict[str, Any]], names: Sequence[str], picture: 
     steps = [row["step"] for row in rows]
     p = np.array([row["performance"] for row in rows])
     w = np.array([row["weights"] for row in rows])
-    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    figure = Figure(figsize=(11, 6.5))
     (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
     for quantile in QUANTILES:
         top_left.plot(steps, np.quantile(p, quantile, axis=1), marker=".", label=f"{quantile:.0%}")
@@ -46,7 +46,8 @@ def plot_history(rows: Sequence[dict[str, Any]], names: Sequence[str], picture: 
     bottom_right.set(title="red: reset to uniform", xlabel="step")
     bottom_right.legend(fontsize="small")
     figure.suptitle(f"{len(names)} episodes, hardest now: {names[int(np.argmin(p[-1]))]}", fontsize="medium")
-    figure.savefig(picture, dpi=100)
+    figure.subplots_adjust(0.06, 0.07, 0.98, 0.9, 0.15, 0.3)
+    figure.savefig(picture, dpi=90)
 
 
 def contact_sheet(rows: Sequence[tuple[str, np.ndarray]], picture: Path) -> None:

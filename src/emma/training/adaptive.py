@@ -48,9 +48,12 @@ class Adaptive:
         on_loss = config.sampler == "adamix-loss"
         self.weighter = AdaMixWeighter(self.state, accelerator.device) if on_loss else None
         self._sampler = sampler
+        self._drawn = True
         # Seconds spent in evaluations and pictures, apart from the steps.
         self.seconds = 0.0
         if accelerator.is_main_process:
+            if config.steps <= config.adamix.warm_up:
+                say(f"AdaMix never begins: {config.steps} steps, warm_up {config.adamix.warm_up}. Draws stay uniform.")
             self._folder.mkdir(parents=True, exist_ok=True)
             history.write_episodes(self._folder, self._names)
 
@@ -79,7 +82,13 @@ class Adaptive:
         return True
 
     def save(self, folder: Path) -> None:
+        """Write the state to a checkpoint's folder, and draw the history so far: the main process does."""
+        start = time.monotonic()
         self.state.save(folder)
+        if not self._drawn:
+            plot_history(history.read(self._folder), self._names, self._folder / "adamix.png")
+            self._drawn = True
+        self.seconds += time.monotonic() - start
 
     def load(self, folder: Path) -> None:
         self.state.load(folder)
@@ -102,10 +111,9 @@ class Adaptive:
         row = self.state.row(step, reason)
         history.append(self._folder, row)
         if reason is not None:
-            rest = "the rest of the training" if self.state.given_up else f"until step {self.state.hold_until}"
-            self._say(f"AdaMix collapsed at step {step}: {reason}. Uniform draws for {rest}.")
-        rows = history.read(self._folder)
-        plot_history(rows, self._names, self._folder / "adamix.png")
+            rest = "for the rest of the training" if self.state.given_up else f"until step {self.state.hold_until}"
+            self._say(f"AdaMix collapsed at step {step}: {reason}. Uniform draws {rest}.")
+        self._drawn = False
         if self._table.cameras and reason is None:
             contact_sheet(self._sheet(row), self._folder / f"hardest-{step:08d}.png")
 

@@ -126,7 +126,7 @@ class Trainer:
             task = bar.add_task(f"train {config.policy}", total=config.steps, completed=self._step, note="")
             since = time.monotonic()
             while self._step < config.steps:
-                loss = self._one_step()
+                loss = self.one_step()
                 self._sums["loss"] += loss
                 self._sums["count"] += 1
                 if self._step % config.log_every == 0 or self._step == config.steps:
@@ -140,7 +140,7 @@ class Trainer:
                     return False
         return True
 
-    def _one_step(self) -> float:
+    def one_step(self) -> float:
         step = self._step
         if self._adaptive is not None:
             self._adaptive.before(step, self._average.module if self._average is not None else self._policy)
