@@ -87,6 +87,17 @@ def test_the_old_one_goes_on_until_every_stream_of_the_new_one_is_there(rig):
     assert not rig.loop.swapping
 
 
+def test_a_stream_that_never_comes_is_not_waited_for_forever(rig):
+    rig.started()
+    other = swap(rig, cameras=("top", "wrist", "front"))
+    rig.turn(10)
+    assert rig.loop.give_up_swap() == ("images.front",)
+    retire(rig)
+    assert other.closed
+    assert rig.loop.give_up_swap() == ()
+    assert rig.moving()
+
+
 def test_a_hanging_policy_can_be_replaced(rig):
     rig.started()
     rig.wait_for_policy = False

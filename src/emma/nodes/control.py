@@ -71,8 +71,7 @@ class ControlLoop:
         self._frozen: dict[str, float] = {}
         self._commanded: np.ndarray | None = None
         self._problem = ""
-        self._good_ns = 0
-        self._skew_s = 0.0
+        self._good_ns, self._skew_s = 0, 0.0
         self._error = ""
         self._tick = Tick(command=None, mode=Mode.DISABLED)
         self._stop = threading.Event()
@@ -221,8 +220,7 @@ class ControlLoop:
         if self._controller.enabled:
             self.timings.add("tick_lateness", beat.late_s * 1e3)
             self.timings.count("ticks")
-            if beat.missed:
-                self.timings.count("missed_ticks", beat.missed)
+            self.timings.count("missed_ticks", beat.missed)
         if self._next is not None:
             self._take_over(self._next, now)
         with self.timings.section("observe"):

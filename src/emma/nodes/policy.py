@@ -31,16 +31,15 @@ from emma.nodes.policy_report import complain, report
 from emma.nodes.policy_swap import PolicySwap
 from emma.nodes.runner import Stop, run
 from emma.policy.bundle import load_bundle
+from emma.policy.executor import ExecutorConfig
 from emma.policy.isolated import IsolatedRuntime
 
 KINDS = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/Image": Image}
 
 
 class PolicyNode(LifecycleNode):
-    """`~/enable` ramps the policy in and out, `~/swap` changes to the bundle that the parameter `policy` names.
-
-    `~/state` and /diagnostics say what it does and how long that takes; /e_stop stops it.
-    """
+    """`~/enable` ramps in and out, `~/swap` changes to the bundle that the parameter `policy` names, /e_stop stops;
+    `~/state` and /diagnostics say what it does and how long that takes."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("policy")
@@ -113,7 +112,7 @@ class PolicyNode(LifecycleNode):
                 spec, aligner, loaded.runtime, controller, send=send, clock_ns=lambda: clock.now().nanoseconds
             )
         self._loop.set_instruction(self._instruction)
-        self._subscribe(loaded)
+        self.listen(loaded)
         self._active |= {"say": self.create_timer(0.25, self._say), "diagnose": self.create_timer(1.0, self._diagnose)}
         if isinstance(self._loop, ControlLoop):
             self._handover = Handover(self, spec, self._loop, self._say, commanders)
@@ -146,7 +145,7 @@ class PolicyNode(LifecycleNode):
             f"{about['runtime']}: {about['runtime_reason']}"
         )
 
-    def _subscribe(self, loaded: Loaded) -> None:
+    def listen(self, loaded: Loaded) -> None:
         """Listen to what the policy sees; topics that another policy listens to already are left as they are."""
         spec, want = loaded.robot, qos.EXACT if self._values.lockstep else qos.SENSOR_WANT
         for topic in loaded.aligner().topics:
@@ -245,8 +244,10 @@ class PolicyNode(LifecycleNode):
         self._say()
         return f"loading {policy}; {self._state_topic.topic_name} says when it runs"
 
-    def _swapped(self, loaded: Loaded) -> None:
-        self._subscribe(loaded)
+    def playing(self, loaded: Loaded) -> ExecutorConfig:
+        return executor_config(self._values, loaded)
+
+    def swapped(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._announce(loaded)
         if self._isolated:
@@ -257,7 +258,7 @@ class PolicyNode(LifecycleNode):
             self._state_topic.publish(messages.json_string({"mode": "inactive"}))
             return
         if isinstance(self._loop, ControlLoop):
-            self._swap.look(self._loop, lambda loaded: executor_config(self._values, loaded), self._swapped)
+            self._swap.look(self._loop, self)
             if self._commanders is not None and self._loop.commanding and (conflict := self._commanders.conflict):
                 self._loop.release()
                 self.get_logger().error(f"brakes and lets go: {conflict}; only one may move the robot at a time")

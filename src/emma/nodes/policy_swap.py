@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from emma.errors import EmmaError
 from emma.nodes.control import ControlLoop
 from emma.nodes.policy_load import Loaded
 from emma.policy.executor import ExecutorConfig
+
+# A policy that sees more than the one before waits for its cameras; one that never comes must not surprise much later.
+WAIT_S = 15.0
 
 
 class Phase(StrEnum):
@@ -34,46 +38,72 @@ class SwapState:
     seconds: float = 0.0
 
 
+class SwapUser(Protocol):
+    """What a swap needs of the node."""
+
+    def playing(self, loaded: Loaded) -> ExecutorConfig:
+        """How its chunks are to be played. Raises EmmaError if that cannot be."""
+        ...
+
+    def listen(self, loaded: Loaded) -> None:
+        """Subscribe to what it sees."""
+        ...
+
+    def swapped(self, loaded: Loaded) -> None:
+        """It runs."""
+        ...
+
+
 class PolicySwap:
     """`ask` begins to load on a thread of its own; `look`, called now and then, hands over what was loaded."""
 
     def __init__(self, load: Callable[[Path], Loaded]) -> None:
         self._load = load
         self._loaded: Loaded | None = None
+        # When the loop was given it (monotonic).
+        self._given_s: float | None = None
         self.state = SwapState()
 
     def ask(self, policy: Path) -> None:
-        """Raises EmmaError while another policy is being loaded."""
-        if self.state.phase == Phase.LOADING:
-            raise EmmaError("another policy is being loaded", found=self.state.policy, expected="one at a time")
+        """Raises EmmaError while another policy is on its way."""
+        if self.state.phase in (Phase.LOADING, Phase.WAITING):
+            raise EmmaError("another policy is on its way", found=self.state.policy, expected="one at a time")
         self.state = SwapState(number=self.state.number + 1, policy=str(policy), phase=Phase.LOADING)
         threading.Thread(target=self._run, args=(policy, self.state), name="load policy", daemon=True).start()
 
-    def look(
-        self, loop: ControlLoop, configured: Callable[[Loaded], ExecutorConfig], swapped: Callable[[Loaded], None]
-    ) -> None:
-        """Give `loop` what was loaded, and `swapped` as well; close what the loop has let go of."""
-        loaded = None
-        if self.state.phase != Phase.LOADING:
-            loaded, self._loaded = self._loaded, None
-        if loaded is not None:
-            try:
-                loop.swap(loaded.runtime, loaded.aligner(), configured(loaded))
-                swapped(loaded)
-            except EmmaError as error:
-                loaded.runtime.close()
-                self.state = replace(self.state, phase=Phase.REFUSED, why=str(error))
-        elif self.state.phase == Phase.WAITING and not loop.swapping:
-            self.state = replace(self.state, phase=Phase.DONE)
+    def look(self, loop: ControlLoop, user: "SwapUser") -> None:
+        """Give `loop` what was loaded, tell `user` once it runs, and close what the loop has let go of."""
+        if self._loaded is not None and self.state.phase == Phase.WAITING:
+            if self._given_s is None:
+                self._give(self._loaded, loop, user)
+            elif not loop.swapping:
+                user.swapped(self._loaded)
+                self._end(Phase.DONE)
+            elif time.monotonic() - self._given_s > WAIT_S:
+                self._end(Phase.REFUSED, f"waits for {', '.join(loop.give_up_swap()) or 'its turn'}")
         for policy in loop.retired():
             # It may still be at work.
             threading.Thread(target=policy.close, name="close policy", daemon=True).start()
 
+    def _give(self, loaded: Loaded, loop: ControlLoop, user: "SwapUser") -> None:
+        try:
+            loop.swap(loaded.runtime, loaded.aligner(), user.playing(loaded))
+        except EmmaError as error:
+            loaded.runtime.close()
+            self._end(Phase.REFUSED, str(error))
+            return
+        self._given_s = time.monotonic()
+        user.listen(loaded)
+
+    def _end(self, phase: Phase, why: str = "") -> None:
+        self.state = replace(self.state, phase=phase, why=why)
+        self._loaded = self._given_s = None
+
     def close(self) -> None:
         """Close what nobody took. What is still being loaded ends with the process."""
-        if self._loaded is not None:
+        if self._loaded is not None and self._given_s is None:
             self._loaded.runtime.close()
-            self._loaded = None
+            self._end(Phase.REFUSED, "the node ends")
 
     def _run(self, policy: Path, began: SwapState) -> None:
         start = time.monotonic()

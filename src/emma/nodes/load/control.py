@@ -27,7 +27,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 POLICY, SIM, RECORDER = "/policy/state", "/sim/outcome", "/recorder/state"
 # A loading policy imports torch; on a busy machine that takes its time.
-START_S, ANSWER_S, ENABLE_S = 180.0, 30.0, 15.0
+START_S, ANSWER_S, ENABLE_S = 600.0, 30.0, 15.0
 NS = 1_000_000_000
 
 

@@ -1,0 +1,110 @@
+"""Another policy for a running node: taken over in motion, refused where it does not fit, and taken back."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from trajectory_msgs.msg import JointTrajectory
+
+from emma.errors import EmmaError
+from emma.nodes import qos
+from emma.nodes.graph import NodeProcess
+from emma.nodes.swap_client import swap_policy
+from emma.policy.bundle import MANIFEST
+
+STATE = "/policy/state"
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    """copy(name, **manifest): a bundle like `bundle` with another manifest."""
+
+    def make(name, **manifest):
+        folder = tmp_path / name
+        shutil.copytree(bundle, folder)
+        (folder / MANIFEST).write_text(json.dumps(json.loads((folder / MANIFEST).read_text()) | manifest))
+        return folder
+
+    return make
+
+
+def sim(*cameras):
+    return NodeProcess(module="sim", parameters={"cameras": list(cameras), "depth": False})
+
+
+def policy(bundle, **parameters):
+    parameters = {"policy": str(bundle), "robot": "desk_arm", "instruction": "put the cube in the bin", **parameters}
+    return NodeProcess(module="policy", parameters=parameters)
+
+
+def running(client, eventually):
+    client.listen(STATE)
+    assert client.wait_for(STATE, lambda s: s["mode"] == "disabled", PATIENCE_S)
+
+    def enabled():
+        try:
+            return client.switch("/policy/enable", True)
+        except EmmaError as error:
+            if "streams are missing or old" in str(error):
+                return ""
+            raise
+
+    eventually(enabled, "enabled")
+    assert client.wait_for(STATE, lambda s: s["mode"] == "running", PATIENCE_S)
+
+
+@pytest.mark.parametrize("isolate", [True, False], ids=["own process", "thread"])
+def test_policies_are_changed_in_motion_and_back(
+    running_graph, bundle, copy, tmp_path, spec, listen, eventually, isolate
+):
+    other = copy("other")
+    with running_graph(sim("top", "wrist"), policy(bundle, isolate=isolate), logs=tmp_path / "logs") as (graph, client):
+        commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
+        running(client, eventually)
+        before = client.heard(STATE)
+        assert before["runtime"].endswith("own process") is isolate
+        result = swap_policy(other, client=client)
+        assert result.policy == other
+        assert result.previous == bundle
+        # It commanded all the time: every tick of the loop is in the count, none of them without a command.
+        assert result.ticks > 0
+        assert client.heard(STATE)["policy"] == str(other)
+        assert client.heard(STATE)["mode"] in ("running", "holding")
+        back = swap_policy(bundle, client=client)
+        assert (back.policy, back.previous) == (bundle, other)
+        client.switch("/policy/enable", False)
+        path = np.array([message.points[0].positions for message in list(commands.messages)])
+        limits = np.array([joint.velocity for joint in spec.joints]) / spec.control_rate_hz
+        assert (np.abs(np.diff(path, axis=0)) <= limits + 1e-9).all()
+        assert graph.stop()["policy"] == 0
+    assert "Traceback" not in (tmp_path / "logs" / "policy.log").read_text()
+
+
+def test_what_does_not_fit_is_refused_and_the_old_one_runs_on(running_graph, bundle, copy, tmp_path, eventually):
+    strange, broken, late = copy("strange", robot="another"), copy("broken"), copy("late", cameras=["top", "front"])
+    shutil.rmtree(broken / "export", ignore_errors=True)
+    (broken / "model.safetensors").write_bytes(b"not weights")
+    with running_graph(sim("top", "wrist"), policy(bundle), logs=tmp_path / "logs") as (_, client):
+        running(client, eventually)
+        for folder, why in (
+            (strange, "does not fit robot desk_arm"),
+            (broken, "cannot load policy bundle"),
+            (tmp_path / "nowhere", "not a policy bundle"),
+            (late, "the policy failed"),
+        ):
+            with pytest.raises(EmmaError) as caught:
+                swap_policy(folder, client=client, timeout_s=60.0)
+            assert why in str(caught.value), folder
+            assert client.heard(STATE)["policy"] == str(bundle)
+        assert client.heard(STATE)["mode"] in ("running", "holding")
+        # The parameter says again what runs.
+        assert client.wait_for(STATE, lambda s: s["swap"]["phase"] == "refused", PATIENCE_S)
+
+
+def test_nothing_is_swapped_where_nothing_runs(running_graph, bundle, tmp_path):
+    with running_graph(policy(bundle, autostart=False), logs=tmp_path) as (_, client):
+        client.wait_for_service("/policy/swap", PATIENCE_S)
+        with pytest.raises(EmmaError, match="nothing to swap"):
+            client.trigger("/policy/swap")
