@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,10 @@ def _overhead(table: FrameTable, spec: RobotSpec, built: Built, policy: Any, ste
     weighted.set_weights(state.frame_weights())
     times: dict[str, list[float]] = {"plain": [], "weighted": []}
     for step in range(2000):
-        times["plain"].append(_thread_ms(lambda step=step: plain.indices(step)))
-        times["weighted"].append(_thread_ms(lambda step=step: (weighted.indices(step), state.observe(step, 1.0))))
+        times["plain"].append(_thread_ms(partial(plain.indices, step)))
+        times["weighted"].append(
+            _thread_ms(partial(weighted.indices, step)) + _thread_ms(partial(state.observe, step, 1.0))
+        )
     more = statistics.fmean(times["weighted"]) - statistics.fmean(times["plain"])
     return {"draw_ms": statistics.fmean(times["weighted"]), "step_overhead": more / step_ms}
 
@@ -107,8 +110,8 @@ def _evaluation(table: FrameTable, spec: RobotSpec, built: Built, policy: Any, s
     frames = len(batched.frames(0))
     some = slice(0, None, 8)
     batched(policy, 0)
-    fast = frames / _thread_ms(lambda: batched(policy, 1)) * 1e3
-    slow = len(range(0, frames, 8)) / _thread_ms(lambda: single(policy, 1, share=some)) * 1e3
+    fast = frames / _thread_ms(partial(batched, policy, 1)) * 1e3
+    slow = len(range(0, frames, 8)) / _thread_ms(partial(single, policy, 1, share=some)) * 1e3
     seconds = 100 * config.frames / fast
     return {
         "judged_frames_per_s": fast,

@@ -64,6 +64,7 @@ class Judge:
         values = np.zeros((len(frames), len(COMPONENTS)))
         mine = np.arange(len(frames))[share]
         training = policy.training
+        policy.eval()
         # One random state for all of a GPU's and the processor's draws, put back afterwards.
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(int(np.random.SeedSequence([self._seed, step]).generate_state(1)[0]))
