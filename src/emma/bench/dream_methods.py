@@ -32,7 +32,7 @@ def frames_alone(generator: Adjustable) -> Method:
 
     def generate(clip: Clip, prompt: str, seed: int) -> Mapping[str, np.ndarray]:
         made = [
-            generator(clip.part(t, t + 1), prompt, seed=seed * len(clip) + t, window=1, overlap=0)
+            generator(clip.part(t, t + 1), prompt, seed=seed * len(clip) + t, window=1, overlap=0, fuse=False)
             for t in range(len(clip))
         ]
         return {view: np.concatenate([frame[view] for frame in made]) for view in clip.views}
@@ -41,10 +41,11 @@ def frames_alone(generator: Adjustable) -> Method:
 
 
 def ablations(generator: Adjustable) -> dict[str, Method]:
-    """By name: without the control branch, each view alone, each frame alone."""
+    """By name: without fusion; and without that, without the control branch, each view alone, each frame alone."""
     return {
-        "no_depth": with_settings(generator, control=0.0),
-        "views_alone": with_settings(generator, together=False),
+        "unfused": with_settings(generator, fuse=False),
+        "no_depth": with_settings(generator, control=0.0, fuse=False),
+        "views_alone": with_settings(generator, together=False, fuse=False),
         "frames_alone": frames_alone(generator),
     }
 

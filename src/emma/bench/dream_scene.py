@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def cards(look: Domain) -> tuple[Domain, Domain]:
 
 def domain_of(words: Mapping[str, str], seed: int) -> Domain:
     """The look that a prompt of the desk's grammar says; `seed` places the grains of a speckled table."""
-    colours = {slot: COLORS[words[slot]] for slot in PARTS}
+    colours: dict[str, Any] = {slot: COLORS[words[slot]] for slot in PARTS}
     return Domain(
         name=f"prompt_{seed}",
         role="random",
@@ -130,8 +131,8 @@ def domain_of(words: Mapping[str, str], seed: int) -> Domain:
 
 
 def _card(look: Domain, value: float) -> Domain:
-    same = (value, value, value)
-    return replace(look, pattern="plain", **dict.fromkeys((*PARTS, "accent"), same))
+    colours: dict[str, Any] = dict.fromkeys((*PARTS, "accent"), (value, value, value))
+    return replace(look, pattern="plain", **colours)
 
 
 def _seen(sim: DeskArm, look: Domain) -> Pictures:

@@ -4,6 +4,7 @@ The light is measured by two cards, pictures in which everything is black or mid
 surface's own colour, so that picture = dark + (grey - dark) / 0.5 x colour at every pixel, shine included in `dark`.
 """
 
+import math
 from collections.abc import Mapping
 
 import cv2
@@ -55,7 +56,7 @@ def pattern_names(
         return None
     first, second = _two_centres(colours)
     true_first, true_second = _two_centres(reference)
-    apart = float(np.linalg.norm(np.subtract(*wanted)) / max(1e-3, np.linalg.norm(true_first - true_second)))
+    apart = math.dist(*wanted) / max(1e-3, math.dist(true_first, true_second))
     middle, half = (first + second) / 2.0, (first - second) / 2.0 * apart
     return name_of(middle + half, names), name_of(middle - half, names)
 
@@ -65,4 +66,5 @@ def _two_centres(colours: np.ndarray) -> np.ndarray:
     cv2.setRNGSeed(0)
     data = np.ascontiguousarray(colours[:: max(1, len(colours) // 5000)], np.float32)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 1e-3)
-    return np.asarray(cv2.kmeans(data, 2, None, stop, 3, cv2.KMEANS_PP_CENTERS)[2])
+    # OpenCV takes no labels to start from; its stubs do not know.
+    return np.asarray(cv2.kmeans(data, 2, None, stop, 3, cv2.KMEANS_PP_CENTERS)[2])  # type: ignore[call-overload]

@@ -6,6 +6,7 @@ as in the warping error of Lai et al., "Learning Blind Video Temporal Consistenc
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ def follow_static(depth: np.ndarray, camera: CameraGeometry, moving: np.ndarray 
 def follow_flow(source: np.ndarray) -> Correspondence:
     """(T - 1) moments: each pixel in the next frame by dense optical flow (DIS) of the source pictures (T, H, W, 3)."""
     grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in source]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     height, width = source.shape[1:3]
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     xs, ys, seen = [], [], []

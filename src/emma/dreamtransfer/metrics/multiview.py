@@ -87,7 +87,7 @@ def matched_points(
     Every `every`-th moment is looked at.
     """
     views, moments = list(images), range(0, len(next(iter(images.values()))), every)
-    sift = cv2.SIFT_create()
+    sift = cv2.SIFT.create()
     found = {view: [_describe(sift, images[view][t]) for t in moments] for view in views}
     counts: list[int] = []
     for i, a in enumerate(views):

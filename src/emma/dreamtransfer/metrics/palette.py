@@ -56,7 +56,8 @@ def _lab(rgb: np.ndarray) -> np.ndarray:
 def _centres(lab: np.ndarray) -> np.ndarray:
     k = min(COLOURS, len(np.unique(lab, axis=0)))
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    return np.asarray(cv2.kmeans(lab, k, None, stop, 1, cv2.KMEANS_PP_CENTERS)[2])
+    # OpenCV takes no labels to start from; its stubs do not know.
+    return np.asarray(cv2.kmeans(lab, k, None, stop, 1, cv2.KMEANS_PP_CENTERS)[2])  # type: ignore[call-overload]
 
 
 def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
