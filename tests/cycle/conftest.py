@@ -14,6 +14,7 @@ from emma.cycle.config import (
     ExportSettings,
     ImproveConfig,
     PauseSettings,
+    PrioritySettings,
     TrainSettings,
 )
 from emma.episodes.definitions import typestore
@@ -78,7 +79,9 @@ def _command(stamp: int, spec: RobotSpec, position: np.ndarray) -> bytes:
     )
 
 
-def record_bags(root: Path, count: int, *, seed: int = 0, cameras: tuple[str, ...] = ("top", "wrist"), **meta: Any) -> None:
+def record_bags(
+    root: Path, count: int, *, seed: int = 0, cameras: tuple[str, ...] = ("top", "wrist"), **meta: Any
+) -> None:
     """`count` of the expert's episodes below `root`, messages at the dataset's rate and without depth."""
     spec = load_robot("desk_arm")
     topics = {camera.name: camera.image_topic for camera in spec.cameras}
@@ -106,6 +109,7 @@ def tiny(root: Path, **changes: Any) -> ImproveConfig:
         train=TrainSettings(steps=4, batch_size=8, sampler="uniform", checkpoint_every=2),
         export=ExportSettings(observations=2),
         evaluate=EvaluateSettings(episodes=1, appearances=("source",), timeout_s=3.0),
+        priority=PrioritySettings(nice=1, idle_io=False),
         pause=PauseSettings(enabled=False),
     )
     return replace(config, **changes)

@@ -25,6 +25,7 @@ PARAMETERS = {
     "pilot": "PilotParameters",
     "keys": "KeysParameters",
     "console": "ConsoleParameters",
+    "learner": "LearnerParameters",
 }
 
 
@@ -50,7 +51,12 @@ def text(value: ast.expr | None) -> Any:
 
 
 def test_the_promised_files_are_there() -> None:
-    assert [path.name for path in FILES] == ["demo.launch.py", "deploy.launch.py", "record.launch.py"]
+    assert [path.name for path in FILES] == [
+        "demo.launch.py",
+        "deploy.launch.py",
+        "improve.launch.py",
+        "record.launch.py",
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)

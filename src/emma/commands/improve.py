@@ -36,6 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rollback", nargs="?", const=0, type=int, metavar="N", help="make the version before current, or version N"
     )
+    parser.add_argument(
+        "--swap",
+        nargs="?",
+        const="/policy",
+        metavar="NODE",
+        help="let the policy node change to the version (default /policy); where a learner node runs, that does it",
+    )
     parser.add_argument("--status", action="store_true", help="say what is going on, and which versions there are")
     parser.add_argument("--example", action="store_true", help="print a configuration with every key explained")
 
@@ -48,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     config = configuration(args)
     if args.rollback is not None:
-        return _roll_back(config, args.rollback)
+        return _roll_back(config, args.rollback, args.swap)
     if args.status:
         return _status(config)
-    return _improve(config, args.again)
+    return _improve(config, args.again, args.swap)
 
 
 def configuration(args: argparse.Namespace) -> "ImproveConfig":
@@ -76,7 +83,7 @@ def configuration(args: argparse.Namespace) -> "ImproveConfig":
     return quick(config) if args.quick else config
 
 
-def _improve(config: "ImproveConfig", again: bool) -> int:
+def _improve(config: "ImproveConfig", again: bool, node: str | None) -> int:
     from emma.cycle.improve import improve, in_words
 
     with Follower() as follower:
@@ -88,15 +95,25 @@ def _improve(config: "ImproveConfig", again: bool) -> int:
     print(f"report: {ended.report}")
     if ended.promoted:
         print(f"current: {config.root / 'versions' / 'current'}; back: emma improve --out {config.out} --rollback")
+        _swap(config, ended.promoted, node)
     return 0
 
 
-def _roll_back(config: "ImproveConfig", to: int) -> int:
+def _roll_back(config: "ImproveConfig", to: int, node: str | None) -> int:
     from emma.cycle.versions import Versions
 
     before, after = Versions(config.root / "versions", config.keep).roll_back(to or None)
     print(f"version {after} is current again, {before} no longer")
+    _swap(config, after, node)
     return 0
+
+
+def _swap(config: "ImproveConfig", version: int, node: str | None) -> None:
+    if node is not None:
+        from emma.nodes.swap_client import swap_policy
+
+        result = swap_policy(config.root / "versions" / f"{version:04d}", node=node)
+        print(f"{node} runs version {version}; {result.missed_ticks} of {result.ticks} control ticks missed")
 
 
 def _status(config: "ImproveConfig") -> int:

@@ -3,4 +3,4 @@
 from typing import Final
 
 # What `emma node NAME` starts; each is a module here with main() -> exit code.
-NODES: Final = ("sim", "policy", "recorder", "teleop", "pilot", "keys", "console")
+NODES: Final = ("sim", "policy", "recorder", "teleop", "pilot", "keys", "console", "learner")
