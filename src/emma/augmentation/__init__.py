@@ -1,0 +1,1 @@
+"""Augmentation: a LeRobotDataset in, the same motions in other appearances out. Resumable, parallel, with a report."""

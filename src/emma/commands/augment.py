@@ -1,0 +1,200 @@
+"""`emma augment`: recorded episodes in other appearances."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emma.augmentation.clips import Tools
+    from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource
+
+HELP = """re-imagine the episodes of a LeRobotDataset in other appearances
+
+Actions, states and depth stay byte for byte; the pictures of all cameras are drawn anew, consistent with each other,
+in looks that a prompt grammar says. Each variant of each episode has its own prompt. Clips whose scores are the worst
+of the run go to OUT/rejected, with the reason. OUT/report/index.html shows every source beside its variants.
+
+Interrupted (Ctrl+C, kill, full disk), the same command goes on where it stopped and ends with the same dataset.
+docs/how-to/augmenting.md tells more.
+
+examples:
+  emma augment data/real --generator models/dreamtransfer_desk --prompts desk --preview 6
+  emma augment data/real --generator models/dreamtransfer_desk --prompts desk --variants 4 --out data/generated
+  emma augment data/real --prompts desk --prompt "a green cube, dim warm light" --out data/dim
+  emma augment data/real --generator Wan2.1-VACE-1.3B --prompts kitchen.yaml --out data/kitchen --ray 10.0.0.5:6379
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("dataset", type=Path, help="LeRobotDataset folder to augment; only read")
+    add("--out", type=Path, help="dataset folder to write; needed unless --preview (default then DATASET-preview)")
+    add("--prompts", required=True, metavar="GRAMMAR", help="grammar of prompts: desk, or a YAML file of your own")
+    add("--prompt", metavar="TEXT", help="what every variant shall show, in words of the grammar; the rest is drawn")
+    add("--generator", metavar="DIR", help="folder of the generator, or its name on the hub (default: the shipped one)")
+    add("--variants", type=int, default=4, metavar="N", help="copies of each episode (default 4)")
+    add("--seed", type=int, default=0, help="decides prompts and noise (default 0)")
+    add("--episodes", metavar="LIST", help="which of the dataset, such as 0-9,15 (default all)")
+    add("--cameras", nargs="+", metavar="NAME", help="cameras to generate (default: those the generator is made for)")
+    add(
+        "--other-cameras",
+        choices=("drop", "refuse"),
+        default="drop",
+        help="cameras of the dataset that the generator does not make (default drop)",
+    )
+    add("--video", action=argparse.BooleanOptionalAction, help="colour as lossy video (default: as in the dataset)")
+    add("--depth-model", metavar="NAME", help="model of transformers: estimates depth that is not recorded, and scores")
+    add("--text-model", metavar="NAME", help="CLIP-like model of transformers, to score how well prompts are met")
+    add("--device", default=None, help="where these two models run (default: a GPU if there is one)")
+    add("--reject", type=float, default=0.07, metavar="SHARE", help="share of clips to reject at most (default 0.07)")
+    add("--no-scores", action="store_true", help="score nothing, reject nothing")
+    add("--skip-failed", action="store_true", help="leave out clips that cannot be made, instead of an error")
+    add("--workers", type=int, metavar="N", help="processes; 1 runs without Ray (default: GPUs, else cores)")
+    add("--ray", metavar="ADDRESS", help="run on this Ray cluster (default: this machine)")
+    add("--preview", type=int, metavar="K", help="only a sheet of K variants of the first episode's middle")
+    add("--preview-frames", type=int, default=16, metavar="N", help="frames of each for it (default 16)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from emma.augmentation.config import AugmentConfig
+    from emma.dreamtransfer.filter import FilterConfig
+    from emma.errors import EmmaError
+
+    config = AugmentConfig(
+        variants=args.variants,
+        seed=args.seed,
+        episodes=_episodes(args.episodes),
+        cameras=tuple(args.cameras) if args.cameras else None,
+        drop_cameras=args.other_cameras == "drop",
+        video=args.video,
+        skip_failed=args.skip_failed,
+        workers=args.workers,
+        ray=args.ray,
+        filter=FilterConfig(reject=args.reject),
+    )
+    if args.out is None and args.preview is None:
+        raise EmmaError("no --out", expected="a folder for the new dataset", fix="or --preview 6 for a first look")
+    prompts = _prompts(args)
+    if args.preview is not None:
+        return _preview(args, config, prompts)
+    return _augment(args, config, prompts)
+
+
+def _augment(args: argparse.Namespace, config: "AugmentConfig", prompts: "PromptSource") -> int:
+    import sys
+
+    from emma.augmentation.job import augment
+    from emma.progress import progress_bar
+
+    done = [0, 0]
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("augment", total=None, note="starting")
+
+            def advance(count: int, total: int, note: str) -> None:
+                done[:] = count, total
+                bar.update(task, completed=count, total=total, note=note)
+
+            report = augment(args.dataset, args.out, _tools(args), prompts, config, advance)
+    except KeyboardInterrupt:
+        print(f"{done[0]} of {done[1]} clips are finished and kept; the same command goes on", file=sys.stderr)
+        raise
+    _print(report, args.out)
+    return 0 if report.accepted else 1
+
+
+def _preview(args: argparse.Namespace, config: "AugmentConfig", prompts: "PromptSource") -> int:
+    from emma.augmentation.preview import preview
+
+    folder = args.out or args.dataset
+    folder = folder.with_name(f"{folder.resolve().name}-preview")
+    page = preview(
+        args.dataset, folder, _tools(args), prompts, config, variants=args.preview, frames=args.preview_frames
+    )
+    print(f"{page} and {page.with_name('preview.png')}")
+    return 0
+
+
+def _prompts(args: argparse.Namespace) -> "PromptSource":
+    from emma.dreamtransfer.prompts import Grammar
+
+    grammar = Grammar.load(args.prompts)
+    if args.prompt is None:
+        return grammar.sample
+    fixed = grammar.parse(args.prompt).words
+    return lambda n, seed: grammar.sample(n, seed, fixed=fixed)
+
+
+def _tools(args: argparse.Namespace) -> "Tools":
+    from functools import partial
+
+    from emma.augmentation.clips import Tools
+    from emma.augmentation.source import SourceDataset
+    from emma.commands.dream_score import poses_of
+    from emma.resources import data_dir
+
+    generator = args.generator or str(data_dir("models") / "dreamtransfer_desk")
+    robot = SourceDataset.open(args.dataset).robot
+    return Tools(
+        generator=partial(_generator, generator),
+        scorer=None if args.no_scores else partial(_scorer, args.depth_model, args.text_model, args.device),
+        depth=partial(_depth, args.depth_model, args.device) if args.depth_model else None,
+        poses=partial(poses_of, robot),
+    )
+
+
+# These run in the workers.
+def _generator(folder: str) -> Any:
+    from emma.dreamtransfer.pipeline import DreamTransfer
+
+    return DreamTransfer.load(folder)
+
+
+def _scorer(depth_model: str | None, text_model: str | None, device: str | None) -> Any:
+    from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText
+    from emma.dreamtransfer.scorer import ClipScorer
+
+    return ClipScorer(
+        depth_model=TransformersDepth(depth_model, _device(device)) if depth_model else None,
+        text_model=TransformersText(text_model, _device(device)) if text_model else None,
+    )
+
+
+def _depth(name: str, device: str | None) -> Any:
+    from emma.dreamtransfer.depth import EstimatedDepth
+
+    return EstimatedDepth.by_name(name, _device(device))
+
+
+def _device(device: str | None) -> str:
+    import torch
+
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _episodes(text: str | None) -> tuple[int, ...] | None:
+    """`0-9,15` -> (0, ..., 9, 15)."""
+    from emma.errors import EmmaError
+
+    if text is None:
+        return None
+    chosen: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            chosen += range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise EmmaError("bad --episodes", found=text, expected="numbers and ranges such as 0-9,15") from None
+    return tuple(chosen)
+
+
+def _print(report: "AugmentReport", out: Path) -> None:
+    if report.dropped_cameras:
+        print(f"left out: {', '.join(report.dropped_cameras)} (the generator makes {', '.join(report.cameras)})")
+    speed = f" in {report.seconds:.0f} s, {report.seconds_per_clip:.1f} s a clip" if report.made else ""
+    lost = f", {report.failed} could not be made" if report.failed else ""
+    print(
+        f"{out}: {report.clips} clips{speed} ({report.kept} kept from before): {report.accepted} accepted, "
+        f"{report.rejected} rejected{lost}"
+    )
+    print(f"report: {report.page}")
