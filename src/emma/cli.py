@@ -15,6 +15,7 @@ VERBS = (
     "record",
     "episodes",
     "collect",
+    "augment",
     "dream",
     "train",
     "eval",
