@@ -19,6 +19,7 @@ from diffusers import (
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.fusion import fuse
 from emma.dreamtransfer.settings import Settings
 from emma.dreamtransfer.views import join, longer, split
 from emma.dreamtransfer.windows import windows
@@ -178,6 +179,8 @@ class DreamTransfer(DiffusionPipeline):
         made: dict[str, np.ndarray] = {}
         for views in [clip.views] if self.settings.together else [(view,) for view in clip.views]:
             made |= self._joined(clip.only(views), prompt, seed)
+        if self.settings.fuse:
+            made = fuse(made, clip)
         for view, mask in clip.keep.items():
             made[view] = np.where(mask[..., None], clip.images[view], made[view])
         return made

@@ -10,7 +10,8 @@ class Settings:
     """steps: of the solver. guidance: 1 is none. control: scale of the control branch, 0 leaves the depth out.
 
     window and overlap: frames. together: all views in one picture, else each by itself. same_noise: share of the noise
-    that all frames of an episode have in common, 0..1; it keeps still things still.
+    that all frames of an episode have in common, 0..1; it keeps still things still. fuse: bring pixels together that
+    show the same point (fusion.py), for depth and poses that can be trusted.
     """
 
     steps: int = 4
@@ -20,6 +21,7 @@ class Settings:
     overlap: int = 2
     together: bool = True
     same_noise: float = 0.0
+    fuse: bool = False
 
     def __post_init__(self) -> None:
         good = self.steps >= 1 and self.guidance >= 1.0 and self.control >= 0.0 and 0.0 <= self.same_noise <= 1.0

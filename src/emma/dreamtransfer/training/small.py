@@ -128,7 +128,7 @@ def write(
     config: SmallConfig,
 ) -> DreamTransfer:
     """The pipeline folder, written aside and put in place of an older one; weights in half precision."""
-    settings = Settings(steps=config.steps, window=config.frames, overlap=config.overlap)
+    settings = Settings(steps=config.steps, window=config.frames, overlap=config.overlap, fuse=True)
     pipeline = DreamTransfer(
         tokenizer=tokenizer,
         text_encoder=encoder.half(),

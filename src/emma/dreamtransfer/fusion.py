@@ -1,0 +1,103 @@
+"""One colour for one point: generated pixels that show the same place are brought together, over time and views.
+
+With depth and poses every pixel is a point in the robot's frame. Points that share a cell of a fine grid show the same
+surface; a generator draws it a little differently in every frame and view, and their mean removes that. Nearer cameras
+see finer and count more, so a wrist camera sharpens what a distant one only guesses. A cell whose colours disagree over
+time holds something that moves; there only pixels of the same moment are brought together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.geometry import MM, points
+
+# Edges of the grids, m, finest first: a flat surface takes its colour from the coarsest that is still of one colour.
+CELLS: Final = (0.006, 0.012, 0.024, 0.048)
+# How far the grids lie beside each other, in edges of the coarsest.
+SHIFTS: Final = (0.0, 0.29, 0.62)
+# Standard deviation of colour, grey levels, up to which a fine cell is one surface and a coarse one flat.
+SAME: Final = 48.0
+FLAT: Final = 10.0
+# Fewer pixels than this say nothing of a cell.
+FEWEST: Final = 3
+# No camera counts for more than one at this distance, m.
+NEAREST: Final = 0.02
+_OFFSET: Final = 1 << 18
+
+
+def fuse(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
+    """camera -> (T, H, W, 3) uint8 with agreeing colours. Views without depth or pose are returned as they are."""
+    views = [view for view in images if view in clip.depth and view in clip.cameras]
+    fused = dict(images)
+    if not views:
+        return fused
+    where = {view: points(clip.depth[view], clip.cameras[view]) for view in views}
+    known = {view: clip.depth[view] > 0 for view in views}
+    place = np.concatenate([where[view][known[view]] for view in views])
+    color = np.concatenate([images[view][known[view]] for view in views]).astype(np.float32)
+    depth = np.concatenate([clip.depth[view][known[view]] for view in views]).astype(np.float32) * MM
+    moment = np.concatenate([np.nonzero(known[view])[0] for view in views])
+    share = 1.0 / np.maximum(depth, NEAREST)
+
+    # Grids beside each other: where one has an edge the others have none, so no edge is seen.
+    parts = [_fused(place + shift * CELLS[-1], color, share, moment, len(clip)) for shift in SHIFTS]
+    out = np.mean(parts, axis=0)
+
+    start = 0
+    for view in views:
+        count = int(known[view].sum())
+        picture = images[view].copy()
+        picture[known[view]] = np.rint(out[start : start + count]).astype(np.uint8)
+        fused[view] = picture
+        start += count
+    return fused
+
+
+def _fused(place: np.ndarray, color: np.ndarray, share: np.ndarray, moment: np.ndarray, moments: int) -> np.ndarray:
+    """(N, 3) colours of N pixels: of their cell over all time where it holds one surface, else of their moment."""
+    out, still = color.copy(), np.zeros(len(color), bool)
+    for edge in CELLS:
+        found = _means(_cell(place, edge), color, share)
+        # What few pixels show finely may still be one surface with its surroundings.
+        new = ~still & (found.count >= FEWEST) & (found.spread <= (SAME if edge == CELLS[0] else FLAT))
+        out[new] = found.mean[new]
+        still |= new
+    moving = ~still
+    if moving.any():
+        # The moment becomes part of the cell: only what is seen at the same time is one thing there.
+        cells = _cell(place[moving], CELLS[1]) * np.int64(moments) + moment[moving]
+        out[moving] = _means(cells, color[moving], share[moving]).mean
+    for edge in CELLS[1:]:
+        coarse = _means(_cell(place, edge), out, share)
+        flat = still & (coarse.spread <= FLAT)
+        out[flat] = coarse.mean[flat]
+    return out
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Per pixel, of the cell it lies in: weighted mean colour (N, 3), its spread (N,) and the pixels in it (N,)."""
+
+    mean: np.ndarray
+    spread: np.ndarray
+    count: np.ndarray
+
+
+def _cell(place: np.ndarray, edge: float) -> np.ndarray:
+    """(N,) int64: a number for each cell of the grid."""
+    index = np.floor(place / edge).astype(np.int64) + _OFFSET
+    return np.asarray((index[:, 0] * (2 * _OFFSET) + index[:, 1]) * (2 * _OFFSET) + index[:, 2])
+
+
+def _means(cells: np.ndarray, color: np.ndarray, share: np.ndarray) -> _Means:
+    _, member = np.unique(cells, return_inverse=True)
+    total = np.bincount(member, share)
+    count = np.bincount(member)
+    mean = np.stack([np.bincount(member, share * color[:, c]) / total for c in range(3)], axis=1)
+    square = sum(np.bincount(member, share * (color[:, c] - mean[member, c]) ** 2) / total for c in range(3))
+    spread = np.sqrt(np.asarray(square) / 3.0)
+    return _Means(mean[member], spread[member], count[member])
