@@ -46,6 +46,8 @@ def take_stock(roots: Sequence[str | Path], settings: ConvertSettings, robot: st
 
     Those that are still being recorded are left for the next time without a word. Raises EmmaError for a missing root.
     """
+    from emma.episodes.repair import find_bags  # brings the readers of bags, which a stage's process has no use for
+
     known, found, passed = set(known), {}, {}
     for root in roots:
         for folder in find_bags(root):

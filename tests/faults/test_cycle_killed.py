@@ -1,0 +1,100 @@
+"""kill -9 of a real cycle in every stage: it ends with the same weights, trials and verdict as one left in peace."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from emma.cycle.cycle import outcome
+from emma.cycle.state import read_state
+from emma.cycle.versions import Versions
+from emma.policy.exported import weights_of
+from emma.resources import data_dir
+from emma.training.checkpoints import checkpoint_folders
+
+pytestmark = pytest.mark.slow
+
+STAGES = ("convert", "train", "export", "parity", "evaluate")
+PATIENCE_S = 3600.0
+
+
+def _helpers() -> ModuleType:
+    """What tests/cycle/conftest.py has for making bags."""
+    file = Path(__file__).resolve().parents[1] / "cycle" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("cycle_helpers", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Four episodes, of which two measure: enough for a verdict, not for a promotion."""
+    _helpers().record_bags(tmp_path / "bags", 4)
+    file = tmp_path / "improve.yaml"
+    values = {
+        "bags": ["bags"],
+        "policy": str(data_dir("models") / "desk_arm_source"),
+        "convert": {"cameras": ["top", "wrist"], "depth": False, "held_out": 0.5},
+        "train": {"steps": 6, "batch_size": 8, "sampler": "uniform", "checkpoint_every": 2},
+        "export": {"observations": 2},
+        "evaluate": {"measure": "held-out", "frames": 4},
+        "priority": {"nice": 1, "idle_io": False},
+        "pause": {"enabled": False},
+    }
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+def start(config: Path, out: Path) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "emma", "improve", "--config", str(config), "--out", str(out)]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL)
+
+
+def result(out: Path) -> dict:
+    """All that must be the same, and none of what may differ: times, attempts, paths."""
+    folder = out / "cycles" / "0001"
+    ended = outcome(folder)
+    assert ended is not None
+    return {
+        "weights": weights_of(folder / "export" / "bundle"),
+        "trials": sorted((folder / "evaluate" / "trials.jsonl").read_text().splitlines()),
+        "verdict": json.loads((folder / "evaluate" / "verdict.json").read_text()),
+        "promoted": ended.promoted,
+        "versions": Versions(out / "versions").numbers(),
+    }
+
+
+def test_killed_in_every_stage_it_ends_at_the_same_result(config: Path, tmp_path: Path) -> None:
+    calm, shaken = tmp_path / "calm", tmp_path / "shaken"
+    assert start(config, calm).wait(PATIENCE_S) == 0
+    for stage in STAGES:
+        child = start(config, shaken)
+        deadline = time.monotonic() + PATIENCE_S
+        # Its process is at work, and so has something to lose.
+        while read_state(shaken).stage != stage or not (shaken / "cycles/0001" / stage / "log.txt").is_file():
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        if stage == "train":
+            while not checkpoint_folders(shaken / "cycles/0001/train/bundle/training"):
+                assert not (shaken / "cycles/0001/train/manifest.json").is_file()
+                time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    assert start(config, shaken).wait(PATIENCE_S) == 0
+    assert result(shaken) == result(calm)
+    # Another time there is nothing to do, and nothing changes.
+    assert start(config, shaken).wait(PATIENCE_S) == 0
+    assert result(shaken) == result(calm)
+    assert [p.name for p in (shaken / "cycles").iterdir()] == ["0001"]
