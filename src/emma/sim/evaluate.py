@@ -137,8 +137,8 @@ def run_episode(
         assert tick.command is not None  # enabled above, so there is always a pose to command
         if last is not None:
             largest = max(largest, float(np.abs(tick.command - last)[arm].max()))
-        last, target = tick.command, executor.target(t_ns)
-        smoothness.tick(tick.command[arm], None if target is None else target[arm])
+        last, aimed = tick.command, executor.target(t_ns)
+        smoothness.tick(tick.command[arm], None if aimed is None else aimed[arm])
         sim.step(tick.command)
         outcome = sim.outcome()
         if outcome.settled and outcome.placed_on is not None:
