@@ -43,11 +43,12 @@ class AugmentSettings:
     generator: str = ""
     prompts: str = "desk"
     variants: int = 2
+    workers: int = 1
     command: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require(self.variants >= 1, "variants", self.variants, "1 or more")
+        require(self.variants >= 1 and self.workers >= 1, "variants or workers", self.variants, "1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from emma.files import atomic_write_text
 # {placeholders} are filled in; the same call again goes on where it was killed.
 COMMAND = (
     *("{python}", "-m", "emma", "augment", "{dataset}", "--generator", "{generator}", "--prompts", "{prompts}"),
-    *("--variants", "{variants}", "--seed", "{seed}", "--out", "{out}"),
+    *("--variants", "{variants}", "--seed", "{seed}", "--workers", "{workers}", "--out", "{out}"),
 )
 MADE, LOG = "made.json", "augment.log"
 LOOK_S = 0.5
@@ -73,6 +73,7 @@ def _words(settings: AugmentSettings, dataset: Path, out: Path, seed: int) -> li
         "prompts": settings.prompts,
         "variants": str(settings.variants),
         "seed": str(seed),
+        "workers": str(settings.workers),
         "out": str(out),
     }
     try:
