@@ -1,5 +1,6 @@
 """Faults of a live policy node: a person presses stop, somebody else commands, processes are killed and come back."""
 
+import contextlib
 import json
 import os
 import signal
@@ -56,9 +57,13 @@ def positions(messages):
     return np.array([message.points[0].positions for message in messages])
 
 
-def within_limits(spec, path):
+def within_limits(spec, messages):
+    """Every step keeps the velocity limits; a busy machine may lose a message on the way here, then two are one."""
+    path = np.array([message.points[0].positions for message in messages])
+    stamps = np.array([message.header.stamp.sec + message.header.stamp.nanosec * 1e-9 for message in messages])
+    ticks = np.maximum(np.ceil(np.diff(stamps) * spec.control_rate_hz + 0.5), 1.0)
     limits = np.array([joint.velocity for joint in spec.joints]) / spec.control_rate_hz
-    return (np.abs(np.diff(path, axis=0)) <= limits + 1e-9).all()
+    return (np.abs(np.diff(path, axis=0)) <= ticks[:, None] * limits + 1e-9).all()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +155,7 @@ def test_the_policys_process_is_killed_the_arm_holds_and_goes_on_with_the_next(
         # there may be no hold between.
         assert client.wait_for(STATE, lambda s: s["mode"] == "running" and not s["inference_error"], PATIENCE_S)
         assert child_of(graph.pids["policy"]).pid != child.pid
-        assert within_limits(spec, positions(list(commands.messages)))
+        assert within_limits(spec, list(commands.messages))
         assert graph.stop()["policy"] == 0
     log = (tmp_path / "policy.log").read_text()
     assert "is started again: killed by SIGKILL (out of memory?)" in log
@@ -177,10 +182,9 @@ def test_the_node_is_killed_and_another_one_takes_its_place(running_graph, bundl
             enable(client, eventually)
             assert client.wait_for(STATE, lambda s: s["mode"] == "running", PATIENCE_S)
             eventually(lambda: len(commands.messages) > count + 30, "commands of the new one")
-        path = positions(commands.messages)[count:]
         # It starts where the arm stands, which is where the dead one left it.
-        assert np.abs(path[0] - last).max() < 0.05
-        assert within_limits(spec, path)
+        assert np.abs(positions(commands.messages)[count] - last).max() < 0.05
+        assert within_limits(spec, commands.messages[count:])
 
 
 def _silent(commands):
@@ -195,3 +199,26 @@ def _allowed(client, service):
     except EmmaError:
         return False
     return True
+
+
+def test_the_emergency_stop_counts_for_a_person_as_well(running_graph, tmp_path, spec, listen, eventually):
+    pilot = NodeProcess(module="pilot", parameters={"robot": "desk_arm"})
+    with running_graph(SIM, pilot, logs=tmp_path) as (_, client):
+        commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
+        stop = client.node.create_publisher(Bool, "/e_stop", qos.LATCHED)
+        client.listen("/pilot/state")
+
+        def taken():
+            with contextlib.suppress(EmmaError):
+                client.trigger("/pilot/take")
+            return client.heard("/pilot/state").get("state") == "driving"
+
+        client.wait_for_service("/pilot/take", PATIENCE_S)
+        eventually(taken, "a person who drives")
+        eventually(lambda: len(commands.messages) > 10, "commands")
+        stop.publish(Bool(data=True))
+        assert client.wait_for("/pilot/state", lambda s: s["state"] == "idle", PATIENCE_S)
+        with pytest.raises(EmmaError, match="emergency stop is pressed"):
+            client.trigger("/pilot/take")
+        stop.publish(Bool(data=False))
+        eventually(taken, "a person who drives again")

@@ -79,3 +79,15 @@ def test_a_slow_share_of_the_velocity_is_kept():
     hand.wants = Target(HOME + 0.5, speed=0.1)
     commands = [HOME] + [pilot.tick(i * DT) for i in range(100)]
     assert (np.abs(np.diff(commands, axis=0)) <= 0.1 * VELOCITY * DT + 1e-9).all()
+
+
+def test_stopping_holds_at_once_in_the_middle_of_a_motion():
+    hand = Hand()
+    pilot = Pilot(SPEC, hand)
+    assert pilot.stop() is None
+    pilot.engage(HOME, 0.0)
+    hand.wants = Target(HOME + 0.5)
+    last = [pilot.tick(i * DT) for i in range(10)][-1]
+    np.testing.assert_array_equal(pilot.stop(), last)
+    assert pilot.phase is Phase.IDLE
+    assert pilot.tick(1.0) is None

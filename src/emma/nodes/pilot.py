@@ -20,6 +20,7 @@ from emma.errors import EmmaError
 from emma.messages import decode_command, decode_state
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
+from emma.nodes.e_stop import EStop
 from emma.nodes.handover import INTERVENTION
 from emma.nodes.pacing import FixedRate
 from emma.nodes.parameters import declare, parameter
@@ -84,6 +85,7 @@ class PilotNode(Node):
         self.create_subscription(kind, self.spec.command.topic, self._on_command, qos.COMMAND)
         self.create_service(Trigger, "~/take", answer(lambda _: self._take()))
         self.create_service(Trigger, "~/give", answer(lambda _: self._give()))
+        self._e_stop = EStop(self, self._on_e_stop)
         self._intervention.publish(Bool(data=False))
         self.create_timer(0.1, self._look)
         self._say()
@@ -142,6 +144,7 @@ class PilotNode(Node):
 
     def _take(self) -> str:
         """Ask for the robot; `~/state` says when it is had, or why not."""
+        self._e_stop.require_clear()
         if self._measured is None:
             raise EmmaError(
                 "no robot to take",
@@ -156,6 +159,20 @@ class PilotNode(Node):
         self._intervention.publish(Bool(data=True))
         self._say()
         return TAKING
+
+    def _on_e_stop(self, pressed: bool) -> None:
+        self._take_when_ready = False
+        if not pressed:
+            return
+        with self._lock:
+            had, self._asked_s = self._asked_s is not None or self._pilot.phase is not Phase.IDLE, None
+            held = self._pilot.stop()
+            if held is not None:
+                self._command.publish(messages.command(self.spec, held, self.get_clock().now().nanoseconds))
+        if had:
+            self._intervention.publish(Bool(data=False))
+        self.get_logger().error("emergency stop: the arm holds; take it again once it is released")
+        self._say()
 
     def _give(self) -> str:
         with self._lock:

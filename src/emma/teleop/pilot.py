@@ -60,6 +60,12 @@ class Pilot:
         if self.phase is Phase.DRIVING:
             self.phase, self.note = Phase.BRAKING, ""
 
+    def stop(self) -> np.ndarray | None:
+        """Let go at once, without braking. Returns the pose (J,) to hold, None if it was not driving."""
+        held = None if self.phase is Phase.IDLE or self._safety.position is None else self._safety.hold().position
+        self.phase, self.note = Phase.IDLE, ""
+        return held
+
     def tick(self, t_s: float) -> np.ndarray | None:
         """The (J,) command for this moment, or None while idle."""
         position = self._safety.position
