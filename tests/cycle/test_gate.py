@@ -33,7 +33,7 @@ def test_a_few_lucky_starts_are_no_proof() -> None:
     """The bootstrap interval of five gains of 1 is 1 to 1; the test by changing sides knows that five is too few."""
     verdict = judge(trials([0.0] * 5, [1.0] * 5), GateSettings())
     assert not verdict.promote
-    assert "take 6 or more" in verdict.reasons[0]
+    assert "take 6 starts or more" in verdict.reasons[0]
     assert judge(trials([0.0] * 6, [1.0] * 6), GateSettings()).promote
 
 

@@ -13,15 +13,21 @@ from types import ModuleType
 import pytest
 import yaml
 
+from emma.cli import main
 from emma.cycle.cycle import outcome
 from emma.cycle.state import read_state
 from emma.cycle.versions import Versions
+from emma.episodes.convert import convert
+from emma.episodes.convert_job import ConvertConfig
 from emma.policy.exported import weights_of
-from emma.resources import data_dir
+from emma.robot import load_robot
 from emma.training.checkpoints import checkpoint_folders
+from emma.training.config import TrainConfig
+from emma.training.loop import train
 
 pytestmark = pytest.mark.slow
 
+CAMERAS = ("top", "wrist")
 STAGES = ("convert", "train", "export", "parity", "evaluate")
 PATIENCE_S = 3600.0
 
@@ -39,14 +45,19 @@ def _helpers() -> ModuleType:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Four episodes, of which two measure: enough for a verdict, not for a promotion."""
-    _helpers().record_bags(tmp_path / "bags", 4)
+    """Recorded episodes, of which six are held out: just enough to promote. The first policy has learned nothing."""
+    _helpers().record_bags(tmp_path / "bags", 13)
+    spec = load_robot("desk_arm")
+    convert(tmp_path / "bags/episode_0000", tmp_path / "data", spec, ConvertConfig(cameras=CAMERAS, depth=False))
+    small = {"conv_channels": [8, 8, 8], "condition_dim": 32, "hidden_dim": 32, "num_blocks": 1}
+    first = TrainConfig(data=(str(tmp_path / "data"),), policy="spatial_flow", options=small, steps=1, batch_size=2)
+    train(first, tmp_path / "first")
     file = tmp_path / "improve.yaml"
     values = {
         "bags": ["bags"],
-        "policy": str(data_dir("models") / "desk_arm_source"),
-        "convert": {"cameras": ["top", "wrist"], "depth": False, "held_out": 0.5},
-        "train": {"steps": 6, "batch_size": 8, "sampler": "uniform", "checkpoint_every": 2},
+        "policy": "first",
+        "convert": {"cameras": list(CAMERAS), "depth": False, "held_out": 0.5},
+        "train": {"steps": 60, "batch_size": 8, "sampler": "uniform", "ema": 0.0, "checkpoint_every": 10},
         "export": {"observations": 2},
         "evaluate": {"measure": "held-out", "frames": 4},
         "priority": {"nice": 1, "idle_io": False},
@@ -94,7 +105,12 @@ def test_killed_in_every_stage_it_ends_at_the_same_result(config: Path, tmp_path
         child.wait()
     assert start(config, shaken).wait(PATIENCE_S) == 0
     assert result(shaken) == result(calm)
+    # The candidate was better, and became current once.
+    assert result(shaken)["promoted"] == Versions(shaken / "versions").current == 2
+    assert [row["number"] for row in Versions(shaken / "versions").history()] == [1, 2]
     # Another time there is nothing to do, and nothing changes.
     assert start(config, shaken).wait(PATIENCE_S) == 0
     assert result(shaken) == result(calm)
     assert [p.name for p in (shaken / "cycles").iterdir()] == ["0001"]
+    assert main(["improve", "--config", str(config), "--out", str(shaken), "--rollback"]) == 0
+    assert Versions(shaken / "versions").current == 1

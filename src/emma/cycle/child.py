@@ -10,13 +10,12 @@ import os
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from emma.cycle.cycle import load_cycle
 from emma.cycle.job import Job, Made
-from emma.cycle.manifest import BEGUN, Manifest, Plan, load_manifest
+from emma.cycle.manifest import BEGUN, Manifest, Plan, load_manifest, now
 from emma.cycle.priority import die_with_parent
 from emma.errors import EmmaError
 from emma.provenance import commit, machine, versions
@@ -56,7 +55,7 @@ def run(cycle_folder: Path, stage: str, work: str, before: list[str], speaker: S
         results=dict(made.results),
         skipped=made.skipped,
         attempts=begun["attempts"],
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=now(),
         commit=commit(),
         versions=versions(),
         machine=machine() if "torch" in sys.modules else {},

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from emma.cycle.config import ImproveConfig
 from emma.cycle.inventory import Inventory
+from emma.cycle.manifest import now
 from emma.cycle.settings import build
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
@@ -123,7 +123,7 @@ def new_cycle(config: ImproveConfig, number: int, baseline: int, inventory: Inve
         baseline=baseline,
         inventory=inventory,
         earlier=tuple(earlier),
-        began=datetime.now(UTC).isoformat(timespec="seconds"),
+        began=now(),
     )
     cycle.save()
     return cycle

@@ -8,6 +8,7 @@ sides in the test.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Verdict:
     trials: int
     starts: int
     reasons: tuple[str, ...] = ()
-    groups: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def judge(trials: Sequence[Trial], settings: GateSettings, *, seed: int = 0, rates: bool = True) -> Verdict:
@@ -70,8 +71,8 @@ def judge(trials: Sequence[Trial], settings: GateSettings, *, seed: int = 0, rat
     if trials and not p <= TAIL:
         reasons.append(f"a gain like this comes by chance with p = {p:.3f}, above {TAIL:g}{_too_few(len(sums))}")
     for name in settings.guard if rates else ():
-        if name in groups and float(groups[name]["gain"]) < -settings.allowed_drop - 1e-9:  # type: ignore[arg-type]
-            lost = -float(groups[name]["gain"])  # type: ignore[arg-type]
+        if name in groups and float(groups[name]["gain"]) < -settings.allowed_drop - 1e-9:
+            lost = -float(groups[name]["gain"])
             reasons.append(f"{name} lost {lost:.3f}, more than {settings.allowed_drop:g}")
     return Verdict(
         promote=not reasons,
@@ -120,9 +121,9 @@ def _changing_sides(sums: np.ndarray, rng: np.random.Generator) -> float:
     return float((1 + np.sum(signs @ sums >= sums.sum() - 1e-9)) / (RESAMPLES + 1))
 
 
-def _group(trials: Sequence[Trial], rates: bool) -> dict[str, object]:
+def _group(trials: Sequence[Trial], rates: bool) -> dict[str, Any]:
     n = len(trials)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "trials": n,
         "before": sum(t.before for t in trials) / n,
         "after": sum(t.after for t in trials) / n,
@@ -138,4 +139,4 @@ def _group(trials: Sequence[Trial], rates: bool) -> dict[str, object]:
 
 def _too_few(starts: int) -> str:
     least = int(np.ceil(np.log2(1 / TAIL)))
-    return f" ({starts} starts cannot do better than {0.5**starts:.3f}; take {least} or more)" if starts < least else ""
+    return f" (of {starts} the best is {0.5**starts:.3f}: take {least} starts or more)" if starts < least else ""

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         atomic_write_text(folder / NAME, json.dumps({"key": self.plan.key, **asdict(self)}, indent=2) + "\n")
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def load_manifest(folder: Path) -> Manifest | None:

@@ -19,13 +19,19 @@ FREE = ("threads", "checkpoint_every", "device")
 Before = Mapping[str, Manifest]
 
 
+def _nothing(cycle: Cycle, before: Before) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """work: `module:function`, called in a process of its own. describe: settings and inputs of a cycle's stage."""
+    """work: `module:function`, called in a process of its own; describe: settings and inputs of a cycle's stage; skip:
+    why there is nothing to do, and then no process is started, "" if there is."""
 
     name: str
     work: str
     describe: Callable[[Cycle, Before], tuple[Mapping[str, Any], Mapping[str, str]]]
+    skip: Callable[[Cycle, Before], str] = _nothing
     version: int = 1
 
     def plan(self, cycle: Cycle, before: Before) -> Plan:
@@ -89,17 +95,30 @@ def _promote(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[s
     return {}, {**before["export"].outputs, **before["evaluate"].outputs, **before["parity"].outputs}
 
 
+def _no_episodes(cycle: Cycle, before: Before) -> str:
+    return "" if cycle.inventory.episodes else "no new episodes"
+
+
+def _no_generator(cycle: Cycle, before: Before) -> str:
+    augment = cycle.config.augment
+    return "" if augment.generator or augment.command else "no generator is configured"
+
+
+def _not_augmented(cycle: Cycle, before: Before) -> str:
+    return before["augment"].skipped
+
+
 STAGES = tuple(
-    Stage(name=name, work=f"emma.cycle.stages.{name}:work", describe=describe)
-    for name, describe in (
-        ("convert", _convert),
-        ("augment", _augment),
-        ("filter", _filter),
-        ("train", _train),
-        ("export", _export),
-        ("parity", _parity),
-        ("evaluate", _evaluate),
-        ("promote", _promote),
+    Stage(name=name, work=f"emma.cycle.stages.{name}:work", describe=describe, skip=skip)
+    for name, describe, skip in (
+        ("convert", _convert, _no_episodes),
+        ("augment", _augment, _no_generator),
+        ("filter", _filter, _not_augmented),
+        ("train", _train, _nothing),
+        ("export", _export, _nothing),
+        ("parity", _parity, _nothing),
+        ("evaluate", _evaluate, _nothing),
+        ("promote", _promote, _nothing),
     )
 )
 

@@ -97,17 +97,17 @@ def _plot(path: Path, verdict: Verdict, measure: str) -> None:
     figure = Figure(figsize=(7.0, 0.9 + 0.6 * max(1, len(verdict.groups))), layout="constrained")
     axes = figure.add_subplot()
     for k, side in enumerate(("before", "after")):
-        values = [abs(float(group[side])) for group in verdict.groups.values()]  # type: ignore[arg-type]
+        values = [abs(float(group[side])) for group in verdict.groups.values()]
         places = [i + (k - 0.5) * 0.36 for i in range(len(values))]
         axes.barh(places, values, height=0.34, color=("#999999", "#2a7fba")[k], label=side)
         for place, value, group in zip(places, values, verdict.groups.values(), strict=True):
             if f"{side}_interval" in group:
-                low, high = group[f"{side}_interval"]  # type: ignore[misc]
+                low, high = group[f"{side}_interval"]
                 axes.errorbar(value, place, xerr=[[value - low], [high - value]], color="black", capsize=2)
     axes.set_yticks(range(len(verdict.groups)), list(verdict.groups))
     axes.invert_yaxis()
     axes.set_xlabel("success, Wilson 95 % intervals" if measure == "simulator" else "action error, less is better")
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     atomic_write_bytes(path, buffer.getvalue())

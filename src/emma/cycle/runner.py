@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from emma.cycle.cycle import Cycle
-from emma.cycle.manifest import Manifest, begin, done, load_manifest
+from emma.cycle.manifest import Manifest, begin, done, load_manifest, now
 from emma.cycle.pause import PauseRules
 from emma.cycle.plans import Stage
 from emma.cycle.state import StateFile
 from emma.errors import EmmaError
+from emma.provenance import commit
 
 LOG = "log.txt"
 # How often a stage's messages and the rules are looked at.
@@ -46,7 +47,10 @@ class Runner:
         if (manifest := done(folder, plan)) is not None:
             return manifest
         begin(folder, plan)
-        self._run(cycle, stage, list(before))
+        if why := stage.skip(cycle, before):
+            Manifest(plan=plan, skipped=why, finished=now(), commit=commit()).save(folder)
+        else:
+            self._run(cycle, stage, list(before))
         manifest = load_manifest(folder)
         assert manifest is not None  # the process ended with 0, and it writes the manifest before
         return manifest

@@ -12,10 +12,10 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from emma.cycle.manifest import now
 from emma.errors import EmmaError
 from emma.files import atomic_dir, atomic_write_text, fsync_dir, read_json_lines
 from emma.policy.bundle import load_bundle
@@ -83,7 +83,7 @@ class Versions:
         # Never the number of one that was removed: what a robot ran must stay nameable.
         number = max([*numbers, *(int(row["number"]) for row in self.history())], default=0) + 1
         version = Version(
-            number=number, before=before, cycle=cycle, name=bundle.name, added=_now(), figures=dict(figures)
+            number=number, before=before, cycle=cycle, name=bundle.name, added=now(), figures=dict(figures)
         )
         with atomic_dir(self.path(number)) as aside:
             shutil.copytree(bundle, aside, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT, ABOUT))
@@ -125,7 +125,7 @@ class Versions:
         return read_json_lines(file) if file.is_file() else []
 
     def _remember(self, number: int, before: int, why: str) -> None:
-        rows = [*self.history(), {"number": number, "before": before, "why": why, "at": _now()}]
+        rows = [*self.history(), {"number": number, "before": before, "why": why, "at": now()}]
         atomic_write_text(self.folder / HISTORY, "".join(json.dumps(row) + "\n" for row in rows))
 
     def _prune(self) -> None:
@@ -137,7 +137,3 @@ class Versions:
                 gone = self.folder / f".{number:04d}.{time.monotonic_ns():x}"
                 os.rename(self.path(number), gone)
                 shutil.rmtree(gone, ignore_errors=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -65,13 +65,17 @@ class LearnerNode(Node):
         self.create_service(Trigger, "~/rollback", answer(lambda _: self._attendant.roll_back()))
         self.create_timer(LOOK_S, self._look)
         if self._values.auto:
-            self.create_timer(self._values.every_s, self._attendant.start_if_new)
+            self.create_timer(self._values.every_s, self._begin)
 
     def close(self) -> None:
         """The cycle is interrupted and goes on the next time; the policy stays what it is."""
         self._attendant.stop()
         self._attendant.go_on()
         self._client.close()
+
+    def _begin(self) -> None:
+        if self._attendant.start_if_new():
+            self.get_logger().info("an episode is new: a cycle begins")
 
     def _on_pause(self, request: SetBool.Request) -> None:
         self._calm = 0.0

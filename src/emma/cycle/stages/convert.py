@@ -17,8 +17,6 @@ from emma.robot import load_robot
 def work(job: Job) -> Made:
     """Converted episodes stay when this is killed; a bag that cannot be converted is named in the results."""
     episodes, settings = job.cycle.inventory.episodes, job.cycle.config.convert
-    if not episodes:
-        return Made(skipped="no new episodes")
     aside = frozenset[str]()
     if job.cycle.config.measure == "held-out":
         aside = held_out([e.id for e in episodes], settings.held_out)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from emma.cycle.job import Job, Made
 from emma.episodes.index import read_provenance
@@ -12,9 +13,8 @@ REJECTED = "rejected"
 def work(job: Job) -> Made:
     """Counts what was kept and why the rest was not; datasets with too small a share of kept clips are not used."""
     augmented = job.before["augment"]
-    if augmented.skipped:
-        return Made(skipped=augmented.skipped)
-    least, rows, used = job.cycle.config.filter.min_accepted, [], []
+    least, used = job.cycle.config.filter.min_accepted, []
+    rows: list[dict[str, Any]] = []
     for name in augmented.outputs:
         folder = (job.cycle.stage("augment") / name).resolve()
         kept, gone = _provenance(folder), _provenance(folder / REJECTED)
