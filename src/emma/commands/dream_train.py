@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompts", default="desk", help="prompt grammar: a name or a YAML file (default desk)")
     parser.add_argument("--frames", type=int, help="frames of a clip (default 8; with --lora 81)")
     parser.add_argument("--steps", type=int, help="optimiser steps of the transformer's main stage")
+    parser.add_argument("--clip-steps", type=int, default=0, help="steps of a last stage on whole clips (default none)")
     parser.add_argument("--threads", type=int, default=2, help="processor cores (default 2)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lora", action="store_true", help="train LoRA weights on a Wan2.1-VACE folder instead")
@@ -65,12 +66,14 @@ def _small(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> N
     from dataclasses import replace
 
     from emma.dreamtransfer.prompts import Grammar
-    from emma.dreamtransfer.training.small import SmallConfig, train_small
+    from emma.dreamtransfer.training.small import ON_CLIPS, SmallConfig, train_small
     from emma.robot import load_robot
     from emma.sim.camera_poses import desk_arm_poses
 
     config = SmallConfig(views=views, seed=args.seed, threads=args.threads, frames=args.frames or 8)
     if args.steps is not None:
         config = replace(config, on_frames=replace(config.on_frames, steps=args.steps))
+    if args.clip_steps:
+        config = replace(config, on_clips=replace(ON_CLIPS, steps=args.clip_steps))
     poses = desk_arm_poses(load_robot(args.robot))
     train_small(args.data, args.out, Grammar.load(args.prompts), poses, config, watch)  # type: ignore[arg-type]

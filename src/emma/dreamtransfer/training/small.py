@@ -35,7 +35,11 @@ Progress = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SmallConfig:
-    """Everything a small generator is made of. frames: of a clip, and of a window when it draws."""
+    """Everything a small generator is made of. frames: of a clip, and of a window when it draws.
+
+    on_clips: the last stage, which teaches time and known frames; left out, the transformer knows single moments, and
+    draws windows of them all the same.
+    """
 
     views: tuple[str, ...]
     frames: int = 8
@@ -48,7 +52,7 @@ class SmallConfig:
     autoencoder: StageConfig = AUTOENCODER
     text: StageConfig = TEXT
     on_frames: StageConfig = ON_FRAMES
-    on_clips: StageConfig = ON_CLIPS
+    on_clips: StageConfig | None = None
 
 
 def train_small(
@@ -97,6 +101,8 @@ def train_small(
     torch.manual_seed(config.seed)
     transformer = new_transformer(layers=config.layers, heads=config.heads)
     for name, stage, frames in (("frames", config.on_frames, 1), ("clips", config.on_clips, config.frames)):
+        if stage is None:
+            continue
         _on(transformer, corpus, latents, text, poses, stage, frames, work / name, watch(name, stage.steps))
     return write(out, tokenizer, encoder, vae, transformer, latents, config)
 
@@ -128,7 +134,7 @@ def write(
     config: SmallConfig,
 ) -> DreamTransfer:
     """The pipeline folder, written aside and put in place of an older one; weights in half precision."""
-    settings = Settings(steps=config.steps, window=config.frames, overlap=config.overlap, fuse=True)
+    settings = Settings(steps=config.steps, window=config.frames, overlap=config.overlap, same_noise=1.0, fuse=True)
     pipeline = DreamTransfer(
         tokenizer=tokenizer,
         text_encoder=encoder.half(),
