@@ -1,6 +1,7 @@
 """The recorder under a robot's full traffic, what a kill -9 leaves, and the way from bag to dataset."""
 
 import os
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -35,7 +36,8 @@ DISK_BYTES = 8 << 30
 
 def run(quick: bool, seed: int) -> dict[str, Any]:
     """`lost_messages`: of the steady load, counted in the bag. `ceiling_*`: the fastest load recorded without loss,
-    against a subscriber that only counts and plain writes. `parity_max_diff`: over pixels, depth, state and action.
+    against a subscriber that only counts and plain writes. `convert_memory_mb`: what converting added to the peak.
+    `parity_max_diff`: over pixels, depth, state and action.
     """
     seconds, disk_s = (QUICK_SECONDS, QUICK_DISK_S) if quick else (SECONDS, DISK_S)
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
@@ -102,13 +104,19 @@ def _conversion(folder: Path, bags: Path) -> dict[str, Any]:
             while file.read(BLOCK_BYTES):
                 pass
     read = time.monotonic() - start
+    before = _memory_peak_mb()
     report = _converted(bags, folder / "converted", folder)
     return {
         "convert_s_per_gb": report.s_per_gb,
         "read_s_per_gb": read / (report.bag_bytes / 1e9),
         "convert_gb": report.bag_bytes / 1e9,
         "convert_frames": report.frames,
+        "convert_memory_mb": _memory_peak_mb() - before,
     }
+
+
+def _memory_peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def _parity(folder: Path, bag: Path, live: Path) -> float:
