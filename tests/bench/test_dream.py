@@ -144,6 +144,7 @@ def test_joins_are_the_first_new_frames():
     assert joins(5, Settings(window=6, overlap=2)) == []
 
 
+@pytest.mark.slow
 def test_the_bench_runs_with_a_generator_that_knows_nothing(tmp_path, monkeypatch, random_generator):
     monkeypatch.setattr(dream, "QUICK_FRAMES", 6)
     monkeypatch.setattr(dream, "data_dir", lambda _: random_generator.parent)

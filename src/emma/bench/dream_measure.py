@@ -1,5 +1,6 @@
 """What is measured of one generated clip against its true re-render, and the figures of many clips."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from emma.dreamtransfer.metrics.boundary import boundary_score
 from emma.dreamtransfer.metrics.colour import name_of_surface, pattern_names, surface_colours
 from emma.dreamtransfer.metrics.correspondence import Correspondence
 from emma.dreamtransfer.metrics.depth_error import simulator_depth_error
-from emma.dreamtransfer.metrics.flicker import follow_static, step_counts
+from emma.dreamtransfer.metrics.flicker import follow_static, step_sums
 from emma.dreamtransfer.metrics.mask import object_iou
 from emma.dreamtransfer.metrics.multiview import MultiviewError, ViewPairs, multiview_error
 from emma.dreamtransfer.metrics.palette import Palette
@@ -27,13 +28,13 @@ MOVING = ("arm", "gripper", "cube")
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One clip. colours: share of right colour names per (segment, camera); flicker: sum of steps and pixels."""
+    """One clip. colours: share of right names per (segment, camera); flicker: sums of |change|, change^2 and pixels."""
 
     colours: Mapping[tuple[str, str], float]
     boundary_f: float
     psnr_db: float
     multiview: MultiviewError
-    flicker: tuple[float, int]
+    flicker: tuple[float, float, int]
     seam_ratio: float
     cube_iou: Mapping[str, float]
     depth_sq_rel: float
@@ -49,9 +50,9 @@ class Judge:
     def __call__(self, generated: Pictures, seconds: float = 0.0, joins: Sequence[int] = ()) -> Measured:
         """generated: camera -> (T, H, W, 3) uint8; joins: the first frame of each window but the first."""
         take, look = self.take, self.look
-        sums, counts = step_counts(generated, self._following)
+        absolute, squared, count = step_sums(generated, self._following)
         with np.errstate(invalid="ignore"):
-            step = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+            step = np.where(count > 0, absolute / np.maximum(count, 1), np.nan)
         patterned = [CLASSES.index("table")] if look.domain.pattern != "plain" else []
         cube = CLASSES.index("cube")
         return Measured(
@@ -59,7 +60,7 @@ class Judge:
             boundary_f=boundary_score(generated, take.clip.depth, take.classes, patterned).f,
             psnr_db=psnr_db(generated, look.images),
             multiview=multiview_error(generated, self._pairs),
-            flicker=(float(sums.sum()), int(counts.sum())),
+            flicker=(float(absolute.sum()), float(squared.sum()), int(count.sum())),
             seam_ratio=seam_ratio(step, joins),
             cube_iou={
                 c: object_iou(generated[c], look.images[c], self._palettes[c], take.classes[c], cube) for c in generated
@@ -112,10 +113,11 @@ def figures(clips: Sequence[Measured], true: Sequence[Measured]) -> dict[str, fl
         "boundary_ratio": _mean([clip.boundary_f for clip in clips]) / _mean([clip.boundary_f for clip in true]),
         "psnr_db": _mean([min(clip.psnr_db, 99.0) for clip in clips]),
         "multiview_ratio": _multiview(clips) / _multiview(true),
-        "flicker_ratio": _flicker(clips) / _flicker(true),
+        "flicker_ratio": _flicker(clips)[1] / _flicker(true)[1],
         **{f"cube_iou_{c}": _mean([clip.cube_iou[c] for clip in clips]) for c in cameras},
         "multiview_levels": _multiview(clips),
-        "flicker_levels": _flicker(clips),
+        "flicker_rms_levels": _flicker(clips)[1],
+        "flicker_mean_levels": _flicker(clips)[0],
         "depth_sq_rel_mm": 1000.0 * _mean([clip.depth_sq_rel for clip in clips]),
         "seam_ratio": _mean([clip.seam_ratio for clip in clips]),
         "seconds_per_episode": _mean([clip.seconds for clip in clips]),
@@ -138,5 +140,7 @@ def _multiview(clips: Sequence[Measured]) -> float:
     return sum(m.error * m.points for m in seen) / max(1, sum(m.points for m in seen))
 
 
-def _flicker(clips: Sequence[Measured]) -> float:
-    return sum(clip.flicker[0] for clip in clips) / max(1, sum(clip.flicker[1] for clip in clips))
+def _flicker(clips: Sequence[Measured]) -> tuple[float, float]:
+    """Mean absolute and root mean square change in grey levels, over all followed pixels of all clips."""
+    absolute, squared, count = np.sum([clip.flicker for clip in clips], axis=0)
+    return float(absolute / max(1, count)), math.sqrt(squared / max(1, count))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emma.dreamtransfer.metrics.correspondence import correspond, near_edges
-from emma.dreamtransfer.metrics.flicker import flicker_error, follow_flow, follow_static, step_counts
+from emma.dreamtransfer.metrics.flicker import flicker_error, follow_flow, follow_static, step_sums
 from emma.dreamtransfer.metrics.multiview import ViewPairs, matched_points, multiview_error
 from emma.dreamtransfer.metrics.psnr import psnr_db
 from emma.dreamtransfer.metrics.seams import seam_ratio
@@ -120,10 +120,10 @@ def test_flow_follows_without_depth(make_world):
 def test_a_seam_is_a_step_at_joins_only(striped_world):
     w = striped_world
     images = {c: v.copy() for c, v in w.images.items()}
-    sums, counts = step_counts(images, followed(w))
+    sums, _, counts = step_sums(images, followed(w))
     assert seam_ratio(sums / counts, [3]) == pytest.approx(1.0, abs=0.3)
     for pictures in images.values():
         pictures[3:] = (pictures[3:] * 0.9).astype(np.uint8)
-    sums, counts = step_counts(images, followed(w))
+    sums, _, counts = step_sums(images, followed(w))
     assert seam_ratio(sums / counts, [3]) > 4.0
     assert math.isnan(seam_ratio(sums / counts, []))

@@ -49,30 +49,32 @@ def follow_flow(source: np.ndarray) -> Correspondence:
     return Correspondence(np.array(seen), np.array(xs), np.array(ys))
 
 
-def step_counts(
+def step_sums(
     images: Mapping[str, np.ndarray], following: Mapping[str, Correspondence]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Per transition (T - 1,): sum of absolute colour changes of followed points (grey levels), and how many there are.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per transition (T - 1,): sums over followed points of |change| and of change^2 (grey levels), and their count.
 
     images: camera -> (T, H, W, 3) uint8; following: camera -> where each pixel goes (`follow_static`, `follow_flow`).
-    A pixel's change is the mean of its channels.
+    Both are means over a pixel's channels.
     """
-    sums: list[np.ndarray] = []
-    counts: list[np.ndarray] = []
-    for view, found in following.items():
-        pictures = images[view]
-        difference = np.abs(pictures[:-1].astype(np.int16) - found.sample(pictures[1:])).sum(axis=-1, dtype=np.int32)
-        sums.append((difference * found.seen).sum(axis=(1, 2), dtype=np.int64) / 3.0)
-        counts.append(found.seen.sum(axis=(1, 2)))
-    return np.sum(sums, axis=0), np.sum(counts, axis=0)
+    sums = [_sums(images[view], found) for view, found in following.items()]
+    absolute, squared, count = (np.sum(parts, axis=0) for parts in zip(*sums, strict=True))
+    return absolute, squared, count
+
+
+def _sums(pictures: np.ndarray, found: Correspondence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    change = np.abs(pictures[:-1].astype(np.int32) - found.sample(pictures[1:]))
+    change *= found.seen[..., None]
+    absolute, squared = (c.sum(axis=(1, 2, 3), dtype=np.int64) / 3.0 for c in (change, change * change))
+    return absolute, squared, found.seen.sum(axis=(1, 2))
 
 
 def flicker_error(images: Mapping[str, np.ndarray], following: Mapping[str, Correspondence]) -> float:
     """Mean absolute colour change (grey levels, 0..255) of followed points from frame to frame; NaN without any."""
     if not following:
         return float("nan")
-    sums, counts = step_counts(images, following)
-    return float(sums.sum() / counts.sum()) if counts.sum() else float("nan")
+    absolute, _, count = step_sums(images, following)
+    return float(absolute.sum() / count.sum()) if count.sum() else float("nan")
 
 
 def local_contrast(images: Mapping[str, np.ndarray]) -> float:

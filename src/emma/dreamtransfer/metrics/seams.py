@@ -11,7 +11,7 @@ FLOOR = 0.5
 def seam_ratio(step: np.ndarray, joins: Sequence[int]) -> float:
     """(mean step into a join + FLOOR) / (mean step elsewhere + FLOOR); 1: invisible joins; NaN without joins.
 
-    step: (T - 1,) colour change from frame t to t + 1 in grey levels (`flicker.step_counts`, sums over counts);
+    step: (T - 1,) colour change from frame t to t + 1 in grey levels (`flicker.step_sums`, absolute over count);
     joins: the first frame of every window but the first, in 1..T-1.
     """
     at = np.zeros(len(step), bool)
