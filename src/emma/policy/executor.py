@@ -162,12 +162,13 @@ class ChunkExecutor:
 
     def _average(self, t_ns: int) -> np.ndarray:
         """Every chunk that covers the moment fades in as it comes and out as it ends, so that the mean has no jumps."""
-        total, weights = 0.0, 0.0
+        latest = self._at(self._chunks[-1], t_ns)
+        total, weights = np.zeros_like(latest), 0.0
         for i, chunk in enumerate(self._chunks):
             covers = self._fade(t_ns - chunk.from_ns) * self._fade(self._end_ns(chunk) - t_ns)
             weight = math.exp(-self.config.decay * i) * covers
             total, weights = total + weight * self._at(chunk, t_ns), weights + weight
-        return total / weights if weights > 0.0 else self._at(self._chunks[-1], t_ns)  # type: ignore[return-value]
+        return total / weights if weights > 0.0 else latest
 
     def _fade(self, since_ns: int) -> float:
         if self.config.blend_s <= 0:

@@ -47,8 +47,9 @@ class ExportInfo:
     """The content of `export.json`.
 
     weights: file -> sha256 of what was exported; graphs: graph -> sha256 of its files; cameras: name -> (H, W);
-    width: actions as the model knows them; tokens: language tokens, 0 without language; action_shift, action_scale:
-    normalised actions to the robot's units; relative: for each action whether the state is added.
+    width: actions as the model knows them; tokens: language tokens, 0 without language; state_in_words: they say the
+    state, too, which is then no input of its own; action_shift, action_scale: normalised actions to the robot's units;
+    relative: for each action whether the state is added.
     """
 
     policy_type: str
@@ -63,6 +64,7 @@ class ExportInfo:
     action_scale: tuple[float, ...]
     relative: tuple[bool, ...]
     flow: FlowInfo | None
+    state_in_words: bool = False
     parity: Parity | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT

@@ -44,7 +44,8 @@ class PolicyGraphs:
     """The graphs of a policy: `prefix` and `step` with a flow, or `policy` alone.
 
     width: actions as the model knows them, the policy's own padded; tokens: language tokens, 0 for a policy that
-    does not read the instruction; patches: holds while the modules are traced.
+    does not read the instruction; state_in_words: they say the measured state, too; patches: holds while the modules
+    are traced.
     """
 
     graphs: Mapping[str, Graph]
@@ -52,6 +53,7 @@ class PolicyGraphs:
     width: int
     tokens: int = 0
     flow: Flow | None = None
+    state_in_words: bool = False
     patches: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
 
 

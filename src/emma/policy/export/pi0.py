@@ -14,6 +14,35 @@ from emma.policy.loading import LoadedPolicy
 KEYS, VALUES, BIAS, OFFSET, STATE_TOKEN = "keys", "values", "bias", "offset", "state_token"
 
 
+def remember(policy: Any, batch: dict[str, Tensor], tokens: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    """What the expert needs of the backbone: its keys and values (L, B, H, S, D), mask, number of tokens."""
+    images, image_masks = policy._preprocess_images(batch)
+    embedded, pad, starts = policy.model.embed_prefix(images, image_masks, tokens, mask)
+    backbone = policy.model.paligemma_with_expert
+    backbone.paligemma.model.language_model.config._attn_implementation = "eager"
+    _, cache = backbone.forward(
+        attention_mask=torch.where(attention_structure(pad, starts), 0.0, MASKED)[:, None],
+        position_ids=positions(pad).to(torch.int64),
+        past_key_values=None,
+        inputs_embeds=[embedded, None],
+        use_cache=True,
+    )
+    return (
+        torch.stack([layer.keys for layer in cache.layers]),
+        torch.stack([layer.values for layer in cache.layers]),
+        torch.where(pad, 0.0, MASKED)[:, None, None],
+        pad.to(torch.float32).sum(dim=1, keepdim=True),
+    )
+
+
+def rates(policy: Any) -> Tensor:
+    """(C / 2,) rad per unit of flow time: LeRobot's time embedding, in float64 once and for all."""
+    config = policy.config
+    fraction = torch.linspace(0.0, 1.0, policy.model.action_in_proj.out_features // 2, dtype=torch.float64)
+    period = config.min_period * (config.max_period / config.min_period) ** fraction
+    return (2.0 * math.pi / period).float()
+
+
 class Prefix(nn.Module):
     """Cameras, state, words -> keys and values of the backbone, mask, number of tokens, the state's own token."""
 
@@ -28,26 +57,8 @@ class Prefix(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         *raw, state, tokens, mask = inputs
         batch = dict(zip(self.keys, self.sensors.images(tuple(raw)), strict=True))
-        images, image_masks = self.policy[0]._preprocess_images(batch)
-        embedded, pad, starts = self.model.embed_prefix(images, image_masks, tokens, mask)
-        seen = torch.where(attention_structure(pad, starts), 0.0, MASKED)[:, None]
-        backbone = self.model.paligemma_with_expert
-        backbone.paligemma.model.language_model.config._attn_implementation = "eager"
-        _, cache = backbone.forward(
-            attention_mask=seen,
-            position_ids=positions(pad).to(torch.int64),
-            past_key_values=None,
-            inputs_embeds=[embedded, None],
-            use_cache=True,
-        )
         padded = F.pad(self.sensors.state(state), (0, self.config.max_state_dim - state.shape[-1]))
-        return (
-            torch.stack([layer.keys for layer in cache.layers]),
-            torch.stack([layer.values for layer in cache.layers]),
-            torch.where(pad, 0.0, MASKED)[:, None, None],
-            pad.to(torch.float32).sum(dim=1, keepdim=True),
-            self.model.state_proj(padded)[:, None],
-        )
+        return *remember(self.policy[0], batch, tokens, mask), self.model.state_proj(padded)[:, None]
 
 
 class Step(nn.Module):
@@ -59,9 +70,7 @@ class Step(nn.Module):
         self.model: Any = policy.model
         self.chunk = int(config.chunk_size)
         self.rates: Tensor
-        fraction = torch.linspace(0.0, 1.0, self.model.action_in_proj.out_features // 2, dtype=torch.float64)
-        period = config.min_period * (config.max_period / config.min_period) ** fraction
-        self.register_buffer("rates", (2.0 * math.pi / period).float(), persistent=False)
+        self.register_buffer("rates", rates(policy), persistent=False)
         # The state's token does not see the actions; they see it and each other.
         hidden = torch.zeros(1, 1, self.chunk + 1, self.chunk + 1)
         hidden[..., 0, 1:] = MASKED

@@ -21,13 +21,13 @@ TESTED = {"lerobot": ("0.6.1",), "transformers": ("5.4", "5.5")}
 MASKED = -3.0e4
 
 
-def require_tested_versions() -> None:
-    """Raises EmmaError for versions these patches were not tried with."""
+def require_tested_versions(policy: str = "SmolVLA") -> None:
+    """Raises EmmaError for versions the patches of `policy` were not tried with."""
     for package, versions in TESTED.items():
         found = metadata.version(package)
         if not any(found == version or found.startswith(version + ".") for version in versions):
             raise EmmaError(
-                f"SmolVLA cannot be exported with this {package}",
+                f"{policy} cannot be exported with this {package}",
                 found=found,
                 expected=" or ".join(versions),
                 fix=f"install a tested {package}, or run the bundle with the torch runtime",
@@ -55,12 +55,12 @@ def patched(model: Any) -> Iterator[None]:
 
     with ExitStack() as stack:
         # `res[..., :n] = a` traces to scatters that no accelerator fuses.
-        stack.enter_context(_swapped(smolvlm_with_expert, "apply_rope", rotate_by_position))
-        stack.enter_context(_swapped(both, "embed_image", types.MethodType(embed_image, both)))
-        stack.enter_context(_swapped(both, "eager_attention_forward", types.MethodType(_attention, both)))
+        stack.enter_context(swapped(smolvlm_with_expert, "apply_rope", rotate_by_position))
+        stack.enter_context(swapped(both, "embed_image", types.MethodType(embed_image, both)))
+        stack.enter_context(swapped(both, "eager_attention_forward", types.MethodType(_attention, both)))
         for layer in vision.encoder.layers:
             config = layer.self_attn.config
-            stack.enter_context(_swapped(config, "_attn_implementation", "eager"))
+            stack.enter_context(swapped(config, "_attn_implementation", "eager"))
         yield
 
 
@@ -118,7 +118,7 @@ def _attention(
 
 
 @contextmanager
-def _swapped(owner: Any, name: str, value: Any) -> Iterator[None]:
+def swapped(owner: Any, name: str, value: Any) -> Iterator[None]:
     """`owner.name` is `value` while the block runs; a method of the class is only shadowed."""
     own = name in vars(owner) or name not in dir(type(owner)) or isinstance(getattr(type(owner), name), property)
     before = getattr(owner, name)

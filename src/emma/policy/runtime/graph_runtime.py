@@ -48,15 +48,15 @@ class GraphRuntime:
         self, bundle: Bundle, info: ExportInfo, graphs: Graphs, *, name: str, reason: str = "", seed: int = 0
     ) -> None:
         self.name, self.reason = name, reason
-        self._info, self._graphs = info, graphs
-        self._words = Words(bundle, info.tokens) if info.tokens else None
+        self.info, self._graphs = info, graphs
+        self._words = Words(bundle, info.tokens, state_in_words=info.state_in_words) if info.tokens else None
         self._instruction: str | None = None
         self._shift = np.array(info.action_shift, np.float32)
         self._scale = np.array(info.action_scale, np.float32)
         self._relative = np.array(info.relative, np.float32)
         buffers = graphs.buffers
         self._cameras = {camera: buffers[camera][0] for camera in info.cameras}
-        self._state = buffers[STATE][0]
+        self._state = buffers[STATE][0] if STATE in buffers else np.zeros(info.joints, np.float32)
         if info.flow is not None:
             self._noise = Noise(buffers[NOISY].shape, info.flow.noise_scale, seed)
             self._guidance = Guidance(info.chunk, info.width)
@@ -64,12 +64,12 @@ class GraphRuntime:
 
     @property
     def rtc(self) -> str:
-        flow = self._info.flow
+        flow = self.info.flow
         return "" if flow is None else "trained" if flow.trained_delay else "guided"
 
     def reset(self, seed: int) -> None:
         """Restart the noise sequence, as at the start of an episode."""
-        if self._info.flow is not None:
+        if self.info.flow is not None:
             self._noise.reset(seed)
 
     def infer(self, observation: Observation, instruction: str, previous: Previous | None = None) -> np.ndarray:
@@ -78,7 +78,7 @@ class GraphRuntime:
         Raises EmmaError if the observation does not have the shapes that were exported.
         """
         self._sense(observation, instruction)
-        if self._info.flow is None:
+        if self.info.flow is None:
             self._graphs.run(POLICY)
             return self._to_robot(self._graphs.buffers[CHUNK][0])
         self._graphs.run(PREFIX)
@@ -99,14 +99,14 @@ class GraphRuntime:
                 )
             np.copyto(buffer, image)
         np.copyto(self._state, observation.state)
-        if self._words is not None and instruction != self._instruction:
-            tokens, mask = self._words(instruction)
+        if self._words is not None and (self._words.state_in_words or instruction != self._instruction):
+            tokens, mask = self._words(instruction, self._state)
             np.copyto(self._graphs.buffers[TOKENS][0], tokens)
             np.copyto(self._graphs.buffers[MASK][0], mask)
             self._instruction = instruction
 
     def _flow(self, previous: Previous | None) -> None:
-        flow = self._info.flow
+        flow = self.info.flow
         assert flow is not None
         noisy, time, velocity = (self._graphs.buffers[name] for name in (NOISY, TIME, VELOCITY))
         self._noise.fill(noisy)
@@ -128,7 +128,7 @@ class GraphRuntime:
         if previous is None:
             return 0
         actions = self._to_model(previous.actions)
-        trained = self._info.flow.trained_delay if self._info.flow is not None else 0
+        trained = self.info.flow.trained_delay if self.info.flow is not None else 0
         if trained:
             frozen = min(previous.delay, trained, len(actions))
             noisy[0, :frozen, : actions.shape[1]] = actions[:frozen]

@@ -10,22 +10,27 @@ from emma.policy.loading import load_preprocessor
 
 
 class Words:
-    """instruction -> (tokens, mask), each (L,) int64 and bool. Remembers the instructions it has seen last."""
+    """instruction -> (tokens, mask), each (L,) int64 and bool. Remembers the instructions it has seen last.
 
-    def __init__(self, bundle: Bundle, length: int) -> None:
+    state_in_words: for a policy whose prompt says the state; then every state is another text, and none is remembered.
+    """
+
+    def __init__(self, bundle: Bundle, length: int, *, state_in_words: bool = False) -> None:
         self._pre = load_preprocessor(bundle)
-        self._joints = len(bundle.info.action_names)
+        self._still = np.zeros(len(bundle.info.action_names), np.float32)
         self._length = length
-        self._read = lru_cache(maxsize=64)(self._tokenise)
+        self.state_in_words = state_in_words
+        self._read = lru_cache(maxsize=64)(lambda instruction: self._tokenise(instruction, self._still))
 
-    def __call__(self, instruction: str) -> tuple[np.ndarray, np.ndarray]:
-        return self._read(instruction)
+    def __call__(self, instruction: str, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """state: (J,) as measured."""
+        return self._tokenise(instruction, state) if self.state_in_words else self._read(instruction)
 
-    def _tokenise(self, instruction: str) -> tuple[np.ndarray, np.ndarray]:
+    def _tokenise(self, instruction: str, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch
         from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS
 
-        batch = self._pre({"task": instruction, "observation.state": torch.zeros(self._joints)})
+        batch = self._pre({"task": instruction, "observation.state": torch.from_numpy(np.array(state, np.float32))})
         tokens, mask = batch[OBS_LANGUAGE_TOKENS][0].numpy(), batch[OBS_LANGUAGE_ATTENTION_MASK][0].bool().numpy()
         if tokens.shape != (self._length,):
             raise EmmaError(

@@ -1,0 +1,92 @@
+"""Rows of a result as a table for people: one a bench whose figures are many."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+NOT_TRIED = "not tried"
+
+
+def joins(figures: Mapping[str, Any]) -> list[str]:
+    """Markdown lines: success and smoothness of every method at every latency."""
+    latencies = figures["latencies_ms"]
+    lines = []
+    for key, title, number in (
+        ("success", "success", "{:.0%}"),
+        ("disagreement", "new chunk against the old one as it comes into play, largest, rad", "{:.3f}"),
+        ("join_step", "largest step at a join, rad a tick, mean over episodes", "{:.4f}"),
+        ("jerk", "jerk, rad/s³, root mean square", "{:.0f}"),
+        ("seconds", "time of an episode, s", "{:.1f}"),
+    ):
+        lines += [
+            f"| {title} | " + " | ".join(f"{ms} ms" for ms in latencies) + " |",
+            "|---" * (len(latencies) + 1) + "|",
+        ]
+        for method in figures["methods"]:
+            rows = [row for row in figures["cells"] if row["method"] == method]
+            values = [number.format(row[key]) for row in rows]
+            lines.append(f"| {rows[0]['about']} | " + " | ".join(values) + " |")
+        lines.append("")
+    return [*lines, "![Success, join step and jerk against latency](results/joins.png)"]
+
+
+def fullsize(figures: Mapping[str, Any]) -> list[str]:
+    """Markdown lines: what a chunk costs by count, and what of it was measured."""
+    counted = [row for row in figures["cells"] if "flops_per_chunk" in row]
+    lines = [
+        "| policy | cameras | parameters | weights read, prefix + step | operations a chunk | bytes a chunk, fp32 "
+        "| roofline, CPU, one thread |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in counted:
+        weights = f"{row['weights']['prefix'] / 1e6:.0f} M + {row['weights']['step'] / 1e6:.0f} M"
+        lines.append(
+            f"| {row['kind']} | {row['cameras']} | {row['parameters'] / 1e6:.0f} M | {weights} "
+            f"| {row['flops_per_chunk'] / 1e9:.0f} GFLOP | {row['bytes_fp32'] / 1e9:.1f} GB "
+            f"| {row['roofline_cpu_ms'] / 1e3:.2f} s |"
+        )
+    lines += [
+        "",
+        "| policy | cameras | layers | type | graphs, MB | parity | ONNX Runtime | LeRobot eager | roofline | state |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_cell(row) for row in figures["cells"] if "flops_per_chunk" not in row and row["device"] == "cpu"]
+    lines += [
+        "",
+        "| policy | cameras | eager | compile | CUDA graph | ONNX Runtime CUDA | LeRobot eager | roofline | state |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    return lines + [_gpu(row) for row in figures["cells"] if row.get("device", "cpu") != "cpu"]
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    graphs = " + ".join(f"{size / 1e6:.0f}" for size in row.get("graph_bytes", {}).values()) or NOT_TRIED
+    parity = f"{row['parity_max_abs_error']:.1e}" if "parity_max_abs_error" in row else _absent(row)
+    ours, theirs, least = (_ms(row, key) for key in ("onnxruntime_p50_ms", "torch_p50_ms", "roofline_cpu_ms"))
+    layers = row["layers"] or "all"
+    cells = (row["kind"], row["cameras"], layers, row["dtype"], graphs, parity, ours, theirs, least, row["state"])
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _gpu(row: Mapping[str, Any]) -> str:
+    names = ("eager", "compile", "cuda_graph", "onnxruntime_cuda", "lerobot_eager")
+    values = [
+        " / ".join(f"{row[f'{n}_p{p}_ms']:.1f}" for p in (50, 95, 99)) if f"{n}_p50_ms" in row else NOT_TRIED
+        for n in names
+    ]
+    return (
+        "| "
+        + " | ".join([row["kind"], str(row["cameras"]), *values, _ms(row, "roofline_cuda_ms"), row["state"]])
+        + " |"
+    )
+
+
+def _ms(row: Mapping[str, Any], key: str) -> str:
+    return f"{row[key]:.0f} ms" if key in row else _absent(row)
+
+
+def _absent(row: Mapping[str, Any]) -> str:
+    """A bfloat16 graph cannot be run here; anything else was not."""
+    return "cannot run on a CPU" if row["dtype"] == "bfloat16" and row["state"] == "measured" else NOT_TRIED
+
+
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {"joins": joins, "fullsize": fullsize}
