@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from diffusers import AutoencoderDC
@@ -35,7 +35,7 @@ def encode_corpus(
     """Encode every picture, or go on where an earlier call was stopped. The folder belongs to one autoencoder."""
     total = len(corpus)
     clips, frames, views, height, width = corpus.images.shape[:5]
-    index = json.loads((folder / INDEX).read_text()) if (folder / INDEX).is_file() else {"done": 0}
+    index: dict[str, Any] = json.loads((folder / INDEX).read_text()) if (folder / INDEX).is_file() else {"done": 0}
     if not index["done"]:
         some = corpus.images[:: max(1, total // _SAMPLE), 0].reshape(-1, height, width, 3)
         latents = encode(model, np.ascontiguousarray(some))

@@ -7,7 +7,7 @@ transformer's cross-attention will, and must name the slot's word.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -46,19 +46,19 @@ def new_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
 
 def new_text_encoder(tokenizer: PreTrainedTokenizerFast) -> UMT5EncoderModel:
     """Untrained: token ids (N, L) to features (N, L, 128)."""
-    return UMT5EncoderModel(
-        UMT5Config(
-            vocab_size=len(tokenizer),
-            d_model=WIDTH,
-            d_kv=32,
-            d_ff=256,
-            num_layers=3,
-            num_heads=4,
-            dropout_rate=0.0,
-            relative_attention_num_buckets=32,
-            relative_attention_max_distance=64,
-        )
-    )
+    # A mapping: transformers' configurations take keywords that their signatures do not tell.
+    config: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "d_model": WIDTH,
+        "d_kv": 32,
+        "d_ff": 256,
+        "num_layers": 3,
+        "num_heads": 4,
+        "dropout_rate": 0.0,
+        "relative_attention_num_buckets": 32,
+        "relative_attention_max_distance": 64,
+    }
+    return UMT5EncoderModel(UMT5Config(**config))
 
 
 @torch.no_grad()
