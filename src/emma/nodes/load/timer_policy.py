@@ -68,7 +68,7 @@ class TimerPolicyNode(Node):
                 self.create_subscription(kind, topic, self._pusher(topic), qos.SENSOR_WANT)
         self.create_subscription(String, "/instruction", self._on_instruction, qos.LATCHED)
         self.create_service(SetBool, "~/enable", answer(self._on_enable))
-        self.create_timer(1.0 / self.spec.control_rate_hz, self._tick)
+        self._timer = self.create_timer(1.0 / self.spec.control_rate_hz, self._tick)
         self.create_timer(1.0, self._say)
 
     def close(self) -> None:
@@ -96,7 +96,9 @@ class TimerPolicyNode(Node):
         if not self._controller.enabled:
             return
         if self._grid is None:
-            self._grid = Grid(1.0 / self.spec.control_rate_hz, time.monotonic())
+            # The timer's own moments: this call was due a period before the next one.
+            period_s, left_s = 1.0 / self.spec.control_rate_hz, self._timer.time_until_next_call() / NS
+            self._grid = Grid(period_s, time.monotonic() - (period_s - left_s))
         beat = self._grid.beat(time.monotonic())
         self._timings.add("tick_lateness", beat.late_s * 1e3)
         self._timings.count("ticks")
