@@ -32,7 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--generator", type=Path, metavar="DIR", help="generator bundle for new looks (default none)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of cycles and versions (default improve)")
     parser.add_argument("--quick", action="store_true", help="few steps and trials: to see it run, not to get better")
-    parser.add_argument("--again", action="store_true", help="a new cycle although no episode is new")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="a new cycle although no episode is new, or instead of one that cannot go on",
+    )
     parser.add_argument(
         "--rollback", nargs="?", const=0, type=int, metavar="N", help="make the version before current, or version N"
     )

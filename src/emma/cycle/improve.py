@@ -12,7 +12,7 @@ from emma.cycle.config import ImproveConfig
 from emma.cycle.cycle import Cycle, Outcome, cycles, finish, load_cycle, new_cycle, outcome
 from emma.cycle.data import DATASET, HELD_OUT
 from emma.cycle.inventory import take_stock
-from emma.cycle.manifest import Manifest
+from emma.cycle.manifest import Manifest, load_manifest
 from emma.cycle.pause import PauseRules
 from emma.cycle.plans import FREE, STAGES
 from emma.cycle.priority import stand_back
@@ -34,8 +34,8 @@ def improve(
     """One cycle to its end, or None if there is nothing new to learn from. All paths in `config` are absolute.
 
     A cycle that was interrupted is gone on with, with the episodes that it began with. again: begin a new one although
-    nothing is new. `changed` hears of progress. Raises EmmaError; what is done stays done. Lowers the priority of the
-    calling process for good.
+    nothing is new, and give up one that was interrupted. `changed` hears of progress. Raises EmmaError; what is done
+    stays done. Lowers the priority of the calling process for good.
     """
     config.root.mkdir(parents=True, exist_ok=True)
     with _alone(config.root), _ended_by_signals():
@@ -96,10 +96,13 @@ def _open_cycle(config: ImproveConfig, versions: Versions, again: bool) -> Cycle
     folders = cycles(config)
     if folders and outcome(folders[-1]) is None:
         cycle = replace(load_cycle(folders[-1]), config=config)
-        cycle.save()
-        return cycle
+        if not again:
+            cycle.save()
+            return cycle
+        finish(cycle.folder, Outcome(cycle=cycle.number, promoted=0, baseline=cycle.baseline, reasons=("given up",)))
     earlier = [load_cycle(folder) for folder in folders]
-    known = {name for cycle in earlier for name in [e.id for e in cycle.inventory.episodes]}
+    # Of one that was given up before its episodes were converted, they are still new.
+    known = {e.id for cycle in earlier if load_manifest(cycle.stage("convert")) for e in cycle.inventory.episodes}
     inventory = take_stock(config.bags, config.convert, config.robot, known)
     first = not earlier and bool(config.datasets)
     new = len(inventory.episodes) >= config.min_new_episodes
@@ -109,7 +112,8 @@ def _open_cycle(config: ImproveConfig, versions: Versions, again: bool) -> Cycle
     converted = [
         str(cycle.stage("convert"))
         for cycle in earlier
-        if any((cycle.stage("convert") / name).is_dir() for name in (DATASET, HELD_OUT))
+        if load_manifest(cycle.stage("convert"))
+        and any((cycle.stage("convert") / name).is_dir() for name in (DATASET, HELD_OUT))
     ]
     number = earlier[-1].number + 1 if earlier else 1
     return new_cycle(config, number, versions.current, inventory, converted)

@@ -40,6 +40,8 @@ class StateFile:
     def __init__(self, folder: Path, changed: Callable[[State], None] = lambda _: None) -> None:
         self._file, self._changed, self._written = folder / NAME, changed, 0.0
         self.state = State(pid=os.getpid())
+        for left in folder.glob(f".{NAME}.*.part"):  # of processes that were killed while writing
+            left.unlink(missing_ok=True)
 
     def set(self, **changes: Any) -> None:
         """Take over the changes; a stage or phase that changes is written at once."""
