@@ -97,7 +97,7 @@ class TimerPolicyNode(Node):
             return
         if self._grid is None:
             # The timer's own moments: this call was due a period before the next one.
-            period_s, left_s = 1.0 / self.spec.control_rate_hz, self._timer.time_until_next_call() / NS
+            period_s, left_s = 1.0 / self.spec.control_rate_hz, (self._timer.time_until_next_call() or 0) / NS
             self._grid = Grid(period_s, time.monotonic() - (period_s - left_s))
         beat = self._grid.beat(time.monotonic())
         self._timings.add("tick_lateness", beat.late_s * 1e3)
