@@ -91,15 +91,16 @@ def prefer_this_process(nice: int = -10) -> bool:
 
 
 def prefer_all_threads(priority: int = 10) -> bool:
-    """Let every thread that this process has now run before ordinary ones; its children stay ordinary. May be repeated.
+    """Let every thread that this process has now run before ordinary ones (SCHED_RR), and those that it will have.
 
     Whoever holds the interpreter's lock, or a lock of the middleware, then gives it up soon, however busy the machine.
-    Only for a process whose threads wait most of the time. False where the system does not allow it.
+    Only for a process whose threads wait most of the time, and whose children step back by themselves: Python holds the
+    interpreter's lock until a child has begun, so that has to be soon, too. False where the system does not allow it.
     """
     try:
         for thread in os.listdir("/proc/self/task"):
             if os.sched_getscheduler(int(thread)) == os.SCHED_OTHER:
-                os.sched_setscheduler(int(thread), os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+                os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(priority))
     except OSError:
         return False
     return True

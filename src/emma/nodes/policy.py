@@ -1,5 +1,6 @@
 """The policy node (lifecycle): camera and joint topics to joint commands. The work is in `control`, `emma.policy`."""
 
+import gc
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +71,6 @@ class PolicyNode(LifecycleNode):
 
     def close(self) -> None:
         self._halt()
-        self._swap.close()
         self._forget()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -117,8 +117,11 @@ class PolicyNode(LifecycleNode):
         if isinstance(self._loop, ControlLoop):
             self._handover = Handover(self, spec, self._loop, self._say, commanders)
         self._loop.start()
-        if self._isolated:
-            # All that is left to this process is short and may come first.
+        if isinstance(loaded.runtime, IsolatedRuntime):
+            # All that is left to this process is short and may come first. What is there now stays: looking through it
+            # for garbage, again and again, would cost a tick each time.
+            gc.collect()
+            gc.freeze()
             prefer_all_threads()
         return super().on_activate(state)
 
@@ -154,22 +157,22 @@ class PolicyNode(LifecycleNode):
                 kind = KINDS.get(spec.topics()[topic], JointState)
                 self._active[topic] = self.create_subscription(kind, topic, self._pusher(topic), want)
 
-    @property
-    def _isolated(self) -> bool:
-        return self._loaded is not None and isinstance(self._loaded.runtime, IsolatedRuntime)
-
     def _halt(self) -> None:
         """Hold, stop ticking, unsubscribe."""
         loop, self._loop = self._loop, None
+        if isinstance(loop, ControlLoop):
+            # It may have changed policies since the last look.
+            self._swap.look(loop, self)
         if self._handover is not None:
             self._handover.close()
             self._handover = None
-        if loop is not None and not loop.stop() and not self._isolated:
-            # It hangs in an inference: what it uses must not be taken from it.
+        hangs = loop is not None and not loop.stop()
+        if hangs and self._loaded is not None and not isinstance(self._loaded.runtime, IsolatedRuntime):
+            # What an inference in this process uses must not be taken from it.
             self._loaded = None
-        if isinstance(loop, ControlLoop):
-            for policy in loop.retired():
-                policy.close()
+        self._swap.close()
+        for policy in loop.retired() if isinstance(loop, ControlLoop) else ():
+            policy.close()
         for entity in self._active.values():
             if isinstance(entity, Timer):
                 self.destroy_timer(entity)
@@ -214,7 +217,7 @@ class PolicyNode(LifecycleNode):
             self._handover.require_free()
             self._commanders.require_alone()
             if others := self._commanders.others():
-                self.get_logger().warning(f"{others} may publish commands, too; none were heard")
+                self.get_logger().info(f"{others} may publish commands, too; none were heard")
         loop.enable(seed)
 
     def _on_e_stop(self, pressed: bool) -> None:
@@ -250,8 +253,6 @@ class PolicyNode(LifecycleNode):
     def swapped(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._announce(loaded)
-        if self._isolated:
-            prefer_all_threads()
 
     def _say(self) -> None:
         if self._loop is None or self._loaded is None:

@@ -59,6 +59,7 @@ class PolicySwap:
 
     def __init__(self, load: Callable[[Path], Loaded]) -> None:
         self._load = load
+        self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         # When the loop was given it (monotonic).
         self._given_s: float | None = None
@@ -96,14 +97,16 @@ class PolicySwap:
         user.listen(loaded)
 
     def _end(self, phase: Phase, why: str = "") -> None:
-        self.state = replace(self.state, phase=phase, why=why)
-        self._loaded = self._given_s = None
+        with self._lock:
+            self.state = replace(self.state, phase=phase, why=why)
+            self._loaded = self._given_s = None
 
     def close(self) -> None:
-        """Close what nobody took. What is still being loaded ends with the process."""
-        if self._loaded is not None and self._given_s is None:
-            self._loaded.runtime.close()
-            self._end(Phase.REFUSED, "the node ends")
+        """Close what the loop was not given; the loop closes the rest. What is still being loaded waits for a loop."""
+        if self._loaded is not None:
+            if self._given_s is None:
+                self._loaded.runtime.close()
+            self._end(Phase.REFUSED, "the node was deactivated")
 
     def _run(self, policy: Path, began: SwapState) -> None:
         start = time.monotonic()
@@ -114,7 +117,7 @@ class PolicySwap:
             why = str(error)
         except Exception as error:  # a broken bundle raises anything, and must not end the node that runs another
             why = f"{type(error).__name__}: {error}"
-        # As long as nobody has looked, it is being loaded.
-        self._loaded = loaded
         phase = Phase.WAITING if loaded else Phase.REFUSED
-        self.state = replace(began, phase=phase, why=why, seconds=time.monotonic() - start)
+        with self._lock:
+            self._loaded = loaded
+            self.state = replace(began, phase=phase, why=why, seconds=time.monotonic() - start)
