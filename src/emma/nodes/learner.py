@@ -3,6 +3,7 @@
 The cycle itself is `emma improve` in a process of its own at low priority; what the node knows it reads from its files.
 """
 
+import json
 import sys
 import threading
 import time
@@ -19,7 +20,6 @@ from emma.cycle.config import load_config
 from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
-from emma.nodes.client import RosClient
 from emma.nodes.parameters import declare, parameter
 from emma.nodes.runner import Stop, run
 from emma.nodes.swap_client import swap_policy
@@ -51,14 +51,14 @@ class LearnerNode(Node):
             raise EmmaError("the learner has nothing to do", found="no parameter config", expected="a YAML file")
         file = Path(self._values.config).resolve()
         self._attendant = Attendant(load_config(file), ["--config", str(file)])
-        self._client = RosClient("learner_client")
-        self._client.listen(f"{self._values.policy_node}/state")
+        self._running: dict[str, Any] = {}
         self._swapping: threading.Thread | None = None
         self._swap: dict[str, Any] = {}
         self._said: dict[str, Any] = {}
         self._missed: float | None = None
         self._calm = 0.0
         self._topic = self.create_publisher(String, "~/state", qos.LATCHED)
+        self.create_subscription(String, f"{self._values.policy_node}/state", self._on_policy, qos.LATCHED)
         self.create_service(Trigger, "~/start", answer(lambda _: self._attendant.start()))
         self.create_service(Trigger, "~/stop", answer(lambda _: self._attendant.stop(0.0)))
         self.create_service(SetBool, "~/pause", answer(self._on_pause))
@@ -71,7 +71,6 @@ class LearnerNode(Node):
         """The cycle is interrupted and goes on the next time; the policy stays what it is."""
         self._attendant.stop()
         self._attendant.go_on()
-        self._client.close()
 
     def _begin(self) -> None:
         if self._attendant.start_if_new():
@@ -84,14 +83,16 @@ class LearnerNode(Node):
         else:
             self._attendant.go_on()
 
+    def _on_policy(self, message: String) -> None:
+        self._running = json.loads(message.data)
+
     def _look(self) -> None:
-        running = self._client.heard(f"{self._values.policy_node}/state")
-        self._stand_aside(running)
+        self._stand_aside(self._running)
         busy = self._swapping is not None and self._swapping.is_alive()
         if self._values.swap and not busy and (bundle := self._attendant.next_version()) is not None:
             self._swapping = threading.Thread(target=self._run_swap, args=(bundle,), name="swap", daemon=True)
             self._swapping.start()
-        policy = running.get("policy", "")
+        policy = self._running.get("policy", "")
         said = {
             **asdict(self._attendant.state()),
             "running": policy,
@@ -118,7 +119,7 @@ class LearnerNode(Node):
     def _run_swap(self, bundle: Path) -> None:
         self._swap = {"to": str(bundle), "phase": "loading"}
         try:
-            result = swap_policy(bundle, node=self._values.policy_node, client=self._client)
+            result = swap_policy(bundle, node=self._values.policy_node)
         except EmmaError as error:
             self._swap = {"to": str(bundle), "phase": "refused", "why": str(error)}
             self.get_logger().error(f"version {bundle.name} was not taken: {error}")
