@@ -1,0 +1,42 @@
+"""The search for the highest load without loss, with a recorder whose limits are known."""
+
+from emma.nodes.load.ceilings import Play, ceiling
+from emma.nodes.load.rig import Sent
+
+FACTORS = (1.0, 1.5, 2.0, 3.0)
+
+
+def limited(short: float, long: float, hiccups: int = 0) -> Play:
+    """Loses messages above `short` times the load, above `long` times when it lasts, and in the first `hiccups`."""
+    runs = 0
+
+    def play(factor: float, seconds: float) -> tuple[Sent, int]:
+        nonlocal runs
+        runs += 1
+        lost = runs <= hiccups or factor > (short if seconds < 10 else long)
+        return Sent(sent={"/a": 100}, mb_per_s=138.0 * factor, late_s=0.0, skipped=0), 7 if lost else 0
+
+    return play
+
+
+def test_the_probes_alone() -> None:
+    found = ceiling(limited(2.0, 1.0), FACTORS, probe_s=5, sustained_s=0)
+    assert found.mb_per_s == 276
+    # Twice, before it is believed.
+    assert [step.factor for step in found.steps] == [1.0, 1.5, 2.0, 3.0, 3.0]
+
+
+def test_what_holds_for_a_moment_must_hold_on() -> None:
+    found = ceiling(limited(2.0, 1.5), FACTORS, probe_s=5, sustained_s=30)
+    assert found.mb_per_s == 207
+    assert [(step.factor, step.missing) for step in found.steps if step.seconds == 30] == [(2.0, 7), (2.0, 7), (1.5, 0)]
+
+
+def test_one_hiccup_is_forgiven() -> None:
+    assert ceiling(limited(9, 9, hiccups=1), FACTORS, probe_s=5, sustained_s=30).mb_per_s == 414
+
+
+def test_nothing_holds() -> None:
+    found = ceiling(limited(0.5, 0.5), FACTORS, probe_s=5, sustained_s=30)
+    assert found.mb_per_s == 0
+    assert len(found.rows()) == 2
