@@ -61,7 +61,7 @@ def test_every_policy_trains_on_a_mixture_and_is_judged(dataset, generated, tmp_
         assert (folder / name).stat().st_size > 1000
 
 
-@pytest.mark.parametrize("sampler", ["adamix", "adamix-loss"])
+@pytest.mark.parametrize("sampler", ["adamix", pytest.param("adamix-loss", marks=pytest.mark.slow)])
 def test_interrupted_and_resumed_gives_the_same_weights_to_the_bit(dataset, generated, tmp_path, monkeypatch, sampler):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     wanted = config(dataset, generated, steps=6, sampler=sampler, augment="jitter")
@@ -88,16 +88,15 @@ def test_interrupted_and_resumed_gives_the_same_weights_to_the_bit(dataset, gene
     assert len(logs[0]) == 6
 
 
-def test_lambda_1_is_fixmix_to_the_bit_and_lambda_10_is_not(dataset, generated, tmp_path):
+def test_lambda_1_is_fixmix_to_the_bit(dataset, generated, tmp_path):
     outs = {}
     for name, changes in {
-        "fixmix": {"sampler": "fixmix"},
-        "one": {"adamix": AdaMixConfig(lam=1, warm_up=1, period=2, frames=3)},
-        "ten": {"adamix": AdaMixConfig(lam=10, warm_up=1, period=2, frames=3)},
+        "fixmix": {"sampler": "fixmix", "steps": 4},
+        "one": {"adamix": AdaMixConfig(lam=1, warm_up=1, period=2, frames=3), "steps": 4},
     }.items():
         outs[name] = loop.train(config(dataset, generated, **changes), tmp_path / name)
     assert same_weights(outs["fixmix"], outs["one"])
-    assert not same_weights(outs["fixmix"], outs["ten"])
+    assert len(history.read(outs["one"] / "training/adamix")) == 2
 
 
 def test_act_cannot_weigh_its_loss_and_is_told(dataset, generated, tmp_path):

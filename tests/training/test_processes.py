@@ -68,7 +68,7 @@ def launch(folder, out, stop, data):
         environment |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": 1}
         command = [sys.executable, str(folder / "worker.py"), str(out), stop, *data]
         workers.append(subprocess.Popen(command, env={**os.environ, **{k: str(v) for k, v in environment.items()}}))
-    assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
+    assert [worker.wait(timeout=1800) for worker in workers] == [0, 0]
 
 
 def test_two_processes_train_as_one_and_resume_exactly(dataset, generated, tmp_path):

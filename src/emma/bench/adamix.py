@@ -33,6 +33,8 @@ BATCH = 64
 # Good episodes, and of each kind of spoilt ones.
 GOOD, BAD = 24, 2
 QUICK_GOOD, QUICK_BAD = 8, 1
+# Of training before the policy is asked.
+STEPS, QUICK_STEPS = 600, 60
 # Disturbance of the executed commands, rad: the collection's own, and the spoilt ones'.
 NOISE, SHAKING = 0.02, 0.08
 # Standard deviation of a jerky operator's commands, rad.
@@ -50,16 +52,14 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
             for episode in [*_good(good, seed), *_spoilt(bad, seed + 5000, spec)]:
                 writer.add_episode(zip(episode.observations, episode.action, strict=True), episode.instruction)
         table = FrameTable([open_source(data)], CAMERAS)
-        config = TrainConfig(
-            data=(str(data),), policy="spatial_flow", steps=60 if quick else 400, batch_size=BATCH, sampler="adamix",
-            seed=seed, adamix=AdaMixConfig(warm_up=10**9),
-        )  # fmt: skip
+        steps = QUICK_STEPS if quick else STEPS
+        config = TrainConfig(data=(str(data),), policy="spatial_flow", steps=steps, batch_size=BATCH, seed=seed)
         set_seed(seed)
         built = build_policy("spatial_flow", {}, table.sources, table, spec.gripper, Path(scratch), "cpu")
         trainer = Trainer(config, built, table, spec, Path(scratch), make_accelerator(config))
-        steps = [_thread_ms(trainer.one_step) for _ in range(config.steps)]
+        times = [_thread_ms(trainer.one_step) for _ in range(steps)]
         policy = trainer.averaged()
-        figures: dict[str, Any] = {"batch_size": BATCH, "step_ms": statistics.median(steps)}
+        figures: dict[str, Any] = {"batch_size": BATCH, "step_ms": statistics.median(times)}
         figures |= _overhead(table, spec, built, policy, figures["step_ms"])
         figures |= _evaluation(table, spec, built, policy, figures["step_ms"])
         figures |= _ranking(table, spec, built, policy, good)
