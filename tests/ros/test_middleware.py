@@ -11,27 +11,38 @@ from emma.nodes import middleware
 from emma.nodes.middleware import CHOSEN, PROFILES_VARIABLE, profile, profiles, remove_abandoned
 
 
-def segment(shared: Path, name: str, age_s: float) -> Path:
-    """A segment and its lock file, as Fast DDS makes them."""
-    (shared / f"fastdds_{name}").write_bytes(bytes(100))
-    lock = shared / f"fastdds_{name}_el"
-    lock.touch()
-    made = lock.stat().st_mtime - age_s
-    os.utime(lock, (made, made))
-    return lock
+def segment(shared: Path, name: str, age_s: float, *, locked: bool = True) -> Path:
+    """A segment or port and its lock file, as Fast DDS makes them; returns the lock file."""
+    paths = [shared / f"fastdds_{name}", shared / f"fastdds_{name}_el"]
+    for path in paths if locked else paths[:1]:
+        path.write_bytes(bytes(100))
+        made = path.stat().st_mtime - age_s
+        os.utime(path, (made, made))
+    return paths[1]
 
 
-def test_segments_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
-    dead, young, alive = (16 * digit for digit in "012")
+@pytest.mark.parametrize("names", [tuple(16 * digit for digit in "012"), ("port7411", "port7413", "port17413")])
+def test_segments_and_ports_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path, names: tuple) -> None:
+    dead, young, alive = names
     segment(tmp_path, dead, age_s=60)
     segment(tmp_path, young, age_s=0)
-    segment(tmp_path, "port7411", age_s=60)
     with segment(tmp_path, alive, age_s=60).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert remove_abandoned(tmp_path) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"fastdds_{name}{end}" for name in (young, alive, "port7411") for end in ("", "_el")
-    ]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"fastdds_{name}{end}" for name in (young, alive) for end in ("", "_el")
+    }
+
+
+def test_ports_that_nobody_listens_to_go_and_shared_ones_stay(tmp_path: Path) -> None:
+    segment(tmp_path, "port7411", age_s=60, locked=False)
+    segment(tmp_path, "port7400", age_s=60, locked=False)
+    (tmp_path / "fastdds_port7400_sl").touch()
+    (tmp_path / "fastdds_portable").touch()
+    assert remove_abandoned(tmp_path) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "fastdds_port7400", "fastdds_port7400_sl", "fastdds_portable"
+    }  # fmt: skip
 
 
 def participant_of(text: str) -> str | None:

@@ -34,8 +34,10 @@ NEEDED_BYTES = 1 << 30
 # A segment this young may belong to a process that has not locked it yet.
 YOUNG_S = 10.0
 LOCK_SUFFIX = "_el"
-# Sixteen hexadecimal digits; ports have names of their own and are small.
+# Sixteen hexadecimal digits for a segment, decimal ones for a port.
 SEGMENT_LOCKS = "fastdds_" + 16 * "[0-9a-f]" + LOCK_SUFFIX
+PORT = "fastdds_port"
+PORTS = f"{PORT}*"
 
 
 @contextmanager
@@ -83,20 +85,26 @@ def _room_for_segments(shared: Path) -> bool:
 
 
 def remove_abandoned(shared: Path = SHARED_MEMORY) -> int:
-    """Remove the segments of killed processes, as `fastdds shm clean` does; returns how many.
+    """Remove the segments and ports of killed processes, as `fastdds shm clean` does; returns how many.
 
-    A living process holds a lock on `<segment>_el`; nobody else takes 64 MiB back after a kill -9.
+    A living process holds a lock on `<segment>_el` or `<port>_el`; nobody else takes 64 MiB back after a kill -9.
     """
-    removed = 0
-    for lock in shared.glob(SEGMENT_LOCKS):
-        try:
-            if time.time() - lock.stat().st_mtime < YOUNG_S:
-                continue
-            with lock.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lock.with_name(lock.name.removesuffix(LOCK_SUFFIX)).unlink(missing_ok=True)
-                lock.unlink()
-        except OSError:
-            continue  # in use, gone in the meantime, or another user's
-        removed += 1
-    return removed
+    names = [lock.name.removesuffix(LOCK_SUFFIX) for lock in shared.glob(SEGMENT_LOCKS)]
+    # A port that a publisher left behind has no lock; one that several may read (`_sl`) is left to Fast DDS.
+    names += [port.name for port in shared.glob(PORTS) if port.name.removeprefix(PORT).isdigit()]
+    return sum(_remove(shared / name) for name in names if not (shared / f"{name}_sl").exists())
+
+
+def _remove(segment: Path) -> bool:
+    lock = segment.with_name(segment.name + LOCK_SUFFIX)
+    try:
+        known = lock if lock.exists() else segment
+        if time.time() - known.stat().st_mtime < YOUNG_S:
+            return False
+        with known.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            segment.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
+    except OSError:
+        return False  # in use, gone in the meantime, or another user's
+    return True

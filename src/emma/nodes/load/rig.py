@@ -21,6 +21,8 @@ from emma.robot import RobotSpec
 READY_S = 40.0
 # After the last message is sent: until it is counted.
 SETTLE_S = 0.7
+# For a recorder to begin an episode, before its answer counts as lost.
+ANSWER_S = 5.0
 # Writing what is queued, at the pace of a slow disk.
 SAVE_S = 60.0
 
@@ -157,6 +159,7 @@ class RecorderUnderLoad:
 
     def __init__(self, rig: Rig, name: str, pid: int) -> None:
         self._rig, self._name, self._process = rig, name, psutil.Process(pid)
+        self._episode = ""
         self.killed = False
 
     def start(self, patience_s: float = READY_S) -> Path:
@@ -164,11 +167,19 @@ class RecorderUnderLoad:
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                return Path(json.loads(self._rig.client.trigger(f"/{self._name}/start"))["folder"])
+                folder = Path(json.loads(self._rig.client.trigger(f"/{self._name}/start", ANSWER_S))["folder"])
             except EmmaError:
-                if time.monotonic() > deadline:
+                # On a busy machine rmw may send the answer before it knows the asker, and then it is lost.
+                said = self.state()
+                if said.get("state") == "recording" and said["episode"] != self._episode:
+                    folder = Path(said["root"]) / said["episode"]
+                elif time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)
+                else:
+                    time.sleep(0.1)
+                    continue
+            self._episode = folder.name
+            return folder
 
     def save(self) -> dict[str, Any]:
         """End the episode. Returns what the recorder says: messages, dropped, lost."""
