@@ -40,11 +40,21 @@ class RosClient:
     """A node of its own on a thread of its own. A context manager; all methods may block the calling thread.
 
     alive: called while waiting; raises if waiting has become pointless, as when a node has ended.
+    context: of a node in this process, which then has one DDS participant as before; None: one of its own.
     """
 
-    def __init__(self, name: str, *, args: list[str] | None = None, alive: Callable[[], None] = lambda: None) -> None:
-        self._context = Context()
-        rclpy.init(args=args, context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+    def __init__(
+        self,
+        name: str,
+        *,
+        args: list[str] | None = None,
+        alive: Callable[[], None] = lambda: None,
+        context: Context | None = None,
+    ) -> None:
+        self._own = context is None
+        self._context = Context() if context is None else context
+        if self._own:
+            rclpy.init(args=args, context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node(name, context=self._context)
         self.alive = alive
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -68,7 +78,8 @@ class RosClient:
         self._executor.shutdown(timeout_sec=2.0)
         self._thread.join(2.0)
         self.node.destroy_node()
-        rclpy.try_shutdown(context=self._context)
+        if self._own:
+            rclpy.try_shutdown(context=self._context)
 
     def trigger(self, service: str, timeout_s: float = CALL_S) -> str:
         """Call a std_srvs/Trigger and return its message. EmmaError if it refuses, is not there or does not answer."""

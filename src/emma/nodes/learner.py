@@ -20,6 +20,7 @@ from emma.cycle.config import load_config
 from emma.errors import EmmaError
 from emma.nodes import messages, qos
 from emma.nodes.answers import answer
+from emma.nodes.client import RosClient
 from emma.nodes.parameters import declare, parameter
 from emma.nodes.runner import Stop, run
 from emma.nodes.swap_client import swap_policy
@@ -119,7 +120,8 @@ class LearnerNode(Node):
     def _run_swap(self, bundle: Path) -> None:
         self._swap = {"to": str(bundle), "phase": "loading"}
         try:
-            result = swap_policy(bundle, node=self._values.policy_node)
+            with RosClient("learner_swap", context=self.context) as client:
+                result = swap_policy(bundle, node=self._values.policy_node, client=client)
         except EmmaError as error:
             self._swap = {"to": str(bundle), "phase": "refused", "why": str(error)}
             self.get_logger().error(f"version {bundle.name} was not taken: {error}")
