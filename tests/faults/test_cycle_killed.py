@@ -13,7 +13,6 @@ from types import ModuleType
 import pytest
 import yaml
 
-from emma.cli import main
 from emma.cycle.cycle import outcome
 from emma.cycle.state import read_state
 from emma.cycle.versions import Versions
@@ -45,7 +44,7 @@ def _helpers() -> ModuleType:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Recorded episodes, of which six are held out: just enough to promote. The first policy has learned nothing."""
+    """Thirteen recorded episodes, six of them held out to measure, and a small policy that has learned nothing."""
     _helpers().record_bags(tmp_path / "bags", 13)
     spec = load_robot("desk_arm")
     convert(tmp_path / "bags/episode_0000", tmp_path / "data", spec, ConvertConfig(cameras=CAMERAS, depth=False))
@@ -105,12 +104,7 @@ def test_killed_in_every_stage_it_ends_at_the_same_result(config: Path, tmp_path
         child.wait()
     assert start(config, shaken).wait(PATIENCE_S) == 0
     assert result(shaken) == result(calm)
-    # The candidate was better, and became current once.
-    assert result(shaken)["promoted"] == Versions(shaken / "versions").current == 2
-    assert [row["number"] for row in Versions(shaken / "versions").history()] == [1, 2]
     # Another time there is nothing to do, and nothing changes.
     assert start(config, shaken).wait(PATIENCE_S) == 0
     assert result(shaken) == result(calm)
     assert [p.name for p in (shaken / "cycles").iterdir()] == ["0001"]
-    assert main(["improve", "--config", str(config), "--out", str(shaken), "--rollback"]) == 0
-    assert Versions(shaken / "versions").current == 1
