@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_refused_and_the_old_one_runs_on(running_graph, bun
             (late, "the policy failed"),
         ):
             with pytest.raises(EmmaError) as caught:
-                swap_policy(folder, client=client, timeout_s=60.0)
+                swap_policy(folder, client=client)
             assert why in str(caught.value), folder
             assert client.heard(STATE)["policy"] == str(bundle)
         assert client.heard(STATE)["mode"] in ("running", "holding")

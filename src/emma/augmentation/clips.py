@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -106,7 +106,7 @@ class ClipMaker:
         clip = Clip(images=images, depth=depth, cameras=known, fps=float(episode.fps))
         if self._depth is None or len(depth) == len(cameras):
             return clip
-        return Clip(images=images, depth=self._depth(clip), cameras=known, fps=clip.fps)
+        return replace(clip, depth=self._depth(clip))
 
     def draw(self, clip: Clip, prompt: str, seed: int) -> dict[str, np.ndarray]:
         """Camera -> (T, H, W, 3) uint8, checked."""
@@ -119,7 +119,7 @@ class ClipMaker:
                     f"the generator {self.generator.name} gave numbers that are not finite",
                     found=f"NaN or infinity in {camera}, first in frame {frame}",
                     expected="pictures",
-                    fix="other precision or settings of the generator; or leave such clips out with --skip-failed",
+                    fix="try another precision or other settings of the generator",
                 )
             if made is None or made.shape != images.shape or made.dtype != np.uint8:
                 raise EmmaError(

@@ -168,7 +168,8 @@ def crew(tools: Tools, workers: int | None, address: str | None) -> Iterator[Cre
             )
         else:
             ray.init(address=address, **quiet)
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises bare ones for what does not start in time
+        ray.shutdown()
         raise EmmaError(
             "cannot reach Ray" if address else "cannot start Ray",
             found=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,

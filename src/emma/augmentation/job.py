@@ -131,8 +131,9 @@ def _make(plan: _Plan, workers: Crew, out: Path, progress: Progress) -> tuple[in
         stage.begin(plan.settings())
         for left in stage.leftovers():
             left.unlink()
-        made = kept = 0
-        if stage.read("decisions") is None:
+        if (decided := stage.read("decisions")) is not None:
+            made, kept = 0, len(decided["clips"])
+        else:
             kept = sum(stage.has(key) for key in plan.prompts)
             missing = [key for key in plan.prompts if not stage.has(key)]
             require_disk(plan.source, [key.episode for key in missing], plan.video, out)
@@ -160,10 +161,10 @@ def _run(
             first = first or outcome.error
             stage.failed(key, outcome.trace)
             failed[key] = _one_line(outcome.error)
-        if len(failed) >= _GIVE_UP and done == kept:
+        if len(failed) >= _GIVE_UP and done == kept and not (plan.config.skip_failed and kept):
             break
         progress(done + len(failed), total, f"{len(failed)} failed" if failed else "")
-    if first is not None and (not plan.config.skip_failed or done == kept):
+    if first is not None and (not plan.config.skip_failed or done == 0):
         again = f"{done} clips are finished and kept: run it again, with --skip-failed to leave the others out"
         raise EmmaError(
             f"{len(failed)} clips could not be made, the first is episode {min(failed).episode} "

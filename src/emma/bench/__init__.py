@@ -11,6 +11,8 @@ NAMES = (
     "appearances",
     "dream",
     "paths",
+    "joins",
+    "fullsize",
     "training",
     "adamix",
     "latency",

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from emma.bench.tables import TABLES
+
 TITLES = {
     "loop": ("The loop through the ROS graph", "The shipped policy in the source appearance, recorder running."),
     "appearances": (
@@ -15,8 +17,22 @@ TITLES = {
         "Unseen prompts and motions; `render_` is the simulator's true picture, the ceiling of every measure "
         "(reference/dream-metrics.md).",
     ),
+    "joins": (
+        "Inference latency and joins",
+        "Closed loop in the simulator's time, the latency artificial (how-to/joins.md).",
+    ),
+    "fullsize": (
+        "Full-size policies",
+        "Real shapes, random weights (how-to/export.md). Roofline: bytes and operations of every graph over a measured "
+        "copy and matrix product of the same run.",
+    ),
     "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
     "latency": ("Latency", "One action chunk on one thread; pairs interleaved in one process, medians of ratios."),
+    "control": (
+        "Control on a busy computer",
+        "50 Hz beside sim, three cameras at 30 Hz and recorder on two cores; thread_: inference in the node's process; "
+        "plain_: in the callback of a timer. swap_: the policy is changed while the arm moves.",
+    ),
     "episodes": (
         "Recording",
         "A robot's full traffic into the recorder, ceilings in the same run, kills under load.",
@@ -51,6 +67,8 @@ def _section(name: str, document: dict[str, Any]) -> str:
         lines += [text, ""]
     lines += ["| figure | value |", "|---|---|"]
     lines += [f"| `{key}` | {_value(value)} |" for key, value in document["figures"].items() if not _table(value)]
+    if name in TABLES:
+        lines += ["", *TABLES[name](document["figures"])]
     machine = document["machine"]
     made_by = document.get("command", f"emma bench {name}")
     lines += ["", f"`{made_by}`, commit `{document['commit']}`, seed {document['seed']}, {machine['processor']}, "]
@@ -68,5 +86,6 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return " to ".join(_value(v) for v in value)
+        # Two numbers are an interval, more are one for each setting.
+        return (" to " if len(value) == 2 else ", ").join(_value(v) for v in value)
     return str(value)

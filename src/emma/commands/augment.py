@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--prompts", required=True, metavar="GRAMMAR", help="grammar of prompts: desk, or a YAML file of your own")
     add("--prompt", metavar="TEXT", help="what every variant shall show, in words of the grammar; the rest is drawn")
     add("--generator", metavar="DIR", help="folder of the generator, or its name on the hub (default: the shipped one)")
+    add("--lora", metavar="DIR", help="weights of `emma dream train --lora`, on top of the generator")
     add("--variants", type=int, default=4, metavar="N", help="copies of each episode (default 4)")
     add("--seed", type=int, default=0, help="decides prompts and noise (default 0)")
     add("--episodes", metavar="LIST", help="which of the dataset, such as 0-9,15 (default all)")
@@ -136,7 +137,7 @@ def _tools(args: argparse.Namespace) -> "Tools":
     generator = args.generator or str(data_dir("models") / "dreamtransfer_desk")
     robot = SourceDataset.open(args.dataset).robot
     return Tools(
-        generator=partial(_generator, generator),
+        generator=partial(_generator, generator, args.lora),
         scorer=None if args.no_scores else partial(_scorer, args.depth_model, args.text_model, args.device),
         depth=partial(_depth, args.depth_model, args.device) if args.depth_model else None,
         poses=partial(poses_of, robot),
@@ -144,10 +145,10 @@ def _tools(args: argparse.Namespace) -> "Tools":
 
 
 # These run in the workers.
-def _generator(folder: str) -> Any:
+def _generator(folder: str, lora: str | None) -> Any:
     from emma.dreamtransfer.pipeline import DreamTransfer
 
-    return DreamTransfer.load(folder)
+    return DreamTransfer.load(folder, lora=lora)
 
 
 def _scorer(depth_model: str | None, text_model: str | None, device: str | None) -> Any:

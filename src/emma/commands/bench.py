@@ -1,6 +1,7 @@
 """`emma bench`: figures printed, and stored with commit, machine and seed."""
 
 import argparse
+import json
 from pathlib import Path
 
 from emma.bench import NAMES
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from emma.bench import load_bench
+    from emma.bench.joins_plot import plot_joins
     from emma.bench.report import render
     from emma.files import atomic_write_text
     from emma.provenance import write_figures
@@ -34,6 +36,10 @@ def run(args: argparse.Namespace) -> int:
         docs = Path(__file__).resolve().parents[3] / "docs"
         atomic_write_text(docs / "results.md", render(docs / "results"))
         print(f"wrote {docs / 'results.md'}")
+        if (docs / "results" / "joins.json").is_file():
+            plot_joins(
+                json.loads((docs / "results" / "joins.json").read_text())["figures"], docs / "results" / "joins.png"
+            )
         return 0
     bench = load_bench(args.name)
     figures = bench.run(args.quick, args.seed)

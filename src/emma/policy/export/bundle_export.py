@@ -13,13 +13,14 @@ from emma.errors import EmmaError
 from emma.files import atomic_dir
 from emma.policy.bundle import Bundle
 from emma.policy.export.graphs import IMAGES, PolicyGraphs, action_affine, relative_joints
-from emma.policy.export.parity import REFUSED, TOLERANCE, Case, compare, parity, refuse
+from emma.policy.export.parity import REFUSED, TOLERANCE, Case, compare, parity, refuse, worst
 from emma.policy.export.write import OPSET, write_graph
 from emma.policy.exported import FOLDER, MANIFEST, ExportInfo, FlowInfo, graph_files, weights_of, write_export
 from emma.policy.loading import LoadedPolicy, load_policy
+from emma.policy.runtime.probe import write_probe
 
 # Policy type -> module with `graphs(loaded) -> PolicyGraphs`.
-SUPPORTED = ("act", "pi0", "smolvla", "spatial_flow")
+SUPPORTED = ("act", "pi0", "pi05", "smolvla", "spatial_flow")
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "lerobot", "transformers")
 
 Progress = Callable[[str], None]
@@ -73,6 +74,9 @@ def export_bundle(
         if not result.passed:
             raise refuse(bundle, differences, result)
         info = replace(info, parity=result)
+        hardest = worst(differences)
+        seed = next(i for i, difference in enumerate(differences) if difference is hardest)
+        write_probe(aside, *hardest.case, seed, hardest.expected)
         write_export(aside, info)
     _replace(target, finished)
     (path / REFUSED).unlink(missing_ok=True)
@@ -122,6 +126,7 @@ def describe(loaded: LoadedPolicy, made: PolicyGraphs) -> ExportInfo:
         action_shift=_values(action.shift, size),
         action_scale=_values(action.scale, size),
         relative=tuple(relative_joints(loaded)),
+        state_in_words=made.state_in_words,
         flow=None if made.flow is None else FlowInfo(**vars(made.flow)),
     )
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from emma.errors import EmmaError
 from emma.policy.bundle import Bundle
-from emma.policy.exported import usable_export
+from emma.policy.exported import FOLDER, usable_export
 from emma.policy.runtime.graph_runtime import GraphRuntime
+from emma.policy.runtime.probe import check_probe
 from emma.policy.runtime.protocol import PolicyRuntime
 from emma.policy.runtime.torch_runtime import TorchRuntime
 
@@ -59,14 +60,26 @@ def _onnxruntime(bundle: Bundle, device: str, threads: int, reason: str) -> Poli
             expected="onnxruntime",
             fix="pip install 'emma-robot[export]'",
         ) from error
-    return GraphRuntime(bundle, info, graphs, name=f"onnxruntime ({device})", reason=reason)
+    return _probed(GraphRuntime(bundle, info, graphs, name=f"onnxruntime ({device})", reason=reason), bundle, device)
+
+
+def _probed(runtime: GraphRuntime, bundle: Bundle, device: str) -> GraphRuntime:
+    """The runtime, once it has given the policy's answer here. Raises EmmaError if it does not."""
+    try:
+        said = check_probe(Path(bundle.path) / FOLDER, runtime.info, runtime, device=device)
+    except EmmaError:
+        runtime.close()
+        raise
+    runtime.reason += f"; on this machine {said}" if said else "; not compared on this machine"
+    return runtime
 
 
 def _tensorrt(bundle: Bundle, device: str, threads: int, reason: str) -> PolicyRuntime:
     from emma.policy.runtime.tensorrt import open_engines
 
     info = usable_export(Path(bundle.path))
-    return GraphRuntime(bundle, info, open_engines(Path(bundle.path), info), name="tensorrt", reason=reason)
+    runtime = GraphRuntime(bundle, info, open_engines(Path(bundle.path), info), name="tensorrt", reason=reason)
+    return _probed(runtime, bundle, device="cuda")
 
 
 def _torch_compile(bundle: Bundle, device: str, threads: int, reason: str) -> PolicyRuntime:

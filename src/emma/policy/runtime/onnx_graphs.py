@@ -9,6 +9,7 @@ import numpy as np
 from emma.errors import EmmaError
 from emma.policy.exported import FOLDER, ExportInfo
 from emma.policy.runtime.graph_runtime import POLICY, PREFIX, STEP
+from emma.policy.runtime.host import host_array
 
 TYPES = {
     "tensor(float)": np.float32,
@@ -122,7 +123,7 @@ class OnnxGraphs:
                 value.shape, dtype, self._device, 0
             )
         if self._device == "cpu" or value.name not in inner:
-            buffer = np.zeros(value.shape, dtype)
+            buffer = host_array(tuple(value.shape), dtype, self._device)
             self.buffers[value.name] = buffer
             if self._device == "cpu":
                 self._values[value.name] = self._ort.OrtValue.ortvalue_from_numpy(buffer)

@@ -25,6 +25,7 @@ from emma.policy.runtime.graph_runtime import (
     VELOCITY,
     GraphRuntime,
 )
+from emma.policy.runtime.host import host_array
 
 DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -125,16 +126,22 @@ def _buffers(info: ExportInfo) -> dict[str, np.ndarray]:
     """Host buffers by the names of graph inputs and outputs."""
     chunk = (1, info.chunk, info.width)
     buffers: dict[str, np.ndarray] = {
-        camera: np.zeros((1, *size, 3), np.uint8) for camera, size in info.cameras.items()
+        camera: host_array((1, *size, 3), np.uint8, "cuda") for camera, size in info.cameras.items()
     }
-    buffers[STATE] = np.zeros((1, info.joints), np.float32)
+    if not info.state_in_words:
+        buffers[STATE] = host_array((1, info.joints), np.float32, "cuda")
     if info.tokens:
-        buffers[TOKENS] = np.zeros((1, info.tokens), np.int64)
-        buffers[MASK] = np.zeros((1, info.tokens), np.bool_)
+        buffers[TOKENS] = host_array((1, info.tokens), np.int64, "cuda")
+        buffers[MASK] = host_array((1, info.tokens), np.bool_, "cuda")
     if info.flow is None:
-        return {**buffers, CHUNK: np.zeros(chunk, np.float32)}
-    moments = {TIME: np.zeros(chunk[:2], np.float32)}
-    return {**buffers, **moments, NOISY: np.zeros(chunk, np.float32), VELOCITY: np.zeros(chunk, np.float32)}
+        return {**buffers, CHUNK: host_array(chunk, np.float32, "cuda")}
+    moments = {TIME: host_array(chunk[:2], np.float32, "cuda")}
+    return {
+        **buffers,
+        **moments,
+        NOISY: host_array(chunk, np.float32, "cuda"),
+        VELOCITY: host_array(chunk, np.float32, "cuda"),
+    }
 
 
 def open_engines(bundle: Path, info: ExportInfo) -> Engines:

@@ -16,17 +16,20 @@ class TorchGraphs:
     Use `open_torch_graphs`, which also describes them.
     """
 
-    def __init__(self, made: Any, device: str, threads: int) -> None:
+    def __init__(self, made: Any, device: str, threads: int, *, mode: str | None = None) -> None:
+        """mode: of torch.compile, or "eager" for none; by default the fastest."""
         import torch
 
         torch.set_num_threads(threads)
         self._torch, self._device = torch, device
         self._graphs = made.graphs
-        mode = "default" if device == "cpu" else "reduce-overhead"
-        self._modules = {
-            name: torch.compile(graph.module.to(device).eval(), mode=mode, dynamic=False)
-            for name, graph in made.graphs.items()
-        }
+        mode = mode or ("default" if device == "cpu" else "reduce-overhead")
+        modules = {name: graph.module.to(device).eval() for name, graph in made.graphs.items()}
+        self._modules = (
+            modules
+            if mode == "eager"
+            else {name: torch.compile(module, mode=mode, dynamic=False) for name, module in modules.items()}
+        )
         self.buffers: dict[str, np.ndarray] = {}
         self._tensors: dict[str, Any] = {}
         outputs = {name for graph in made.graphs.values() for name in graph.outputs}
