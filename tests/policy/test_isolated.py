@@ -89,6 +89,7 @@ def test_no_memory_left_is_told(isolated, cases):
     assert until_it_answers(isolated, case).shape == (16, 7)
 
 
+@pytest.mark.slow
 def test_a_hanging_process_is_killed_and_started_again(bundle, cases):
     runtime, case = IsolatedRuntime(bundle, hung_s=0.5), cases[0]
     try:

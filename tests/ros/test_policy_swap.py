@@ -64,7 +64,9 @@ def within_limits(spec, messages):
     return (np.abs(np.diff(path, axis=0)) <= ticks[:, None] * limits + 1e-9).all()
 
 
-@pytest.mark.parametrize("isolate", [True, False], ids=["own process", "thread"])
+@pytest.mark.parametrize(
+    "isolate", [pytest.param(True, marks=pytest.mark.slow, id="own process"), pytest.param(False, id="thread")]
+)
 def test_policies_are_changed_in_motion_and_back(
     running_graph, bundle, copy, tmp_path, spec, listen, eventually, isolate
 ):
@@ -89,6 +91,7 @@ def test_policies_are_changed_in_motion_and_back(
     assert "Traceback" not in (tmp_path / "logs" / "policy.log").read_text()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_and_the_old_one_runs_on(running_graph, bundle, copy, tmp_path, eventually):
     strange, broken, late = copy("strange", robot="another"), copy("broken"), copy("late", cameras=["top", "front"])
     shutil.rmtree(broken / "export", ignore_errors=True)
