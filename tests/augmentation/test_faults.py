@@ -108,6 +108,8 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, source: Path, tools:
         except EmmaError as error:
             kept.append(len(finished(out)))
             said.append(str(error))
+    else:
+        augment(source, out, tools, prompts, ONE)
     for words in ("cannot write to", "File too large", "finished clips are kept"):
         assert all(words in text for text in said)
     assert kept == sorted(kept)
