@@ -139,8 +139,8 @@ def _told(error: Exception) -> EmmaError:
 def crew(tools: Tools, workers: int | None, address: str | None) -> Iterator[Crew]:
     """`workers` of them: one is this process, more are Ray's, on this machine unless `address` is a cluster's.
 
-    None: as many as there are GPUs, else as cores and memory allow. Nothing leaves the machine unless it is to go to
-    the cluster: no dashboard, no usage statistics, and a local Ray listens to this machine only.
+    None: as many as there are GPUs, else one (of a cluster: as many as its GPUs, else cores). Nothing leaves the machine
+    unless it is to go to the cluster: no dashboard, no usage statistics, a local Ray bound to this machine's address.
     """
     if address is None:
         workers = default_workers() if workers is None else workers
@@ -186,10 +186,7 @@ def crew(tools: Tools, workers: int | None, address: str | None) -> Iterator[Cre
 
 
 def default_workers() -> int:
-    """As many as GPUs; without one, as cores and free memory allow."""
-    import psutil
+    """As many as GPUs. Without one, this process alone: its threads use the cores already, and it needs no Ray."""
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.device_count()
-    return max(1, min(len(os.sched_getaffinity(0)), psutil.virtual_memory().available // WORKER_BYTES))
+    return max(1, torch.cuda.device_count())

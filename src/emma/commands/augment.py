@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--reject", type=float, default=0.07, metavar="SHARE", help="share of clips to reject at most (default 0.07)")
     add("--no-scores", action="store_true", help="score nothing, reject nothing")
     add("--skip-failed", action="store_true", help="leave out clips that cannot be made, instead of an error")
-    add("--workers", type=int, metavar="N", help="processes; 1 runs without Ray (default: GPUs, else cores)")
+    add("--workers", type=int, metavar="N", help="processes; 1 runs without Ray (default: one a GPU, else 1)")
     add("--ray", metavar="ADDRESS", help="run on this Ray cluster (default: this machine)")
     add("--preview", type=int, metavar="K", help="only a sheet of K variants of the first episode's middle")
     add("--preview-frames", type=int, default=16, metavar="N", help="frames of each for it (default 16)")
