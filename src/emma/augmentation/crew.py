@@ -139,7 +139,7 @@ def _told(error: Exception) -> EmmaError:
 def crew(tools: Tools, workers: int | None, address: str | None) -> Iterator[Crew]:
     """`workers` of them: one is this process, more are Ray's, on this machine unless `address` is a cluster's.
 
-    None: as many as there are GPUs, else one (of a cluster: as many as its GPUs, else cores). Nothing leaves the machine
+    None: as many as there are GPUs, else one (of a cluster: its GPUs, else its cores). Nothing leaves the machine
     unless it is to go to the cluster: no dashboard, no usage statistics, a local Ray bound to this machine's address.
     """
     if address is None:
