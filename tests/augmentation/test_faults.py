@@ -64,6 +64,7 @@ def finished(out: Path) -> list[Path]:
     return sorted((out / ".augment/clips").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_killed_and_interrupted_it_goes_on(tmp_path: Path, source: Path, tools: Tools, prompts: Callable) -> None:
     augment(source, tmp_path / "reference", tools, prompts, ONE)
     out = tmp_path / "out"

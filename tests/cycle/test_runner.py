@@ -141,6 +141,7 @@ def test_the_stage_dies_with_its_parent(cycle: Cycle) -> None:
     assert read_state(cycle.config.root).phase == "idle"
 
 
+@pytest.mark.slow
 def test_a_rule_stops_the_work_and_lets_it_go_on(cycle: Cycle) -> None:
     root, count = cycle.config.root, cycle.stage("wait") / "count"
 
