@@ -11,7 +11,7 @@ import numpy as np
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from safetensors.numpy import load_file
 
-from emma.bench.disk import BLOCK_BYTES, disk_mb_per_s
+from emma.bench.disk import BLOCK_BYTES, DISK_BYTES, disk_mb_per_s
 from emma.bench.load import Load, write_robot
 from emma.bench.load_process import check_room, run_load
 from emma.episodes.convert import ConvertReport, convert
@@ -22,22 +22,21 @@ HELP = "recording at 138 MB/s and its ceiling, kill -9 under load, conversion, l
 INSTRUCTION = "carry the load"
 # At 138 MB/s: two minutes are 17 GB.
 SECONDS, QUICK_SECONDS = 120.0, 3.0
-CEILINGS, QUICK_CEILINGS = ("1", "1.5", "2", "2.5", "3", "4"), ("1", "2")
+CEILINGS, QUICK_CEILINGS = ("1", "1.5", "2", "2.5", "3", "4"), ("2",)
 PROBE_S, QUICK_PROBE_S = 5.0, 1.5
 # How long a ceiling must hold. Quick: what the probes say.
 SUSTAINED_S, QUICK_SUSTAINED_S = 30.0, 0.0
 KEEP_S, QUICK_KEEP_S = 10.0, 1.5
-KILLS, QUICK_KILLS = 50, 2
+KILLS, QUICK_KILLS = 50, 1
 LIVE_S, QUICK_LIVE_S = 8.0, 1.5
 # Plain writes, before and after the recorder's: a disk is not the same from minute to minute.
 DISK_S, QUICK_DISK_S = 30.0, 1.0
-DISK_BYTES = 8 << 30
 
 
 def run(quick: bool, seed: int) -> dict[str, Any]:
     """`lost_messages`: of the steady load, counted in the bag. `ceiling_*`: the fastest load recorded without loss,
-    against a subscriber that only counts and plain writes. `convert_memory_mb`: what converting added to the peak.
-    `parity_max_diff`: over pixels, depth, state and action.
+    against the lower of what a subscriber that only counts and plain writes reach (`ceiling_limit_mb_s`).
+    `convert_memory_mb`: what converting added to the peak. `parity_max_diff`: over pixels, depth, state and action.
     """
     seconds, disk_s = (QUICK_SECONDS, QUICK_DISK_S) if quick else (SECONDS, DISK_S)
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
@@ -62,7 +61,8 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
 
 def _recorder_figures(found: dict[str, Any], disk: list[float]) -> dict[str, Any]:
     held, ceiling, subscriber = found["held"], found["recorder"]["mb_per_s"], found["subscriber"]["mb_per_s"]
-    lower = min(subscriber, max(disk))
+    # A sustained ceiling has its own limit, measured just before; a quick one, the best that was seen.
+    lower = found["recorder"].get("limit_mb_per_s") or min(subscriber, max(disk))
     return {
         "lost_messages": held["missing"],
         "messages": held["sent"],
@@ -78,7 +78,7 @@ def _recorder_figures(found: dict[str, Any], disk: list[float]) -> dict[str, Any
         "subscriber_mb_s": subscriber,
         "disk_mb_s": disk,
         "ceiling_vs_subscriber": ceiling / subscriber if subscriber else float("nan"),
-        "ceiling_vs_disk": ceiling / max(disk),
+        "ceiling_limit_mb_s": lower,
         "ceiling_vs_lower_limit": ceiling / lower if lower else float("nan"),
         "recorder_steps": found["recorder"]["steps"],
         "subscriber_steps": found["subscriber"]["steps"],

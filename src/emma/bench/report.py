@@ -17,6 +17,11 @@ TITLES = {
         "Unseen prompts and motions; `render_` is the simulator's true picture, the ceiling of every measure "
         "(reference/dream-metrics.md).",
     ),
+    "generalisation": (
+        "Does the loop make a better robot?",
+        "Success in appearances that no demonstration showed; 95 % intervals over training seeds and starts. The "
+        "unseen ones are used for nothing but this table (explanation/proof.md).",
+    ),
     "joins": (
         "Inference latency and joins",
         "Closed loop in the simulator's time, the latency artificial (how-to/joins.md).",

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from emma.bench.generalisation.table import generalisation
+
 NOT_TRIED = "not tried"
 
 
@@ -89,4 +91,8 @@ def _absent(row: Mapping[str, Any]) -> str:
     return "cannot run on a CPU" if row["dtype"] == "bfloat16" and row["state"] == "measured" else NOT_TRIED
 
 
-TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {"joins": joins, "fullsize": fullsize}
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "joins": joins,
+    "fullsize": fullsize,
+    "generalisation": generalisation,
+}

@@ -1,0 +1,215 @@
+"""What the proof compares: the rows of the table, the sweeps, the appearances, and what they may cost."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from emma.errors import EmmaError
+from emma.sim.domains import load_domain
+
+# Where choices are made, and what nothing but the final table may look at.
+SEEN = ("source", "small", "medium", "large")
+UNSEEN = ("unseen_1", "unseen_2", "unseen_3", "unseen_4")
+CAMERAS = ("top", "wrist")
+GENERATOR = "dreamtransfer_desk"
+
+# Which pictures are trained on beside the demonstrations.
+PICTURES = ("none", "kept", "all", "true")
+# How the generator is run: settings of `emma.dreamtransfer.settings.Settings` that differ from its own.
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "whole": {},
+    "views_alone": {"together": False, "fuse": False},
+    "no_depth": {"control": 0.0, "fuse": False},
+}
+METRICS = ("error", "smoothness", "limits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One way to train on the same demonstrations for the same number of steps.
+
+    pictures: none; kept: generated clips that the filter kept; all: those that it rejected, too; true: the simulator's
+    own pictures of the kept clips' prompts. way: one of WAYS. ratio and adamix: where they differ from the budget's.
+    """
+
+    name: str
+    about: str
+    pictures: str = "none"
+    way: str = "whole"
+    sampler: str = "uniform"
+    augment: str = "none"
+    ratio: float | None = None
+    adamix: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pictures not in PICTURES or self.way not in WAYS:
+            raise ValueError(f"{self.pictures} or {self.way} is unknown")
+
+
+ROWS = (
+    Recipe(name="real_only", about="real only"),
+    Recipe(name="jitter", about="real + colour jitter", augment="jitter"),
+    Recipe(name="randconv", about="real + random convolution", augment="randconv"),
+    Recipe(name="dreamtransfer", about="real + DreamTransfer, unfiltered", pictures="all", sampler="fixmix"),
+    Recipe(name="fixmix", about="real + DreamTransfer, filtered (FixMix)", pictures="kept", sampler="fixmix"),
+    Recipe(name="adamix", about="real + DreamTransfer, filtered, AdaMix", pictures="kept", sampler="adamix"),
+    Recipe(name="upper_bound", about="real + re-render in the same prompts", pictures="true", sampler="fixmix"),
+)
+ROW_NAMES = tuple(row.name for row in ROWS)
+FULL = next(row for row in ROWS if row.name == "adamix")
+
+
+def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
+    """Sweep -> setting -> recipe: the full recipe with one thing changed, and the full recipe itself where it is one.
+
+    None of them is a row, so none of them may be evaluated where only the table is.
+    """
+
+    def other(name: str, about: str, **changes: Any) -> Recipe:
+        return replace(FULL, name=name, about=about, **changes)
+
+    ratios = {
+        f"{share:.0%}": FULL
+        if share == budget.ratio
+        else other("ratio_0", "no generated clips, AdaMix", pictures="none")
+        if share == 0
+        else other(f"ratio_{share * 100:.0f}", f"{share:.0%} generated", ratio=share)
+        for share in budget.ratios
+    }
+    lambdas = {
+        f"{lam:g}": FULL if lam == budget.lam else other(f"lambda_{lam:g}", f"lambda {lam:g}", adamix=_lambda(lam))
+        for lam in budget.lambdas
+    }
+    metrics = {"all": FULL} | {
+        f"without {m}": other(f"without_{m}", f"AdaMix without {m}", adamix={m: 0}) for m in METRICS
+    }
+    ways = {"whole": FULL} | {way: other(way, way.replace("_", " "), way=way) for way in WAYS if way != "whole"}
+    return {"ratio": ratios, "lambda": lambdas, "metrics": metrics, "generator": ways}
+
+
+def _lambda(lam: float) -> dict[str, Any]:
+    # Two levels of weight leave 4 lambda / (1 + lambda)^2 of the samples effective: a larger one is not a collapse.
+    return {"lambda": lam, "min_effective": min(0.25, round(3.0 * lam / (1.0 + lam) ** 2, 3))}
+
+
+def allowed(recipe: Recipe) -> tuple[str, ...]:
+    """The appearances that a policy of this recipe may be evaluated in."""
+    return SEEN + UNSEEN if recipe in ROWS else SEEN
+
+
+def require_allowed(recipe: Recipe, appearance: str) -> None:
+    """Raise EmmaError for an appearance that this recipe may not be evaluated in: the test set is for the table."""
+    if appearance not in allowed(recipe) or (load_domain(appearance).role == "unseen" and recipe not in ROWS):
+        raise EmmaError(
+            f"{appearance} is kept for the final table",
+            found=f"an evaluation of {recipe.name} ({recipe.about})",
+            expected=f"{', '.join(SEEN)} for everything that is not a row of it",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What all rows have in common. demonstrations: episodes of one appearance; variants: clips of each.
+
+    shards: jobs that generation is divided into, each with a filter of its own. episodes: in each appearance, of each
+    trained policy; batch: those that an interruption costs at most. seeds: trainings of each row. rows: some of
+    ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings.
+    workers: processes at work at once; options: of the policy.
+    """
+
+    demonstrations: int = 500
+    variants: int = 2
+    shards: int = 4
+    reject: float = 0.07
+    noise: float = 0.03
+    steps: int = 7000
+    batch_size: int = 64
+    ratio: float = 0.5
+    lam: float = 10.0
+    policy: str = "spatial_flow"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "bf16"
+    device: str = "cpu"
+    seeds: int = 3
+    episodes: int = 100
+    batch: int = 10
+    timeout_s: float = 13.0
+    export: bool = True
+    rows: tuple[str, ...] = ()
+    sweeps: bool = False
+    sweep_seeds: int = 1
+    ratios: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9)
+    lambdas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
+    generator: str = ""
+    workspace: str = "runs/bench/generalisation"
+    workers: int = field(default_factory=lambda: min(2, len(os.sched_getaffinity(0))))
+    estimate: bool = True
+
+    def __post_init__(self) -> None:
+        counts = ("demonstrations", "variants", "shards", "steps", "batch_size", "seeds", "episodes", "batch")
+        for name in (*counts, "sweep_seeds", "workers"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.shards <= self.demonstrations, "shards", self.shards, "no more than demonstrations")
+        _require(0 < self.ratio < 1, "ratio", self.ratio, "a share between 0 and 1")
+        _require(set(self.rows) <= set(ROW_NAMES), "rows", ", ".join(self.rows), f"some of {', '.join(ROW_NAMES)}")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """From names and values as `--set` gives them. Raises EmmaError for an unknown name or another value's kind."""
+        known = {f.name: getattr(cls(), f.name) for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for key, value in options.items():
+            _require(key in known, "option", key, f"one of {', '.join(known)}")
+            values[key] = _like(known[key], value, key)
+        return cls(**values)
+
+    @property
+    def root(self) -> Path:
+        return Path(self.workspace)
+
+    @property
+    def chosen(self) -> tuple[Recipe, ...]:
+        """The rows asked for, in the table's order."""
+        return tuple(row for row in ROWS if not self.rows or row.name in self.rows)
+
+    def decisive(self) -> dict[str, Any]:
+        """What makes another experiment: not how, where, how often or for how many rows it is done."""
+        free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "seeds", "export")
+        sweeps = ("sweeps", "sweep_seeds", "ratios", "lambdas")
+        return {name: value for name, value in asdict(self).items() if name not in (*free, *sweeps)}
+
+
+def digest(value: Any) -> str:
+    """Eight hexadecimal digits of anything that JSON can say."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _like(default: Any, value: Any, key: str) -> Any:
+    if isinstance(default, tuple):
+        items = [part for part in value.split(",") if part] if isinstance(value, str) else value
+        items = items if isinstance(items, list | tuple) else [items]
+        number = bool(default) and isinstance(default[0], float)
+        return tuple(_like(0.0, item, key) for item in items) if number else tuple(str(item) for item in items)
+    if isinstance(default, bool) or isinstance(value, bool):
+        fits = isinstance(default, bool) and isinstance(value, bool)
+    elif isinstance(default, int | float):
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                _require(False, key, value, f"a value like {default!r}")
+        fits = isinstance(value, int | float) and type(default)(value) == value
+        value = type(default)(value) if fits else value
+    else:
+        fits = isinstance(value, Mapping if isinstance(default, Mapping) else type(default))
+    _require(fits, key, value, f"a value like {default!r}")
+    return value
+
+
+def _require(holds: bool, name: str, found: object, expected: str) -> None:
+    if not holds:
+        raise EmmaError(f"bad {name} for the generalisation bench", found=found, expected=expected)

@@ -1,0 +1,145 @@
+"""The whole table: demonstrations, then jobs until everything is there, then the figures."""
+
+import fcntl
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from emma.bench.generalisation.costs import measured_costs
+from emma.bench.generalisation.data import SOURCE, Data, episodes_of
+from emma.bench.generalisation.figures import ALL, collect_results, sweep_figures, table_figures
+from emma.bench.generalisation.jobs import Job, State, run_jobs
+from emma.bench.generalisation.pictures import write_clips
+from emma.bench.generalisation.plan import CAMERAS, Budget
+from emma.bench.generalisation.progress import Watch, in_words
+from emma.bench.generalisation.steps import Steps
+from emma.bench.generalisation.table import generalisation
+from emma.bench.generalisation.trials import looked
+from emma.errors import EmmaError
+from emma.files import atomic_write_text
+from emma.progress import progress_bar
+from emma.robot import load_robot
+
+LOCK, TABLE, CLIPS = ".lock", "table.md", "clips.png"
+# Of the budget and the measured costs, what the figures say.
+SAID = ("demonstrations", "variants", "steps", "batch_size", "ratio", "lam")
+COSTS = ("clip_s", "episode_s", "demonstration_s", "true_s", "export_s")
+
+
+def run_all(budget: Budget, seed: int) -> dict[str, Any]:
+    """Do what is missing; the table so far is in WORKSPACE/table.md all the time."""
+    budget.root.mkdir(parents=True, exist_ok=True)
+    with _alone(budget.root), _ended_by_signals():
+        data = Data(budget=budget)
+        costs = measured_costs(budget) if budget.estimate else None
+        steps = Steps(data=data, seed=seed, costs=costs)
+        _demonstrate(data)
+        jobs = steps.jobs()
+        if costs is not None:
+            print("\n".join(estimate(steps, jobs)), file=sys.stderr)
+        ended = -1
+        with Watch("generalisation") as watch:
+
+            def changed(state: State) -> None:
+                nonlocal ended
+                watch(state)
+                if len(state.done) > ended:
+                    ended = len(state.done)
+                    table = generalisation(figures_of(steps))
+                    atomic_write_text(budget.root / TABLE, "\n".join(table) + "\n")
+
+            run_jobs(jobs, budget.workers, budget.root / "logs", changed)
+        write_clips(data, budget.root / CLIPS)
+        return figures_of(steps)
+
+
+def figures_of(steps: Steps) -> dict[str, Any]:
+    """Of what is there so far."""
+    budget = steps.data.budget
+    found = collect_results(steps, budget.chosen, ALL, budget.seeds)
+    figures = {name: getattr(budget, name) for name in SAID}
+    figures |= {"trainings": budget.seeds, "episodes_per_training": budget.episodes}
+    figures |= {"unseen_configurations": looked(budget), **table_figures(found)}
+    if budget.sweeps:
+        figures["sweeps"] = sweep_figures(steps)
+    if steps.costs is not None:
+        figures["train_samples_per_s"] = steps.costs.samples_per_s(budget.batch_size)
+        figures |= {name: value for name, value in asdict(steps.costs).items() if name in COSTS}
+        figures["estimated_hours"] = sum(job.cost_s for job in steps.jobs()) / budget.workers / 3600
+    return figures
+
+
+def estimate(steps: Steps, jobs: list[Job]) -> list[str]:
+    """What is to be done and how long it will take, for people."""
+    costs, budget = steps.costs, steps.data.budget
+    assert costs is not None
+    rates = {kind: budget.batch_size / seconds for kind, seconds in costs.step_s.items()}
+    classic = ", ".join(f"{rate:.0f} with {kind}" for kind, rate in rates.items() if kind != "none")
+    lines = [
+        f"with {costs.workers} processes at work each does {costs.samples_per_s(budget.batch_size):.0f} samples/s of "
+        f"training ({classic}), {costs.clip_s:.1f} s a clip, up to {costs.episode_s:.1f} s an episode"
+    ]
+    left = 0.0
+    for kind in dict.fromkeys(job.name.split()[0] for job in jobs):
+        mine = [job for job in jobs if job.name.split()[0] == kind]
+        rest = sum(job.cost_s * (1.0 - job.share()) for job in mine)
+        whole = in_words(sum(job.cost_s for job in mine))
+        lines.append(f"  {kind}: {len(mine)} jobs, {whole} of one process, {in_words(rest)} of it left")
+        left += rest
+    return [*lines, f"about {in_words(left / budget.workers)} left; interrupted, the same command goes on"]
+
+
+def _demonstrate(data: Data) -> None:
+    """What `emma collect` does, with all cores: nothing else can be done yet."""
+    from emma.sim.collect import CollectConfig, CollectReport, collect
+
+    budget = data.budget
+    if episodes_of(data.demonstrations) >= budget.demonstrations:
+        return
+    config = CollectConfig(
+        episodes=budget.demonstrations,
+        domains=(SOURCE,),
+        noise=budget.noise,
+        cameras=CAMERAS,
+        workers=budget.workers,
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("demonstrations", total=budget.demonstrations, note="")
+
+        def advance(report: CollectReport) -> None:
+            bar.update(task, completed=report.kept + report.episodes)
+
+        collect(data.demonstrations, load_robot("desk_arm"), config, advance)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Two runs in one folder would do the same work twice. Raises EmmaError."""
+    with (root / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EmmaError(f"another run is at work in {root}", found="a lock", expected="one at a time") from None
+        yield
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl+C does: jobs at work save what they can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

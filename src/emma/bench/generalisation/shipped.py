@@ -1,0 +1,72 @@
+"""The rows whose policies ship in `models/`, a few episodes each: nothing is trained."""
+
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from emma.bench.cells import Cells
+from emma.bench.generalisation.figures import ALL, table_figures
+from emma.bench.generalisation.jobs import Job, run_jobs
+from emma.bench.generalisation.plan import ROW_NAMES, ROWS, SEEN, UNSEEN, Budget, Recipe
+from emma.bench.generalisation.progress import Watch
+from emma.bench.generalisation.trials import batches, evaluate_bundle, name_of, results
+from emma.errors import EmmaError
+from emma.resources import data_dir
+
+# The first row's policy is the one of `make demo`.
+BUNDLES = {name: f"desk_arm_{name}" for name in ROW_NAMES} | {"real_only": "desk_arm_source"}
+# Of all rows and appearances together: about a minute on two cores.
+EPISODES = 36
+BATCH = 1
+
+
+def shipped() -> dict[str, Path]:
+    """Row -> bundle, of those that are there."""
+    folders = {name: data_dir("models") / bundle for name, bundle in BUNDLES.items()}
+    return {name: folder for name, folder in folders.items() if (folder / "emma.json").is_file()}
+
+
+def run_shipped(budget: Budget, seed: int) -> dict[str, Any]:
+    """Figures as of the table, from the shipped policies. Rows without one are missing, and said to be."""
+    here = {row.name: folder for row in budget.chosen for name, folder in shipped().items() if name == row.name}
+    if not here:
+        raise EmmaError(
+            "no policy of the table ships",
+            found=f"none in {data_dir('models')}",
+            expected=", ".join(BUNDLES.values()),
+            fix="run it without --quick: it trains them",
+        )
+    episodes = max(1, EPISODES // (len(here) * len(ALL)))
+    with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
+        cells = {name: Cells(name, {"bundle": folder.name}, Path(scratch)) for name, folder in here.items()}
+        jobs = [
+            Job(
+                name=f"{row.name} {where[0]}",
+                work=partial(_evaluate, here[row.name], row, where, seed, episodes, budget.timeout_s, cells[row.name]),
+                share=partial(_share, cells[row.name], where, episodes),
+                cost_s=len(where) * episodes,
+            )
+            for row in ROWS
+            if row.name in here
+            for where in (SEEN, UNSEEN)
+        ]
+        with Watch("episodes") as watch:
+            run_jobs(jobs, budget.workers, Path(scratch) / "logs", watch, imports=("emma.policy.runtime",))
+        found = {}
+        for name in here:
+            rows = {a: results(cells[name], a, episodes, BATCH) for a in ALL}
+            found[name] = [{a: list(row) for a, row in rows.items() if row is not None}]
+    return {"episodes": episodes, "shipped": sorted(here), **table_figures(found)}
+
+
+def _evaluate(
+    bundle: Path, row: Recipe, where: Sequence[str], seed: int, episodes: int, timeout_s: float, cells: Cells
+) -> None:
+    evaluate_bundle(bundle, row, where, seed, episodes, BATCH, timeout_s, cells)
+
+
+def _share(cells: Cells, where: Sequence[str], episodes: int) -> float:
+    wanted = [name_of(a, *part) for a in where for part in batches(episodes, BATCH)]
+    return sum(cells.get(name) is not None for name in wanted) / len(wanted)

@@ -1,0 +1,116 @@
+"""A trained policy in closed loop, through the controller that deploys, in batches that are kept."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from emma.bench.cells import Cells
+from emma.bench.generalisation.plan import UNSEEN, Budget, Recipe, digest, require_allowed
+from emma.bench.generalisation.training import Policy
+from emma.files import atomic_write_text
+from emma.policy.exported import weights_of
+from emma.sim.evaluate import EpisodeResult, EvalConfig
+
+FOLDER, LOOKED = "trials", "unseen"
+
+
+def run_trials(policy: Policy, appearances: Sequence[str], seed: int) -> None:
+    """Whatever is missing of these appearances, episodes from `seed` on. Raises EmmaError for a forbidden one."""
+    cells = open_cells(policy, seed)
+    b = policy.budget
+    if set(appearances) & set(UNSEEN):
+        key = {**b.decisive(), "seed": seed, "clips": policy.data.names("kept", "whole")}
+        atomic_write_text(b.root / LOOKED / f"{digest(key)}.json", json.dumps(key, indent=2) + "\n")
+    evaluate_bundle(policy.folder, policy.recipe, appearances, seed, b.episodes, b.batch, b.timeout_s, cells)
+
+
+def looked(budget: Budget) -> int:
+    """How many configurations were taken to the unseen appearances in a workspace. More than one is a choice made on
+    the test set."""
+    return len(list((budget.root / LOOKED).glob("*.json")))
+
+
+def evaluate_bundle(
+    bundle: Path,
+    recipe: Recipe,
+    appearances: Sequence[str],
+    seed: int,
+    episodes: int,
+    batch: int,
+    timeout_s: float,
+    cells: Cells,
+) -> None:
+    """Fill `cells` with batches of episodes; those that are there stay."""
+    from emma.policy.bundle import load_bundle
+    from emma.policy.runtime import open_runtime
+    from emma.robot import load_robot
+    from emma.sim.arm import DeskArm
+    from emma.sim.evaluate import evaluate
+
+    for appearance in appearances:
+        require_allowed(recipe, appearance)
+    missing = [
+        (appearance, first, number)
+        for appearance in appearances
+        for first, number in batches(episodes, batch)
+        if cells.get(name_of(appearance, first, number)) is None
+    ]
+    if not missing:
+        return
+    opened = load_bundle(bundle)
+    with ExitStack() as stack:
+        runtime = open_runtime(opened)
+        stack.callback(runtime.close)
+        sim = stack.enter_context(DeskArm(load_robot(opened.info.robot), cameras=opened.info.cameras))
+        for appearance, first, number in missing:
+            config = EvalConfig(episodes=number, seed=seed + first, domain=appearance, timeout_s=timeout_s)
+            done = evaluate(sim, runtime, opened.info.fps, config)
+            cells.put(
+                name_of(appearance, first, number),
+                {"runtime": done.runtime, "episodes": [asdict(episode) for episode in done.episodes]},
+            )
+
+
+def batches(episodes: int, batch: int) -> list[tuple[int, int]]:
+    """(first, number) of each batch."""
+    return [(first, min(batch, episodes - first)) for first in range(0, episodes, batch)]
+
+
+def name_of(appearance: str, first: int, number: int) -> str:
+    return f"{appearance}-{first:04d}-{number}"
+
+
+def open_cells(policy: Policy, seed: int) -> Cells:
+    """The kept batches of a trained policy."""
+    weights = _weights(policy.folder, (policy.folder / "emma.json").stat().st_mtime_ns)
+    key = {"weights": weights, "seed": seed, "timeout_s": policy.budget.timeout_s}
+    return Cells(f"{policy.recipe.name}-{policy.seed}", key, policy.budget.root / FOLDER)
+
+
+@cache
+def _weights(bundle: Path, _written_ns: int) -> dict[str, str]:
+    return weights_of(bundle)
+
+
+def results(cells: Cells, appearance: str, episodes: int, batch: int) -> list[EpisodeResult] | None:
+    """All episodes in one appearance, None while some are missing."""
+    rows: list[dict[str, Any]] = []
+    for first, number in batches(episodes, batch):
+        kept = cells.get(name_of(appearance, first, number))
+        if kept is None:
+            return None
+        rows += kept["episodes"]
+    return [EpisodeResult(**row) for row in rows]
+
+
+def tried(policy: Policy, appearances: Sequence[str], seed: int) -> float:
+    """How much of `run_trials` is done, 0..1."""
+    if not (policy.folder / "emma.json").is_file():
+        return 0.0
+    cells, b = open_cells(policy, seed), policy.budget
+    wanted = [name_of(a, *part) for a in appearances for part in batches(b.episodes, b.batch)]
+    return sum((cells.folder / f"{name}.cell.json").is_file() for name in wanted) / len(wanted)

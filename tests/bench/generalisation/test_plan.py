@@ -1,0 +1,111 @@
+"""What may be compared with what, and what nothing but the final table may look at."""
+
+from dataclasses import replace
+
+import pytest
+
+from emma.bench.cells import Cells
+from emma.bench.generalisation.data import Data
+from emma.bench.generalisation.plan import FULL, ROW_NAMES, ROWS, SEEN, UNSEEN, Budget, require_allowed, sweeps
+from emma.bench.generalisation.steps import Steps
+from emma.bench.generalisation.training import Policy
+from emma.bench.generalisation.trials import evaluate_bundle
+from emma.errors import EmmaError
+from emma.sim.domains import list_domains, load_domain
+
+
+def test_the_appearances_are_those_of_the_simulator():
+    assert list(UNSEEN) == list_domains("unseen")
+    assert [load_domain(name).role for name in SEEN] == ["source", "graded", "graded", "graded"]
+
+
+def test_the_rows_are_those_of_the_paper_and_the_bounds():
+    assert ROW_NAMES == ("real_only", "jitter", "randconv", "dreamtransfer", "fixmix", "adamix", "upper_bound")
+
+
+def test_nothing_but_a_row_is_evaluated_on_unseen_appearances(tmp_path):
+    budget = Budget(sweeps=True, workspace=str(tmp_path))
+    swept = [recipe for sweep in sweeps(budget).values() for recipe in sweep.values()]
+    for recipe in [*(r for r in swept if r != FULL), replace(FULL, adamix={"lambda": 3}), replace(ROWS[0], name="x")]:
+        for appearance in UNSEEN:
+            with pytest.raises(EmmaError, match="kept for the final table"):
+                require_allowed(recipe, appearance)
+            # Before anything is loaded or run.
+            with pytest.raises(EmmaError, match="kept for the final table"):
+                evaluate_bundle(tmp_path, recipe, ("source", appearance), 10_000, 1, 1, 1.0, Cells("x", {}, tmp_path))
+        for appearance in SEEN:
+            require_allowed(recipe, appearance)
+    for recipe in ROWS:
+        for appearance in SEEN + UNSEEN:
+            require_allowed(recipe, appearance)
+    # The other looks of the simulator are neither.
+    with pytest.raises(EmmaError, match="final table"):
+        require_allowed(ROWS[0], "cube_green")
+
+
+def test_every_sweep_changes_one_thing_of_the_full_recipe():
+    found = sweeps(Budget())
+    assert {name: list(settings) for name, settings in found.items()} == {
+        "ratio": ["0%", "25%", "50%", "75%", "90%"],
+        "lambda": ["1", "3", "10", "30"],
+        "metrics": ["all", "without error", "without smoothness", "without limits"],
+        "generator": ["whole", "views_alone", "no_depth"],
+    }
+    for settings in found.values():
+        recipes = list(settings.values())
+        assert recipes.count(FULL) == 1
+        assert len({r.name for r in recipes}) == len(recipes)
+    assert found["ratio"]["0%"].pictures == "none"
+    assert found["lambda"]["30"].adamix["min_effective"] < 4 * 30 / 31**2
+
+
+def test_jobs_come_in_order_and_once(tmp_path):
+    budget = Budget(sweeps=True, workspace=str(tmp_path), shards=2, seeds=2)
+    jobs = Steps(data=Data(budget=budget), seed=10_000).jobs()
+    names = [job.name for job in jobs]
+    assert len(set(names)) == len(names)
+    for n, job in enumerate(jobs):
+        assert set(job.needs) <= set(names[:n]), job.name
+    unseen = [name for name in names if name.endswith("unseen")]
+    assert len(unseen) == 2 * len(ROWS)
+    assert not [name for name in unseen if not any(name.startswith(f"evaluate {row},") for row in ROW_NAMES)]
+    # Of one seed all appearances for choices come before those for nothing else.
+    assert names.index("evaluate upper_bound, seed 0, graded") < names.index("evaluate real_only, seed 0, unseen")
+    few = Budget(workspace=str(tmp_path), rows=("real_only", "jitter"), seeds=1)
+    assert [job.name.split()[0] for job in Steps(data=Data(budget=few), seed=0).jobs()] == ["train"] * 2 + [
+        "evaluate"
+    ] * 4
+
+
+def test_another_budget_is_another_folder(tmp_path):
+    budget = Budget(workspace=str(tmp_path))
+    policy = Policy(data=Data(budget=budget), recipe=FULL, seed=0)
+
+    def other(**changes):
+        return replace(policy, data=Data(budget=replace(budget, **changes))).folder
+
+    for changes in ({"steps": 7}, {"demonstrations": 7}, {"variants": 7}, {"ratio": 0.3}, {"lam": 2.0}, {"noise": 0.0}):
+        assert other(**changes) != policy.folder
+    for changes in ({"episodes": 7}, {"workers": 7}, {"seeds": 7}, {"sweeps": True}):
+        assert other(**changes) == policy.folder
+    folders = [replace(policy, recipe=recipe).folder for recipe in ROWS]
+    assert len(set(folders)) == len(ROWS)
+
+
+def test_options_are_read_as_the_command_line_gives_them():
+    budget = Budget.of({"steps": 10, "ratio": 0.25, "rows": "real_only,adamix", "lambdas": [1, 3], "options": {"a": 1}})
+    assert (budget.steps, budget.ratio, budget.rows) == (10, 0.25, ("real_only", "adamix"))
+    assert budget.lambdas == (1.0, 3.0)
+    assert [row.name for row in budget.chosen] == ["real_only", "adamix"]
+    assert Budget.of({"rows": "fixmix"}).rows == ("fixmix",)
+    for wrong in (
+        {"step": 1},
+        {"steps": 1.5},
+        {"steps": "many"},
+        {"steps": 0},
+        {"ratio": 1},
+        {"rows": "best"},
+        {"export": 1},
+    ):
+        with pytest.raises(EmmaError, match="generalisation bench"):
+            Budget.of(wrong)
