@@ -14,7 +14,7 @@ import pytest
 
 from emma.bench import load_bench
 from emma.bench.dream_scene import domain_of
-from emma.bench.generalisation import pictures, trials
+from emma.bench.generalisation import jobs, pictures
 from emma.bench.generalisation.data import Data, datasets, kept_clips, look
 from emma.bench.generalisation.plan import ROW_NAMES, Budget
 from emma.dreamtransfer.prompts import Grammar
@@ -72,17 +72,67 @@ def test_no_prompt_shows_what_is_kept_for_evaluation():
     assert domain_of(words, 0).name
 
 
+def run(options: dict, *, quick: bool = False) -> dict:
+    return load_bench("generalisation").run_with(quick, 10_000, options)
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, random_generator):
-    """A whole run, and its figures."""
-    root = tmp_path_factory.mktemp("proof")
-    options = tiny(root / "work", random_generator, demonstrations=2)
-    return load_bench("generalisation").run_with(False, 10_000, options), options
+def first(tmp_path_factory, random_generator):
+    """The row without generated clips, and its figures."""
+    options = tiny(tmp_path_factory.mktemp("proof") / "work", random_generator, rows="real_only")
+    return run(options), options
 
 
+def test_a_row_goes_from_demonstrations_to_figures(first):
+    figures, options = first
+    (row, *others) = figures["rows"]
+    assert (row["row"], row["state"], row["trainings"], row["episodes"]) == ("real_only", "measured", 1, 1)
+    assert {other["state"] for other in others} == {"missing"}
+    for name in ("source", "large", "unseen_4", "mean_unseen"):
+        low, high = row[f"{name}_interval"]
+        assert 0 <= low <= row[name] <= high <= 1
+    json.dumps(figures)
+    root = Path(options["workspace"])
+    assert "| real only | 0% (" in (root / "table.md").read_text()
+    # A training, and its episodes where choices are made, and where none are.
+    assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_is_done_is_not_done_again(first, monkeypatch):
+    figures, options = first
+    monkeypatch.setattr(jobs, "_context", None)
+    assert run(options) == figures
+
+
+def test_other_experiments_on_the_unseen_appearances_are_counted(first):
+    figures, options = first
+    assert figures["unseen_configurations"] == 1
+    # More of the same is no other experiment.
+    assert run({**options, "episodes": 2})["unseen_configurations"] == 1
+    assert run({**options, "timeout_s": 0.3})["unseen_configurations"] == 2
+
+
+def test_pictures_for_the_page(first, tmp_path):
+    figures, _ = first
+    pictures.draw_table(figures, tmp_path / "table.png")
+    pictures.draw_appearances(tmp_path / "appearances.png")
+    assert (tmp_path / "table.png").stat().st_size > 10_000
+    assert (tmp_path / "appearances.png").stat().st_size > 10_000
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """All rows with the generator that ships, and the graphs and the estimate of a real run."""
+    options = tiny(tmp_path_factory.mktemp("proof") / "work", export=True, estimate=True)
+    return run(options), options
+
+
+@pytest.mark.slow
 def test_every_row_is_measured_in_every_appearance(finished):
     figures, options = finished
     assert figures["missing"] is None
+    assert figures["clip_s"] > 0
+    assert figures["estimated_hours"] > 0
     assert figures["unseen_configurations"] == 1
     assert [row["row"] for row in figures["rows"]] == list(ROW_NAMES)
     for row in figures["rows"]:
@@ -94,9 +144,11 @@ def test_every_row_is_measured_in_every_appearance(finished):
     root = Path(options["workspace"])
     assert "| real only |" in (root / "table.md").read_text()
     assert (root / "clips.png").stat().st_size > 5000
-    assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 2 + 3 * len(ROW_NAMES)
+    # Clips, their prompts re-rendered, and three jobs a row, after those that measured what it costs.
+    assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 2 + 2 + 3 * len(ROW_NAMES)
 
 
+@pytest.mark.slow
 def test_rows_are_trained_on_what_they_say(finished):
     _, options = finished
     data = Data(budget=Budget.of(options))
@@ -115,39 +167,10 @@ def test_rows_are_trained_on_what_they_say(finished):
     assert prompts == [line["prompt"] for line in read_provenance(data.true())]
 
 
-def test_what_is_done_is_not_done_again(finished, monkeypatch):
-    figures, options = finished
-    from emma.bench.generalisation import jobs
-
-    monkeypatch.setattr(jobs, "_context", None)
-    assert load_bench("generalisation").run_with(False, 10_000, options) == figures
-
-
-def test_other_episodes_on_the_unseen_appearances_are_counted(finished):
-    _, options = finished
-    more = {**options, "rows": "real_only", "timeout_s": 0.3}
-    figures = load_bench("generalisation").run_with(False, 10_000, more)
-    assert figures["unseen_configurations"] == 2
-    assert figures["missing"] == list(ROW_NAMES[1:])
-    (Path(options["workspace"]) / trials.LOOKED).joinpath(
-        max((Path(options["workspace"]) / trials.LOOKED).glob("*.json"), key=os.path.getmtime).name
-    ).unlink()
-
-
-def test_pictures_for_the_page(finished, tmp_path):
-    figures, _ = finished
-    pictures.draw_table(figures, tmp_path / "table.png")
-    pictures.draw_appearances(tmp_path / "appearances.png")
-    assert (tmp_path / "table.png").stat().st_size > 10_000
-    assert (tmp_path / "appearances.png").stat().st_size > 10_000
-
-
 def test_a_job_that_fails_is_named_with_its_words_and_the_others_are_done(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(EmmaError) as caught:
-        load_bench("generalisation").run_with(
-            False, 10_000, tiny(tmp_path / "w", tmp_path / "empty", rows="fixmix,real_only")
-        )
+        run(tiny(tmp_path / "w", tmp_path / "empty", rows="fixmix,real_only"))
     assert "the job 'generate whole, part 1' failed" in str(caught.value)
     assert "is no generator" in str(caught.value)
     table = (tmp_path / "w" / "table.md").read_text().splitlines()
@@ -185,18 +208,8 @@ def test_killed_anywhere_it_ends_with_the_same_figures(tmp_path, random_generato
 
 
 @pytest.mark.slow
-def test_the_shipped_generator_and_exported_policies(tmp_path):
-    figures = load_bench("generalisation").run_with(
-        False, 10_000, tiny(tmp_path / "w", demonstrations=1, export=True, estimate=True)
-    )
-    assert figures["missing"] is None
-    assert figures["clip_s"] > 0
-    assert figures["estimated_hours"] > 0
-
-
-@pytest.mark.slow
 def test_quick_says_which_rows_do_not_ship():
-    figures = load_bench("generalisation").run_with(True, 10_000, {"timeout_s": 2.0})
+    figures = run({"timeout_s": 2.0}, quick=True)
     assert "real_only" in figures["shipped"]
     assert set(figures["shipped"]) | set(figures["missing"] or ()) == set(ROW_NAMES)
     assert figures["real_only"] is not None
