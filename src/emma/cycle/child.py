@@ -7,6 +7,7 @@ mend, told as JSON; any other code but 0 is a crash, and its traceback is in the
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -74,6 +75,8 @@ def main() -> int:
     """Run one stage as the command line says."""
     cycle, stage, work, parent, *before = sys.argv[1:]
     die_with_parent(int(parent))
+    # Whoever starts `emma improve &` from a script has SIGINT ignored, and this process with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Libraries print what they like; that belongs to the log and not among the messages.
     speaker = Speaker(os.dup(1))
     os.dup2(2, 1)
