@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from string import Formatter
+from typing import Protocol
 
 import numpy as np
 
@@ -215,15 +216,16 @@ class GrammarSpec:
         return math.dist(self.colours[a], self.colours[b])
 
 
-class _Allowed:
-    """Whether a rule allows these words, given in the order of its slots."""
+class _Allowed(Protocol):
+    """A rule over some slots."""
 
     def __call__(self, words: tuple[str, ...]) -> bool:
-        raise NotImplementedError
+        """Whether it allows these words, given in the order of its slots."""
+        ...
 
 
 @dataclass(frozen=True)
-class _Said(_Allowed):
+class _Said:
     """A slot is unsaid exactly when the line that the deciding words choose does not say it."""
 
     lines: tuple[Line, ...]
@@ -236,7 +238,7 @@ class _Said(_Allowed):
 
 
 @dataclass(frozen=True)
-class _Unproblematic(_Allowed):
+class _Unproblematic:
     spec: GrammarSpec
     slots: tuple[str, ...]
     held_out: bool
