@@ -23,6 +23,7 @@ from emma.episodes.features import INDEXES, dataset_features
 from emma.episodes.index import read_provenance
 from emma.episodes.stats import QUANTILES, ImageStats
 from emma.episodes.validate import validate
+from emma.episodes.video import TASKS, VideoFile
 from emma.errors import EmmaError
 from emma.files import sha256_tree
 from emma.robot import RobotSpec
@@ -305,6 +306,21 @@ def test_colour_as_video_and_depth_still_exact(tmp_path: Path, make_spec: Callab
     assert dataset.meta.features["observation.images.top"]["info"] == info
     with pytest.raises(EmmaError, match="other features"):
         DatasetWriter(tmp_path / "data", spec)
+
+
+def test_an_encoder_does_not_put_itself_before_a_control_loop(tmp_path: Path) -> None:
+    """Run as root, SVT-AV1 takes the highest real-time priority for itself and for whoever calls it."""
+
+    def classes() -> set[int]:
+        return {os.sched_getscheduler(int(thread)) for thread in os.listdir(TASKS)}
+
+    before = classes()
+    video = VideoFile(tmp_path / "video.mp4", 64, 96, fps=10)
+    for level in range(5):
+        video.add(np.full((64, 96, 3), 50 * level, np.uint8))
+        assert classes() == before
+    video.close()
+    assert classes() == before
 
 
 def test_a_failed_episode_leaves_no_video(tmp_path: Path, spec: RobotSpec, make_frames: Callable) -> None:
