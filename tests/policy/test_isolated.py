@@ -3,15 +3,19 @@
 import contextlib
 import os
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from emma.errors import EmmaError
 from emma.policy.bundle import Bundle, load_bundle
-from emma.policy.isolated import IsolatedRuntime
+from emma.policy.isolated import IsolatedRuntime, _stepping_back
 from emma.policy.runtime import open_runtime
 
 # Only ends a test that would never end.
@@ -106,6 +110,28 @@ def test_a_hanging_process_is_killed_and_started_again(bundle, cases):
         os.kill(pid, 0)
     with pytest.raises(EmmaError):
         runtime.infer(case.observation, case.instruction)
+
+
+def test_the_process_of_a_real_time_thread_begins_as_an_ordinary_one():
+    """Its interpreter starts beside a control loop, and for a tenth of a second."""
+
+    def begin():
+        ordinary = _stepping_back()
+        try:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        except OSError:
+            return None
+        code = "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER)"
+        return ordinary, subprocess.run([*_stepping_back(), sys.executable, "-c", code], capture_output=True, text=True)
+
+    # A thread of its own, which is not used for anything else.
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(begin).result()
+    if found is None or shutil.which("chrt") is None:
+        pytest.skip("needs the right to a real-time class, and chrt (util-linux)")
+    ordinary, done = found
+    assert ordinary == []
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_a_broken_bundle_is_refused_with_its_own_message(bundle, tmp_path):

@@ -6,6 +6,7 @@ interpreter. In another process it cannot, and its death is an error message ins
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,7 +168,7 @@ class IsolatedRuntime:
         theirs = (there_in, there_out, memory)
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "emma.policy.isolated_child", *map(str, theirs)],
+                [*_stepping_back(), sys.executable, "-m", "emma.policy.isolated_child", *map(str, theirs)],
                 pass_fds=theirs,
                 stdin=subprocess.DEVNULL,
                 env=cleaned(os.environ),
@@ -190,6 +191,16 @@ class IsolatedRuntime:
             _end(_Child(process, channel))
             raise EmmaError(**_text(said["refused"]))
         return _Child(process, channel, **said)
+
+
+def _stepping_back() -> list[str]:
+    """Words before a command that put it among ordinary processes at once, where the calling thread is none of them.
+
+    A child begins in its parent's class. So it must, since Python holds the interpreter's lock until the child has
+    begun; but starting an interpreter takes a tenth of a second, and that long a control loop shall not have to share.
+    """
+    program = shutil.which("chrt") if os.sched_getscheduler(0) != os.SCHED_OTHER else None
+    return [program, "--other", "0"] if program else []
 
 
 def _text(refused: Mapping[str, Any]) -> dict[str, Any]:

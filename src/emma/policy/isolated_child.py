@@ -69,7 +69,8 @@ def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
 def _step_back() -> None:
     """Before compilers and trainings where that is allowed, and never before the control loop that started it.
 
-    Comes before the imports, which take seconds: until here it has its parent's real-time class.
+    Comes before the imports, which take seconds. Where there was no program to do it earlier (`isolated`), this process
+    has its parent's real-time class until here.
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
