@@ -189,3 +189,24 @@ def test_the_verb_says_what_is_wrong(clips: Path, tmp_path: Path, capsys: pytest
     assert "has no caption" in capsys.readouterr().err
     assert main(["dream", "train", "--data", str(clips), "--lora", "--out", str(tmp_path / "out")]) == 2
     assert "LoRA needs a base" in capsys.readouterr().err
+
+
+def test_training_goes_on_from_a_finished_generator(clips: Path, tmp_path: Path) -> None:
+    config = SmallConfig(
+        views=VIEWS, frames=4, overlap=1, layers=2, heads=2, threads=1, steps=1,
+        autoencoder=short(1, 2), text=short(1, 4), on_frames=short(1, 2),
+    )  # fmt: skip
+    poses, grammar = desk_arm_poses(load_robot("desk_arm")), Grammar.load("desk")
+    first = train_small([clips], tmp_path / "first", grammar, poses, config)
+    told: list[str] = []
+    second = train_small(
+        [clips], tmp_path / "second", grammar, poses, config, lambda stage, *_: told.append(stage), init=first
+    )
+    assert list(dict.fromkeys(told)) == ["clips", "latents", "frames"]
+    assert second.config.latents_mean == first.config.latents_mean
+    for part, kept in (("vae", True), ("text_encoder", True), ("transformer", False)):
+        old, new = (getattr(g, part).state_dict() for g in (DreamTransfer.load(tmp_path / "first"), second))
+        assert all(torch.equal(old[name], new[name]) for name in old) == kept, part
+
+    with pytest.raises(EmmaError, match="cannot go on from first"):
+        train_small([clips], tmp_path / "third", grammar, poses, replace(config, views=("top",)), init=first)

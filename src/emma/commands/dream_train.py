@@ -11,6 +11,7 @@ stopped. With --lora, a folder of Wan2.1-VACE learns your robot's videos: low re
 examples:
   emma collect --episodes 6000 --out data/clips --domain random --motion wander --jitter 0.03 --cameras top wrist
   emma dream train --data data/clips --views top wrist --out models/mine
+  emma dream train --data data/more --views top wrist --init models/mine --steps 4000 --out models/better
   emma dream train --data data/robot --lora --base Wan2.1-VACE-1.3B --out models/lora
 """
 
@@ -22,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--robot", default="desk_arm", help="robot.yaml with its calibration (default desk_arm)")
     parser.add_argument("--prompts", default="desk", help="prompt grammar: a name or a YAML file (default desk)")
     parser.add_argument("--frames", type=int, help="frames of a clip (default 8; with --lora 81)")
+    parser.add_argument(
+        "--init", type=Path, metavar="DIR", help="a small generator to go on from (default: from scratch)"
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps of the transformer's main stage")
     parser.add_argument("--clip-steps", type=int, default=0, help="steps of a last stage on whole clips (default none)")
     parser.add_argument("--threads", type=int, default=2, help="processor cores (default 2)")
@@ -37,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from emma.progress import progress_bar
 
     views = tuple(args.views or DatasetClips.open(args.data[0]).views)
+    if args.lora and args.init:
+        raise EmmaError("--init is for small generators", found="--lora and --init", expected="one of them")
     if args.lora != bool(args.base):
         raise EmmaError("LoRA needs a base", found="--lora alone or --base alone", expected="both, or neither")
     with progress_bar() as bar:
@@ -65,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def _small(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> None:
     from dataclasses import replace
 
+    from emma.dreamtransfer.pipeline import DreamTransfer
     from emma.dreamtransfer.prompts import Grammar
     from emma.dreamtransfer.training.small import ON_CLIPS, SmallConfig, train_small
     from emma.robot import load_robot
@@ -76,4 +83,5 @@ def _small(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> N
     if args.clip_steps:
         config = replace(config, on_clips=replace(ON_CLIPS, steps=args.clip_steps))
     poses = desk_arm_poses(load_robot(args.robot))
-    train_small(args.data, args.out, Grammar.load(args.prompts), poses, config, watch)  # type: ignore[arg-type]
+    init = DreamTransfer.load(args.init, device="cpu") if args.init else None
+    train_small(args.data, args.out, Grammar.load(args.prompts), poses, config, watch, init)  # type: ignore[arg-type]

@@ -24,8 +24,9 @@ WAVES: Final = (0.8, 0.4, 0.2, 0.1, 0.05)
 NEAR, FAR = 0.03, 1.2
 
 _TURNS: Final = (2.0 * np.pi / np.array(WAVES, np.float32))[:, None, None, None, None]
-# Height of things that stand on the table, m.
+# Height of things that stand on the table, and what lies below the table's edge, m.
 THINGS: Final = (0.004, 0.06)
+BELOW: Final = -0.05
 
 CHANNELS: Final = 2 * CELL**2 + 3 + 4 * len(WAVES)
 
@@ -40,7 +41,10 @@ def control(clip: Clip) -> np.ndarray:
 
 
 def describe(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """`control`, and (T, H/4, V W/4) float32: the share of each cell just above the table, where objects are."""
+    """`control`, and (T, H/4, V W/4) float32: the share of each cell that is seldom seen and soon forgotten.
+
+    Those are objects, just above the table, and the floor around it.
+    """
     pairs = [_view(clip, view) for view in clip.views]
     return np.concatenate([pair[0] for pair in pairs], axis=-1), np.concatenate([pair[1] for pair in pairs], axis=-1)
 
@@ -57,8 +61,8 @@ def _view(clip: Clip, view: str) -> tuple[np.ndarray, np.ndarray]:
     coarse = _mean(np.stack([inverse, _scaled(height, *ANYWHERE), there]))
     angles = _mean(np.nan_to_num(np.moveaxis(where[..., :2], -1, 0), nan=0.0)) * _TURNS
     spread = coarse[2] * np.concatenate([np.sin(angles), np.cos(angles)]).reshape(-1, *angles.shape[2:])
-    things = _mean(((height > THINGS[0]) & (height < THINGS[1])).astype(np.float32))
-    return np.concatenate([*fine, coarse, spread]), things
+    rare = ((height > THINGS[0]) & (height < THINGS[1])) | (height < BELOW)
+    return np.concatenate([*fine, coarse, spread]), _mean(rare.astype(np.float32))
 
 
 def _points(clip: Clip, view: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Latents of a whole corpus, computed once: training the transformer then never runs the autoencoder."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,24 +30,32 @@ class Latents:
 
 
 def encode_corpus(
-    model: AutoencoderDC, corpus: Corpus, folder: Path, progress: Callable[[int, int], None] | None = None
+    model: AutoencoderDC,
+    corpus: Corpus,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+    scale: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Latents:
-    """Encode every picture, or go on where an earlier call was stopped. The folder belongs to one autoencoder."""
+    """Encode every picture, or go on where an earlier call was stopped. The folder belongs to one autoencoder.
+
+    scale: mean and spread per channel to normalise by; left out, those of a sample of the corpus.
+    """
     total = len(corpus)
     clips, frames, views, height, width = corpus.images.shape[:5]
     index: dict[str, Any] = json.loads((folder / INDEX).read_text()) if (folder / INDEX).is_file() else {"done": 0}
     if not index["done"]:
         some = corpus.images[:: max(1, total // _SAMPLE), 0].reshape(-1, height, width, 3)
         latents = encode(model, np.ascontiguousarray(some))
-        index |= {"mean": latents.mean((0, 2, 3)).tolist(), "std": latents.std((0, 2, 3)).tolist()}
+        mean, std = scale or (latents.mean((0, 2, 3)).tolist(), latents.std((0, 2, 3)).tolist())
+        index |= {"mean": list(mean), "std": list(std)}
         shape = (clips, frames, views, *latents.shape[1:])
         np.lib.format.open_memmap(folder / DATA, "w+", np.float16, shape).flush()
         atomic_write_text(folder / INDEX, json.dumps(index))
     values = np.load(folder / DATA, mmap_mode="r+")
-    mean, std = (np.array(index[name], np.float32)[:, None, None] for name in ("mean", "std"))
+    shift, spread = (np.array(index[name], np.float32)[:, None, None] for name in ("mean", "std"))
     for start in range(index["done"], total, _AT_ONCE):
         images = np.ascontiguousarray(corpus.images[start : start + _AT_ONCE]).reshape(-1, height, width, 3)
-        values[start : start + _AT_ONCE] = ((encode(model, images) - mean) / std).reshape(-1, *values.shape[1:])
+        values[start : start + _AT_ONCE] = ((encode(model, images) - shift) / spread).reshape(-1, *values.shape[1:])
         index["done"] = min(total, start + _AT_ONCE)
         if start // _AT_ONCE % 100 == 0 or index["done"] == total:
             values.flush()

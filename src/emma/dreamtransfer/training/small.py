@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, WanVACETransformer3DModel
+from transformers import UMT5EncoderModel
 
 from emma.dreamtransfer.corpus import Corpus, pack
 from emma.dreamtransfer.geometry import CameraPoses
@@ -22,6 +23,7 @@ from emma.dreamtransfer.training.latents import Latents, encode_corpus
 from emma.dreamtransfer.training.stage import StageConfig, run_stage
 from emma.dreamtransfer.training.text import SlotLoss, embed, new_text_encoder, new_tokenizer, vocabulary
 from emma.dreamtransfer.training.transformer import TransformerConfig, TransformerLoss, new_transformer
+from emma.errors import EmmaError
 
 WORK = "training"
 AUTOENCODER = StageConfig(steps=1800, batch_size=16, learning_rate=2e-3, warmup=50, average=0.995)
@@ -31,6 +33,8 @@ ON_CLIPS = StageConfig(steps=150, batch_size=8, learning_rate=6e-4, average=0.99
 
 # (stage, done, total, note)
 Progress = Callable[[str, int, int, str], None]
+# (stage, steps) to what takes (step, loss)
+Watch = Callable[[str, int], Callable[[int, float], None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,14 @@ class SmallConfig:
     on_frames: StageConfig = ON_FRAMES
     on_clips: StageConfig | None = None
 
+    def __post_init__(self) -> None:
+        if not self.views or self.frames < 1 or not 0 <= self.overlap < self.frames or min(self.layers, self.heads) < 1:
+            raise EmmaError(
+                "a generator that cannot be trained",
+                found=str(self),
+                expected="a view, frames from 1, overlap below frames, layers and heads from 1",
+            )
+
 
 def train_small(
     data: Sequence[Path],
@@ -62,11 +74,16 @@ def train_small(
     poses: CameraPoses,
     config: SmallConfig,
     progress: Progress = lambda *_: None,
+    init: DreamTransfer | None = None,
 ) -> DreamTransfer:
     """Train on LeRobotDatasets with captions and depth, and write the generator to `out`.
 
+    init: a finished small generator to go on from; its autoencoder and text encoder stay as they are.
+
     Raises EmmaError for data without captions, depth or clips of that length.
     """
+    if init is not None:
+        _fits(init, config)
     torch.set_num_threads(config.threads)
     work = out / WORK
     corpus = pack(
@@ -81,30 +98,52 @@ def train_small(
     def watch(stage: str, total: int) -> Callable[[int, float], None]:
         return lambda done, loss: progress(stage, done, total, f"loss {loss:.4f}")
 
-    torch.manual_seed(config.seed)
-    vae = new_autoencoder()
-    run_stage(
-        vae,
-        AutoencoderLoss(vae, corpus, config.autoencoder.batch_size),
-        config.autoencoder,
-        work / "autoencoder",
-        watch("autoencoder", config.autoencoder.steps),
-    )
-    torch.manual_seed(config.seed)
-    tokenizer = new_tokenizer(vocabulary(grammar))
-    encoder = new_text_encoder(tokenizer)
-    naming = SlotLoss(encoder, tokenizer, grammar, config.text.batch_size)
-    run_stage(naming, naming.loss, config.text, work / "text", watch("text", config.text.steps))
-    latents = encode_corpus(vae, corpus, work, lambda done, total: progress("latents", done, total, ""))
+    if init is None:
+        vae = _autoencoder(corpus, config, work, watch)
+        tokenizer, encoder = _text_encoder(grammar, config, work, watch)
+    else:
+        vae, tokenizer, encoder = init.vae, init.tokenizer, init.text_encoder
+    # A transformer that is trained already knows its latents by their old mean and spread.
+    scale = None if init is None else (init.config.latents_mean, init.config.latents_std)
+    latents = encode_corpus(vae, corpus, work, lambda done, total: progress("latents", done, total, ""), scale)
     text = torch.cat([embed(encoder, tokenizer, corpus.captions[i : i + 256]) for i in range(0, len(corpus), 256)])
 
     torch.manual_seed(config.seed)
-    transformer = new_transformer(layers=config.layers, heads=config.heads)
+    transformer = new_transformer(layers=config.layers, heads=config.heads) if init is None else init.transformer
     for name, stage, frames in (("frames", config.on_frames, 1), ("clips", config.on_clips, config.frames)):
         if stage is None:
             continue
         _on(transformer, corpus, latents, text, poses, stage, frames, work / name, watch(name, stage.steps))
     return write(out, tokenizer, encoder, vae, transformer, latents, config)
+
+
+def _fits(init: DreamTransfer, config: SmallConfig) -> None:
+    if not init.small or init.views != config.views:
+        kind = "a small generator" if init.small else "Wan2.1-VACE"
+        raise EmmaError(
+            f"training cannot go on from {init.name}",
+            found=f"{kind} for {', '.join(init.views or ('any view',))}",
+            expected=f"a small generator for {', '.join(config.views)}",
+            fix="give the same --views, or leave --init out; for Wan2.1-VACE there is --lora",
+        )
+
+
+def _autoencoder(corpus: Corpus, config: SmallConfig, work: Path, watch: Watch) -> AutoencoderDC:
+    torch.manual_seed(config.seed)
+    vae = new_autoencoder()
+    stage = config.autoencoder
+    loss = AutoencoderLoss(vae, corpus, stage.batch_size)
+    run_stage(vae, loss, stage, work / "autoencoder", watch("autoencoder", stage.steps))
+    return vae
+
+
+def _text_encoder(grammar: Grammar, config: SmallConfig, work: Path, watch: Watch) -> tuple[Any, UMT5EncoderModel]:
+    torch.manual_seed(config.seed)
+    tokenizer = new_tokenizer(vocabulary(grammar))
+    encoder = new_text_encoder(tokenizer)
+    naming = SlotLoss(encoder, tokenizer, grammar, config.text.batch_size)
+    run_stage(naming, naming.loss, config.text, work / "text", watch("text", config.text.steps))
+    return tokenizer, encoder
 
 
 def _on(

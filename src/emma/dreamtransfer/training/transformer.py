@@ -32,7 +32,7 @@ LEAST_TIME: Final = 0.25
 class TransformerConfig:
     """frames: length of a clip. Shares of samples: without text, without control, with frames known, one view alone.
 
-    things: extra weight of cells that hold objects. shift: moves the times towards noise (Esser et al., 2024).
+    rare: extra weight of cells that hold objects or floor. shift: moves the times towards noise (Esser et al., 2024).
     """
 
     frames: int = 1
@@ -41,7 +41,7 @@ class TransformerConfig:
     known: float = 0.5
     most_known: int = 2
     alone: float = 0.1
-    things: float = 3.0
+    rare: float = 3.0
     shift: float = 3.0
 
 
@@ -99,7 +99,7 @@ class TransformerLoss:
             views = [int(rng.integers(len(views)))]
         pairs = [self._control(int(c), int(s), views) for c, s in zip(clips, starts, strict=True)]
         geometry = torch.from_numpy(np.stack([pair[0] for pair in pairs]))
-        weight = 1.0 + config.things * torch.from_numpy(np.stack([pair[1] for pair in pairs]))
+        weight = 1.0 + config.rare * torch.from_numpy(np.stack([pair[1] for pair in pairs]))
         clean = torch.from_numpy(
             np.stack([self._latents(int(c), int(s), views) for c, s in zip(clips, starts, strict=True)])
         )
