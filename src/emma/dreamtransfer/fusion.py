@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import MM, points
@@ -60,8 +61,9 @@ def fuse(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
 def _fused(place: np.ndarray, color: np.ndarray, share: np.ndarray, moment: np.ndarray, moments: int) -> np.ndarray:
     """(N, 3) colours of N pixels: of their cell over all time where it holds one surface, else of their moment."""
     out, still = color.copy(), np.zeros(len(color), bool)
+    cells = {edge: _cell(place, edge) for edge in CELLS}
     for edge in CELLS:
-        found = _means(_cell(place, edge), color, share)
+        found = _means(cells[edge], color, share)
         # What few pixels show finely may still be one surface with its surroundings.
         new = ~still & (found.count >= FEWEST) & (found.spread <= (SAME if edge == CELLS[0] else FLAT))
         out[new] = found.mean[new]
@@ -69,10 +71,10 @@ def _fused(place: np.ndarray, color: np.ndarray, share: np.ndarray, moment: np.n
     moving = ~still
     if moving.any():
         # The moment becomes part of the cell: only what is seen at the same time is one thing there.
-        cells = _cell(place[moving], CELLS[1]) * np.int64(moments) + moment[moving]
-        out[moving] = _means(cells, color[moving], share[moving]).mean
+        here, _ = pd.factorize(cells[CELLS[1]][moving].astype(np.int64) * moments + moment[moving])
+        out[moving] = _means(here, color[moving], share[moving]).mean
     for edge in CELLS[1:]:
-        coarse = _means(_cell(place, edge), out, share)
+        coarse = _means(cells[edge], out, share)
         flat = still & (coarse.spread <= FLAT)
         out[flat] = coarse.mean[flat]
     return out
@@ -88,13 +90,14 @@ class _Means:
 
 
 def _cell(place: np.ndarray, edge: float) -> np.ndarray:
-    """(N,) int64: a number for each cell of the grid."""
+    """(N,) for each point the number of its cell among those of the grid that hold points, from 0."""
     index = np.floor(place / edge).astype(np.int64) + _OFFSET
-    return np.asarray((index[:, 0] * (2 * _OFFSET) + index[:, 1]) * (2 * _OFFSET) + index[:, 2])
+    # By hashing: sorting a million numbers takes most of an episode's time.
+    found, _ = pd.factorize((index[:, 0] * (2 * _OFFSET) + index[:, 1]) * (2 * _OFFSET) + index[:, 2])
+    return np.asarray(found)
 
 
-def _means(cells: np.ndarray, color: np.ndarray, share: np.ndarray) -> _Means:
-    _, member = np.unique(cells, return_inverse=True)
+def _means(member: np.ndarray, color: np.ndarray, share: np.ndarray) -> _Means:
     total = np.bincount(member, share)
     count = np.bincount(member)
     mean = np.stack([np.bincount(member, share * color[:, c]) / total for c in range(3)], axis=1)
