@@ -1,6 +1,6 @@
 """The search for the highest load without loss, with a recorder whose limits are known."""
 
-from emma.nodes.load.ceilings import Play, ceiling
+from emma.nodes.load.ceilings import Play, ceiling, sustained
 from emma.nodes.load.rig import Sent
 
 FACTORS = (1.0, 1.5, 2.0, 3.0)
@@ -40,3 +40,11 @@ def test_nothing_holds() -> None:
     found = ceiling(limited(0.5, 0.5), FACTORS, probe_s=5, sustained_s=30)
     assert found.mb_per_s == 0
     assert len(found.rows()) == 2
+
+
+def test_a_share_of_what_the_disk_can_do() -> None:
+    disk = iter([300.0, 250.0, 310.0, 290.0])
+    found = sustained(limited(9, 2.0), lambda: next(disk), 138.0, seconds=30)
+    # 0.97 x 300 is 2.1 times the load: too much. The second try is measured against the disk as it is then.
+    assert [round(step.factor, 2) for step in found.steps] == [2.11, 1.76]
+    assert (found.mb_per_s / 250.0, found.limit_mb_per_s) == (0.97, 250.0)

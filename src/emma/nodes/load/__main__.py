@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from emma.bench.disk import DISK_BYTES, disk_mb_per_s
 from emma.bench.load import Load, tally_bag
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
-from emma.nodes.load.ceilings import Play, ceiling, deleted, recorder_play, subscriber_play
+from emma.nodes.load.ceilings import Play, ceiling, deleted, recorder_play, subscriber_play, sustained
 from emma.nodes.load.kills import kills
 from emma.nodes.load.live import live_frames, record
 from emma.nodes.load.rig import RecorderUnderLoad, Rig
@@ -90,7 +91,7 @@ def _measure_recorder(
         found["held"] = _hold(rig, recorder, args.factor, args.seconds, done)
     if args.ceilings:
         done = part("the recorder's ceiling")
-        found["recorder"] = _ceiling(recorder_play(rig, recorder), args)
+        found["recorder"] = _recorder_ceiling(rig, recorder, args, found["subscriber"]["mb_per_s"])
         done()
     if args.keep:
         done = part("episodes to convert")
@@ -107,6 +108,22 @@ def _measure_recorder(
 def _ceiling(play: Play, args: argparse.Namespace) -> dict[str, Any]:
     found = ceiling(play, args.ceilings, args.probe, args.sustained)
     return {"mb_per_s": found.mb_per_s, "steps": found.rows()}
+
+
+def _recorder_ceiling(
+    rig: Rig, recorder: RecorderUnderLoad, args: argparse.Namespace, subscriber: float
+) -> dict[str, Any]:
+    """Briefly, at the same factors as the subscriber; or for long, at shares of what subscriber and disk can do."""
+    play = recorder_play(rig, recorder)
+    if not args.sustained:
+        return _ceiling(play, args)
+    found = sustained(
+        play,
+        lambda: min(subscriber, disk_mb_per_s(args.out, args.sustained, DISK_BYTES)),
+        Load().mb_per_s,
+        args.sustained,
+    )
+    return {"mb_per_s": found.mb_per_s, "steps": found.rows(), "limit_mb_per_s": found.limit_mb_per_s}
 
 
 def _hold(

@@ -1,5 +1,6 @@
 """How fast the load may become before something is lost: for a bare subscriber, and for the recorder."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from emma.nodes.load.rig import RecorderUnderLoad, Rig, Sent
 
 # A busy machine may fail a step once.
 TRIES = 2
+# Shares of the disk's own speed that a recorder is asked to hold, highest first.
+SHARES = (0.97, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 # Sends the load so many times as fast for so many seconds; returns what was sent and how many messages did not come.
 Play = Callable[[float, float], tuple[Sent, int]]
 
@@ -27,14 +30,19 @@ class Step:
     missing: int
     late_s: float
     skipped: int
+    limit_mb_per_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """Every rate tried, and the highest in MB/s (as sent) that lost nothing for as long as it had to; 0 if none."""
+    """Every rate tried, and the highest in MB/s (as sent) that lost nothing for as long as it had to; 0 if none.
+
+    limit_mb_per_s: what was found to be possible at all, just before that step.
+    """
 
     mb_per_s: float
     steps: tuple[Step, ...]
+    limit_mb_per_s: float | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """The steps as plain values."""
@@ -88,6 +96,24 @@ def ceiling(play: Play, factors: Sequence[float], probe_s: float, sustained_s: f
     return Ceiling(mb_per_s=0.0, steps=tuple(steps))
 
 
+def sustained(play: Play, limit: Callable[[], float], unit_mb_per_s: float, seconds: float) -> Ceiling:
+    """The highest of SHARES of a `limit` in MB/s, measured anew before each try, that loses nothing for `seconds`.
+
+    unit_mb_per_s: the load at factor 1. Anew, because a disk is not the same from minute to minute.
+    """
+    steps: list[Step] = []
+    for share in SHARES:
+        for _ in range(TRIES):
+            # Whatever was written before is on the disk: every try begins alike.
+            os.sync()
+            most = limit()
+            os.sync()
+            steps.append(_step(play, share * most / unit_mb_per_s, seconds, most))
+            if not steps[-1].missing:
+                return Ceiling(mb_per_s=steps[-1].mb_per_s, steps=tuple(steps), limit_mb_per_s=most)
+    return Ceiling(mb_per_s=0.0, steps=tuple(steps))
+
+
 @contextmanager
 def deleted(folder: Path) -> Iterator[None]:
     """Delete `folder` afterwards."""
@@ -99,15 +125,21 @@ def deleted(folder: Path) -> Iterator[None]:
 
 def _tries(play: Play, factor: float, seconds: float) -> Iterator[Step]:
     for _ in range(TRIES):
-        sent, missing = play(factor, seconds)
-        yield Step(
-            factor=factor,
-            seconds=seconds,
-            mb_per_s=sent.mb_per_s,
-            sent=sent.total,
-            missing=missing,
-            late_s=sent.late_s,
-            skipped=sent.skipped,
-        )
-        if missing == 0:
+        step = _step(play, factor, seconds)
+        yield step
+        if step.missing == 0:
             return
+
+
+def _step(play: Play, factor: float, seconds: float, limit_mb_per_s: float | None = None) -> Step:
+    sent, missing = play(factor, seconds)
+    return Step(
+        factor=factor,
+        seconds=seconds,
+        mb_per_s=sent.mb_per_s,
+        sent=sent.total,
+        missing=missing,
+        late_s=sent.late_s,
+        skipped=sent.skipped,
+        limit_mb_per_s=limit_mb_per_s,
+    )
