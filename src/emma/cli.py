@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -62,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. 0: done; 1: the verb says no; 2: bad input; 130: interrupted."""
+    # Where torchcodec finds no FFmpeg, LeRobot reads videos by PyAV; it says so with a page of stack traces.
+    logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
     try:
         args = build_parser().parse_args(argv)
         code: int = args.run(args)
