@@ -29,7 +29,7 @@ types:
 	$(BIN)/mypy
 
 unit:
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadgroup
 
 format: setup  ## put the code into shape
 	$(BIN)/ruff check --fix $(CODE)
