@@ -167,17 +167,6 @@ def test_rows_are_trained_on_what_they_say(finished):
     assert prompts == [line["prompt"] for line in read_provenance(data.true())]
 
 
-def test_a_job_that_fails_is_named_with_its_words_and_the_others_are_done(tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(EmmaError) as caught:
-        run(tiny(tmp_path / "w", tmp_path / "empty", rows="fixmix,real_only"))
-    assert "the job 'generate whole, part 1' failed" in str(caught.value)
-    assert "is no generator" in str(caught.value)
-    table = (tmp_path / "w" / "table.md").read_text().splitlines()
-    assert "| 0% (" in next(line for line in table if line.startswith("| real only |"))
-    assert "| - |" in next(line for line in table if "FixMix" in line)
-
-
 def command(options: dict) -> list[str]:
     words = [w for k, v in options.items() for w in ("--set", f"{k}={v if isinstance(v, str) else json.dumps(v)}")]
     return [sys.executable, "-m", "emma.cli", "bench", "generalisation", *words]

@@ -85,7 +85,8 @@ def sweep_figures(steps: Steps) -> list[dict[str, Any]]:
                 lines.append({"sweep": sweep, "setting": setting, "state": "missing"})
                 continue
             graded, source = outcomes.mean(recipe.name, GRADED), outcomes.mean(recipe.name, SEEN[:1])
-            line = {"sweep": sweep, "setting": setting, "state": "measured", "trainings": len(found[recipe.name])}
+            line: dict[str, Any] = {"sweep": sweep, "setting": setting, "state": "measured"}
+            line["trainings"] = len(found[recipe.name])
             lines.append({**line, **_said("graded", graded), **_said("source", source)})
     return lines
 

@@ -138,15 +138,16 @@ def _context(log: Path, imports: Sequence[str]) -> ForkServerContext:
 
 def _child(work: Callable[[], object], log: str, threads: int) -> None:
     """Runs in the process of a job. Exit code 1: an error, whose last lines are in the log."""
-    import torch
-
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(fd, 1)
     os.dup2(fd, 2)
-    torch.set_num_threads(threads)
+    # For a torch that is imported later, and for one that is here.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
     try:
         work()
     except EmmaError as error:
