@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emma.augmentation.source import SourceEpisode, decoded, state_of
+from emma.augmentation.source import SourceEpisode
+from emma.dataset_files import decoded, encoded_images, vectors
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.depth import DepthEstimate
 from emma.dreamtransfer.filter import Scorer
@@ -20,7 +21,7 @@ from emma.dreamtransfer.generator import Generator
 from emma.dreamtransfer.geometry import CameraPoses
 from emma.dreamtransfer.prompts import Prompt
 from emma.episodes.encode import ROW_GROUP_BYTES, encode_png, is_depth, parquet_options
-from emma.episodes.features import DEPTH, IMAGES
+from emma.episodes.features import DEPTH, IMAGES, STATE
 from emma.episodes.stats import ImageStats
 from emma.episodes.video import VideoFile
 from emma.errors import EmmaError
@@ -93,15 +94,15 @@ class ClipMaker:
         images = {
             camera: episode.frames[camera]
             if camera in episode.frames
-            else np.stack([_color(data) for data in _bytes(episode.rows[IMAGES + camera])])
+            else np.stack([decoded(data) for data in encoded_images(episode.rows[IMAGES + camera])])
             for camera in cameras
         }
         depth = {
-            camera: np.stack([_depth(data) for data in _bytes(episode.rows[DEPTH + camera])])
+            camera: np.stack([_depth(data) for data in encoded_images(episode.rows[DEPTH + camera])])
             for camera in cameras
             if DEPTH + camera in names
         }
-        geometry = self._poses(state_of(episode.rows)) if self._poses is not None else {}
+        geometry = self._poses(vectors(episode.rows[STATE])) if self._poses is not None else {}
         known = {camera: geometry[camera] for camera in cameras if camera in geometry}
         clip = Clip(images=images, depth=depth, cameras=known, fps=float(episode.fps))
         if self._depth is None or len(depth) == len(cameras):
@@ -139,7 +140,7 @@ def encode(task: ClipTask, clip: Clip, pictures: Mapping[str, np.ndarray], score
         if is_depth(feature):
             columns[key] = task.episode.rows[key]
             # Of the stored depth: an estimate of it is for the generator alone.
-            stats[key] = _stats((_depth(data) for data in _bytes(columns[key])), 1, np.uint16, 1.0)
+            stats[key] = _stats((_depth(data) for data in encoded_images(columns[key])), 1, np.uint16, 1.0)
         elif key.startswith(IMAGES):
             images = pictures[key.removeprefix(IMAGES)]
             stats[key] = _stats(images, 3, np.uint8, 255.0)
@@ -182,15 +183,6 @@ def _stats(images: Any, channels: int, dtype: type[np.unsignedinteger], scale: f
     for image in images:
         stats.add(image)
     return stats
-
-
-def _bytes(column: pa.ChunkedArray) -> list[bytes]:
-    images: list[bytes] = column.combine_chunks().field("bytes").to_pylist()
-    return images
-
-
-def _color(data: bytes) -> np.ndarray:
-    return decoded(data, cv2.IMREAD_COLOR_RGB)
 
 
 def _depth(data: bytes) -> np.ndarray:

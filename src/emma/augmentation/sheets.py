@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
-from emma.augmentation.source import SourceDataset, decoded
+from emma.augmentation.source import SourceDataset
+from emma.dataset_files import decoded
 from emma.episodes.features import IMAGES
 from emma.errors import EmmaError
 
@@ -35,7 +36,7 @@ def pictures(source: SourceDataset, index: int, count: int) -> dict[str, np.ndar
     found = {}
     for camera, key in zip(source.cameras, keys, strict=True):
         stored = rows[key].combine_chunks().field("bytes").take(at).to_pylist()
-        found[camera] = np.stack([decoded(data, cv2.IMREAD_COLOR_RGB) for data in stored])
+        found[camera] = np.stack([decoded(data) for data in stored])
     return found
 
 

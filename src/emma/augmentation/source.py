@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.io_utils import load_info, load_tasks
 from lerobot.datasets.utils import DatasetInfo
 
+from emma.dataset_files import dataset_root
 from emma.episodes.encode import is_depth
-from emma.episodes.features import DEPTH, IMAGES, INDEXES, STATE
+from emma.episodes.features import DEPTH, IMAGES, INDEXES
 from emma.episodes.index import read_provenance
 from emma.errors import EmmaError
 
@@ -52,14 +52,7 @@ class SourceDataset:
     @classmethod
     def open(cls, path: Path | str) -> Self:
         """All cameras of the dataset at `path`. Raises EmmaError if there is none, or nothing in it."""
-        root = Path(path).resolve()
-        if not (root / "meta" / "info.json").is_file():
-            raise EmmaError(
-                f"{path} is not a LeRobotDataset",
-                found="no meta/info.json" if root.is_dir() else "no such folder",
-                expected="a LeRobotDataset v3 folder",
-                fix="make one with `emma episodes convert` or `emma collect`",
-            )
+        root = dataset_root(path)
         try:
             # Not LeRobotDatasetMetadata: it copies every table into a cache in the user's home.
             info = load_info(root)
@@ -256,20 +249,6 @@ def _episode_rows(root: Path) -> Iterator[dict[str, Any]]:
     for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
         names = [name for name in pq.read_schema(path).names if not name.startswith("stats/")]
         yield from pq.read_table(path, columns=names).to_pylist()
-
-
-def state_of(rows: pa.Table) -> np.ndarray:
-    """(T, J) float32."""
-    column = rows[STATE].combine_chunks()
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(column), -1)
-
-
-def decoded(data: bytes, mode: int) -> np.ndarray:
-    """A stored picture. Raises EmmaError if it is none."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    if image is None:
-        raise EmmaError("an image in the dataset cannot be decoded", found=f"{len(data)} bytes", expected="PNG or JPEG")
-    return image
 
 
 def plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from emma.dataset_files import dataset_root
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, sha256_tree
 
@@ -111,12 +112,4 @@ def begin(folder: Path, plan: Plan) -> int:
 
 def dataset_hash(root: Path | str) -> str:
     """Hex digest of a LeRobotDataset by its folder `meta`, which has statistics of every episode's pictures."""
-    meta = Path(root) / "meta"
-    if not (meta / "info.json").is_file():
-        raise EmmaError(
-            f"{root} is not a LeRobotDataset",
-            found="no meta/info.json",
-            expected="a LeRobotDataset v3 folder",
-            fix="make one with `emma episodes convert` or `emma collect`",
-        )
-    return sha256_tree(meta)
+    return sha256_tree(dataset_root(root) / "meta")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
+from emma.dataset_files import dataset_root, decoded, encoded_images, vectors
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraPoses
 from emma.errors import EmmaError
@@ -46,14 +47,7 @@ class DatasetClips:
     @classmethod
     def open(cls, path: Path | str, *, views: Sequence[str] | None = None, poses: CameraPoses | None = None) -> Self:
         """Read the metadata. Raises EmmaError if there is no such dataset, or not these views in it."""
-        root = Path(path).resolve()
-        if not (root / "meta" / "info.json").is_file():
-            raise EmmaError(
-                f"{path} is not a LeRobotDataset",
-                found="no meta/info.json" if root.is_dir() else "no such folder",
-                expected="a LeRobotDataset v3 folder",
-                fix="make one with `emma episodes convert` or `emma collect`",
-            )
+        root = dataset_root(path)
         try:
             meta = LeRobotDatasetMetadata(f"local/{root.name}", root=root)
         except Exception as error:  # LeRobot raises many kinds for a broken folder
@@ -90,18 +84,18 @@ class DatasetClips:
             raise IndexError(index)
         rows = self._rows(index)
         depths, masks = ([view for view in self.views if kind + view in rows.schema.names] for kind in (DEPTH, MASK))
-        state = _matrix(rows[STATE])
+        state = vectors(rows[STATE])
         clip = Clip(
-            images={view: np.stack([_color(data) for data in _bytes(rows[IMAGES + view])]) for view in self.views},
-            depth={view: np.stack([_depth(data) for data in _bytes(rows[DEPTH + view])]) for view in depths},
+            images={view: np.stack(list(map(decoded, encoded_images(rows[IMAGES + view])))) for view in self.views},
+            depth={view: np.stack([_depth(data) for data in encoded_images(rows[DEPTH + view])]) for view in depths},
             cameras=self._cameras(state),
-            keep={view: np.stack([_mask(data) for data in _bytes(rows[MASK + view])]) for view in masks},
+            keep={view: np.stack([_mask(data) for data in encoded_images(rows[MASK + view])]) for view in masks},
             fps=float(self.meta.fps),
         )
         task = str(self.meta.tasks.index[self.meta.tasks["task_index"] == rows["task_index"][0].as_py()][0])
         provenance = self.provenance[index] if index < len(self.provenance) else {}
         return Episode(
-            index=index, clip=clip, state=state, action=_matrix(rows[ACTION]), task=task, provenance=dict(provenance)
+            index=index, clip=clip, state=state, action=vectors(rows[ACTION]), task=task, provenance=dict(provenance)
         )
 
     def caption(self, index: int) -> str:
@@ -135,31 +129,10 @@ class DatasetClips:
         return {camera: geometry for camera, geometry in self.poses(state).items() if camera in self.views}
 
 
-def _bytes(column: pa.ChunkedArray) -> list[bytes]:
-    images: list[bytes] = column.combine_chunks().field("bytes").to_pylist()
-    return images
-
-
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
-    flat = column.combine_chunks()
-    return np.asarray(flat.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
-
-
-def _color(data: bytes) -> np.ndarray:
-    return _decoded(data, cv2.IMREAD_COLOR_RGB)
-
-
 def _mask(data: bytes) -> np.ndarray:
     """Any pixel that is not black belongs to it."""
-    return np.asarray(_decoded(data, cv2.IMREAD_GRAYSCALE) > 0)
+    return np.asarray(decoded(data, cv2.IMREAD_GRAYSCALE) > 0)
 
 
 def _depth(data: bytes) -> np.ndarray:
-    return _decoded(data, cv2.IMREAD_UNCHANGED)
-
-
-def _decoded(data: bytes, mode: int) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    if image is None:
-        raise EmmaError("an image in the dataset cannot be decoded", found=f"{len(data)} bytes", expected="PNG or JPEG")
-    return image
+    return decoded(data, cv2.IMREAD_UNCHANGED)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
-import cv2
 import numpy as np
 
-from emma.errors import EmmaError
+from emma.dataset_files import decoded
 
 
 class Pictures:
@@ -22,7 +21,7 @@ class Pictures:
     def extend(self, encoded: Sequence[bytes]) -> None:
         """Append frames, PNG or JPEG."""
         room = len(self._pixels) - self._filled
-        for image in self._pool.map(_decode, encoded[:room], chunksize=64):
+        for image in self._pool.map(decoded, encoded[:room], chunksize=64):
             self._pixels[self._filled] = image
             self._filled += 1
         self._encoded += encoded[room:]
@@ -36,13 +35,6 @@ class Pictures:
         images[ready] = self._pixels[at[ready]]
         late = np.flatnonzero(~ready)
         encoded = [self._encoded[int(at[i]) - self._filled] for i in late]
-        for i, image in zip(late, self._pool.map(_decode, encoded), strict=True):
+        for i, image in zip(late, self._pool.map(decoded, encoded), strict=True):
             images[i] = image
         return images
-
-
-def _decode(data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise EmmaError("an image in the dataset cannot be decoded", found=f"{len(data)} bytes", expected="PNG or JPEG")
-    return image

@@ -1,0 +1,42 @@
+"""A LeRobotDataset as it lies on the disk: what every part that reads one does first, and with every column."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from emma.errors import EmmaError
+
+
+def dataset_root(path: Path | str) -> Path:
+    """The folder of the dataset at `path`, resolved. Raises EmmaError if there is none."""
+    root = Path(path).resolve()
+    if not (root / "meta" / "info.json").is_file():
+        raise EmmaError(
+            f"{path} is not a LeRobotDataset",
+            found="no meta/info.json" if root.is_dir() else "no such folder",
+            expected="a LeRobotDataset v3 folder",
+            fix="make one with `emma episodes convert` or `emma collect`",
+        )
+    return root
+
+
+def vectors(column: pa.ChunkedArray) -> np.ndarray:
+    """(T, D) float32 of a column of vectors."""
+    flat = column.combine_chunks()
+    return np.asarray(flat.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
+
+
+def encoded_images(column: pa.ChunkedArray) -> list[bytes]:
+    """The pictures of a column as they were encoded."""
+    images: list[bytes] = column.combine_chunks().field("bytes").to_pylist()
+    return images
+
+
+def decoded(data: bytes, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
+    """A stored picture, as OpenCV's `mode` has it: (H, W, 3) uint8 RGB. Raises EmmaError if it is none."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    if image is None:
+        raise EmmaError("an image in the dataset cannot be decoded", found=f"{len(data)} bytes", expected="PNG or JPEG")
+    return image
