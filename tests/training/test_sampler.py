@@ -146,7 +146,7 @@ def test_no_generated_sample_at_ratio_0(dataset, generated):
 
     table = FrameTable([open_source(dataset), open_source(f"generated:{generated}")], ())
     config = TrainConfig(data=("x",), policy="act", steps=1, batch_size=8, sampler="fixmix", ratio=0.0)
-    sampler, share = frame_sampler(config, table, processes=2)
-    assert share == {"real": 1.0, "generated": 0.0}
-    assert len(sampler.indices(0)) == 16
-    assert draws(sampler, range(50)).max() < table.sources[0].meta.total_frames
+    drawn = frame_sampler(config, table, processes=2)
+    assert drawn.shares == {"real": 1.0, "generated": 0.0}
+    assert len(drawn.sampler.indices(0)) == 16
+    assert draws(drawn.sampler, range(50)).max() < table.sources[0].meta.total_frames

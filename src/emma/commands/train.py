@@ -29,6 +29,10 @@ SAMPLER_HELP = (
     "which frames are drawn: uniform (every frame alike, the default), fixmix (RATIO of what is not real, uniform "
     "within), adamix (fixmix with hard episodes more often), adamix-loss (fixmix draws, hard episodes weigh more)"
 )
+INTERVENTIONS_HELP = (
+    "frames in which a person had taken over from a policy: all (drawn as others are, the default), weight=K (K times "
+    "as often), only (nothing else), none"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ratio", type=float, metavar="SHARE", help="share of generated and human samples, 0 to 1 (default 0.5)"
     )
+    parser.add_argument("--interventions", default="all", metavar="RULE", help=INTERVENTIONS_HELP)
     parser.add_argument(
         "--adamix",
         action="append",
@@ -100,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         init=str(args.init) if args.init else "",
         sampler=args.sampler,
         ratio=args.ratio,
+        interventions=args.interventions,
         augment=args.augment,
         adamix=AdaMixConfig.of(dict(_option("--adamix", text) for text in args.adamix)),
     )

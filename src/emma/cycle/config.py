@@ -71,6 +71,7 @@ class TrainSettings:
     batch_size: int = 64
     sampler: str = "adamix"
     ratio: float | None = None
+    interventions: str = "all"
     augment: str = "none"
     adamix: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

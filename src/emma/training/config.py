@@ -8,6 +8,7 @@ from typing import Any
 
 from emma.adamix.config import AdaMixConfig
 from emma.errors import EmmaError
+from emma.training.interventions import parse_interventions
 from emma.training.mixture import SAMPLERS
 
 AUGMENTATIONS = ("none", "jitter", "randconv")
@@ -25,7 +26,8 @@ class TrainConfig:
     processors the training starts from, its cameras and words included, empty for random weights.
     sampler: uniform (every frame as likely), fixmix (`ratio` of the samples not real, uniform within), adamix (the
     same ratio, hard episodes more often) or adamix-loss (fixmix draws, hard episodes weigh more in the loss);
-    ratio: None for half; augment: change of the images' look in training."""
+    ratio: None for half; interventions: which of the frames a person corrected are drawn, and how often against
+    others, as `emma.training.interventions` reads it; augment: change of the images' look in training."""
 
     data: tuple[str, ...]
     policy: str
@@ -43,6 +45,7 @@ class TrainConfig:
     init: str = ""
     sampler: str = "uniform"
     ratio: float | None = None
+    interventions: str = "all"
     augment: str = "none"
     adamix: AdaMixConfig = field(default_factory=AdaMixConfig)
 
@@ -59,6 +62,7 @@ class TrainConfig:
                 raise EmmaError(f"bad training option {name}", found=getattr(self, name), expected=" or ".join(known))
         if self.ratio is not None and not 0 <= self.ratio <= 1:
             raise EmmaError("bad training option ratio", found=self.ratio, expected="0 (all real) to 1 (none)")
+        parse_interventions(self.interventions)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
+from emma.dataset_files import dataset_root, encoded_images, vectors
+from emma.episodes.marks import intervention_frames
 from emma.errors import EmmaError
 from emma.training.mixture import parse_data
 from emma.training.pictures import Pictures
@@ -40,14 +43,7 @@ def open_source(path: str | Path) -> Source:
     Raises EmmaError if there is none, or nothing in it.
     """
     kind, place = parse_data(str(path))
-    root = Path(place).resolve()
-    if not (root / "meta" / "info.json").is_file():
-        raise EmmaError(
-            f"{place} is not a LeRobotDataset",
-            found="no meta/info.json" if root.is_dir() else "no such folder",
-            expected="a LeRobotDataset v3 folder",
-            fix="make one with `emma episodes convert` or `emma collect`",
-        )
+    root = dataset_root(place)
     try:
         meta = LeRobotDatasetMetadata(f"local/{root.name}", root=root)
     except Exception as error:  # LeRobot raises many kinds for a broken folder
@@ -106,8 +102,8 @@ class FrameTable:
             names = dict(zip(source.meta.tasks["task_index"], source.meta.tasks.index, strict=True))
             columns = [STATE, ACTION, "episode_index", "task_index", *(IMAGES + c for c in cameras)]
             for table in _tables(source, columns):
-                states.append(_matrix(table[STATE]))
-                actions.append(_matrix(table[ACTION]))
+                states.append(vectors(table[STATE]))
+                actions.append(vectors(table[ACTION]))
                 tasks += [str(names[i]) for i in table["task_index"].to_pylist()]
                 episode = table["episode_index"].to_numpy()
                 begins = np.flatnonzero(np.diff(episode, prepend=-1))
@@ -115,7 +111,7 @@ class FrameTable:
                 of += [place] * len(begins)
                 number += episode[begins].tolist()
                 for camera in cameras:
-                    pictures[camera].extend(table[IMAGES + camera].combine_chunks().field("bytes").to_pylist())
+                    pictures[camera].extend(encoded_images(table[IMAGES + camera]))
         self.states = torch.from_numpy(np.concatenate(states))
         self.actions = torch.from_numpy(np.concatenate(actions))
         self.tasks = tasks
@@ -148,6 +144,14 @@ class FrameTable:
         """What to call each episode: `generated:NAME#3`."""
         sources = [self.sources[i] for i in self.source_of]
         return [f"{s.kind}:{s.root.name}#{n}" for s, n in zip(sources, self.number_of, strict=True)]
+
+    @cached_property
+    def interventions(self) -> np.ndarray:
+        """(N,) bool: frames in which a person had taken the robot over from a policy.
+
+        Raises EmmaError if a dataset's provenance does not fit it.
+        """
+        return np.concatenate([intervention_frames(source.root) for source in self.sources])
 
     def drawable(self, kinds: Sequence[str], drop_last: int = 0) -> np.ndarray:
         """(n,) frames of these kinds, without the last `drop_last` of each episode (LeRobot's drop_n_last_frames).
@@ -219,9 +223,8 @@ def _tables(source: Source, columns: list[str]) -> Iterator[Any]:
                 fix="convert the bags without video, or train with lerobot-train",
             )
     for file in sorted((source.root / "data").rglob("*.parquet")):
-        yield pq.read_table(file, columns=columns)
-
-
-def _matrix(column: Any) -> np.ndarray:
-    flat = column.combine_chunks()
-    return np.asarray(flat.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
+        table = pq.read_table(file, columns=columns)
+        # A conversion that was killed may have left an episode that does not count.
+        counted = table["episode_index"].to_numpy() < source.meta.total_episodes
+        if counted.any():
+            yield table if counted.all() else table.filter(counted)

@@ -16,7 +16,7 @@ def parse_data(text: str) -> tuple[str, str]:
     return (kind, path) if separator and kind in KINDS else ("real", text)
 
 
-def shares(kinds: Sequence[str], frames: Mapping[str, int], sampler: str, ratio: float | None) -> dict[str, float]:
+def shares(kinds: Sequence[str], frames: Mapping[str, float], sampler: str, ratio: float | None) -> dict[str, float]:
     """The share of each kind among the samples, in the order of KINDS; they add up to 1.
 
     uniform: every frame is as likely, so shares follow from the sizes `frames`. The others: `ratio` is the share of

@@ -19,8 +19,16 @@ class FrameSampler:
     the draws without weights.
     """
 
-    def __init__(self, groups: Sequence[np.ndarray], shares: Sequence[float], batch_size: int, seed: int) -> None:
-        """groups: frame numbers (n,) of each; shares: of the samples, adding up to 1; batch_size: over all processes.
+    def __init__(
+        self,
+        groups: Sequence[np.ndarray],
+        shares: Sequence[float],
+        batch_size: int,
+        seed: int,
+        base: np.ndarray | None = None,
+    ) -> None:
+        """groups: frame numbers (n,) of each; shares: of the samples, adding up to 1; batch_size: over all processes;
+        base: (N,) weight of every frame by its number that lasts, None for uniform.
 
         Raises EmmaError if the batch is too small to hold every group.
         """
@@ -37,9 +45,13 @@ class FrameSampler:
         self._shares = [shares[g] for g in drawn]
         self._rest = int(np.argmax(self._shares))
         self._streams = [_Stream(groups[g], seed, number) for number, g in enumerate(drawn)]
+        self._base = base
+        self.set_weights(None)
 
     def set_weights(self, weights: np.ndarray | None) -> None:
-        """(N,) weight of every frame by its number, from the next step on; None for uniform."""
+        """(N,) weight of every frame by its number, on top of the lasting ones, from the next step on; None: 1."""
+        if self._base is not None:
+            weights = self._base if weights is None else self._base * weights
         for stream in self._streams:
             stream.set_weights(weights)
 

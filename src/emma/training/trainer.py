@@ -67,7 +67,13 @@ class Trainer:
         self._images = [IMAGES + camera for camera in table.cameras]
         self._augment = make_augmentation(config.augment, config.seed, accelerator.process_index)
         processes, drop_last = accelerator.num_processes, int(getattr(policy.config, "drop_n_last_frames", 0) or 0)
-        self._sampler, self._shares = frame_sampler(config, table, processes, drop_last)
+        self._draws = frame_sampler(config, table, processes, drop_last)
+        self._sampler = self._draws.sampler
+        if accelerator.is_main_process and (table.interventions.any() or config.interventions != "all"):
+            _say(
+                f"{int(table.interventions.sum())} of {len(table)} frames are interventions, "
+                f"{100 * self._draws.corrected:.1f} % of the samples (--interventions {config.interventions})"
+            )
         self._adaptive: Adaptive | None = None
         if config.sampler in ("adamix", "adamix-loss"):
             self._adaptive = Adaptive(config, table, built, spec, self._sampler, accelerator, run, _say)
@@ -109,7 +115,12 @@ class Trainer:
         """What the bundle says about its training, apart from its data and configuration."""
         steps, config = self._config.steps, self._config
         samples = steps * config.batch_size * self._accelerator.num_processes
-        summary = {"steps": steps, "samples": samples, "frames": len(self._table), "shares": self._shares}
+        summary = {"steps": steps, "samples": samples, "frames": len(self._table), "shares": self._draws.shares}
+        summary["interventions"] = {
+            "drawn": config.interventions,
+            "frames": int(self._table.interventions.sum()),
+            "share": self._draws.corrected,
+        }
         if self._adaptive is not None:
             summary["adamix_resets"] = self._adaptive.state.resets
         return summary

@@ -43,6 +43,7 @@ def work(job: Job) -> Made:
         log_every=min(50, max(1, settings.steps // 10)),
         sampler=sampler,
         ratio=settings.ratio if generated else None,
+        interventions=settings.interventions,
         augment=settings.augment,
         adamix=AdaMixConfig.of(dict(settings.adamix)),
     )
