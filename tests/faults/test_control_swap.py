@@ -1,9 +1,15 @@
 """A policy changes, is stopped, or dies in the middle of a motion; every tick still has its command."""
 
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from emma.errors import EmmaError
+from emma.nodes import policy_swap
+from emma.nodes.policy_swap import Phase, PolicySwap
 from emma.observation import Aligner
 from emma.policy.controller import Mode
 from emma.policy.executor import ExecutorConfig
@@ -96,6 +102,50 @@ def test_a_stream_that_never_comes_is_not_waited_for_forever(rig):
     assert other.closed
     assert rig.loop.give_up_swap() == ()
     assert rig.moving()
+
+
+class Node:
+    """What a swap needs of the policy node."""
+
+    def __init__(self):
+        self.told = []
+
+    def playing(self, loaded):
+        return ExecutorConfig(fps=10)
+
+    def listen(self, loaded):
+        self.told.append("listen")
+
+    def swapped(self, loaded):
+        self.told.append("swapped")
+
+
+def test_the_node_gives_it_15_seconds_and_names_the_stream(rig, monkeypatch):
+    monkeypatch.setattr(policy_swap, "time", rig.clock)
+    rig.started()
+    other, node = Backwards(), Node()
+    loaded = SimpleNamespace(runtime=other, aligner=lambda: Aligner(SPEC, cameras=("top", "wrist", "front")))
+    swapping = PolicySwap(lambda path: loaded)
+    swapping.ask(Path("late"))
+    with pytest.raises(EmmaError, match="another policy is on its way"):
+        swapping.ask(Path("another"))
+    while swapping.state.phase == Phase.LOADING:
+        threading.Event().wait(0.001)
+    for _ in range(15):
+        swapping.look(rig.loop, node)
+        assert swapping.state.phase == Phase.WAITING
+        rig.turn(50)
+    rig.turn(1)
+    swapping.look(rig.loop, node)
+    assert (swapping.state.phase, swapping.state.why) == (Phase.REFUSED, "waits for images.front")
+    assert node.told == ["listen"]
+    assert rig.moving()
+    assert other.calls == 0
+    for _ in range(5000):
+        if other.closed:
+            break
+        threading.Event().wait(0.001)
+    assert other.closed
 
 
 def test_a_hanging_policy_can_be_replaced(rig):
