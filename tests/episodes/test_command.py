@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from emma.commands import episodes
-from emma.episodes.meta import EpisodeMeta
+from emma.episodes.info import bag_info
+from emma.episodes.meta import EpisodeMeta, Mark
 from emma.errors import EmmaError
 from emma.robot import RobotSpec, load_robot
 
@@ -63,7 +64,9 @@ def test_from_bags_to_a_checked_dataset(
     tmp_path: Path, spec: RobotSpec, robot: Path, make_scene: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bags = tmp_path / "bags"
-    make_scene(spec, seconds=1.0).record(bags, id="good", success=True)
+    folder = make_scene(spec, seconds=1.0).record(bags, id="good", success=True)
+    meta = EpisodeMeta.load(folder)
+    meta.with_(marks=(Mark(time_ns=bag_info(folder).start_ns + 250_000_000, label="look here"),)).save(folder)
     make_scene(spec, seconds=1.0).record(bags, id="bad", state="discarded")
     assert emma("list", bags) == 0
     text = capsys.readouterr().out
@@ -75,6 +78,7 @@ def test_from_bags_to_a_checked_dataset(
     assert emma("info", bags / "good", "--robot", robot) == 0
     text = capsys.readouterr().out
     assert "good: saved, teleop, robot tiny_arm, success True" in text
+    assert "  at 0.25 s: look here" in text
     assert "50.0 (robot.yaml: 50)" in text
     assert "not in the bag: /top/info, /wrist/info" in text
     assert emma("convert", bags, "--out", tmp_path / "data", "--robot", robot, "--workers", 1) == 0

@@ -338,6 +338,9 @@ def test_a_disk_that_takes_no_more_keeps_what_was_done(tmp_path: Path, spec: Rob
     assert outcomes(convert(tmp_path / "bags", tmp_path / "data", spec)) == {"a": "present", "b": "converted"}
 
 
+BAYER = ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8", "bayer_grbg16")
+
+
 def other_encoding(encoding: str, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pixels as that encoding stores them, and the RGB they stand for."""
     if encoding == "bgr8":
@@ -346,13 +349,19 @@ def other_encoding(encoding: str, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarr
         return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]), rgb
     if encoding == "mono8":
         return rgb[..., 0], np.repeat(rgb[..., :1], 3, axis=2)
+    if encoding == "mono16":
+        return rgb[..., 0].astype(np.uint16) * 257, np.repeat(rgb[..., :1], 3, axis=2)
+    # A Bayer encoding names the colours of the first two rows; one colour everywhere is reconstructed exactly.
     flat = np.broadcast_to(rgb[0, 0], rgb.shape).copy()
-    mosaic = flat[..., 1].copy()
-    mosaic[::2, ::2], mosaic[1::2, 1::2] = flat[::2, ::2, 0], flat[1::2, 1::2, 2]
-    return mosaic, flat
+    pattern = encoding.removeprefix("bayer_")[:4]
+    mosaic = np.empty(rgb.shape[:2], np.uint8)
+    for place, colour in enumerate(pattern):
+        rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
+        mosaic[rows, columns] = flat[rows, columns, "rgb".index(colour)]
+    return (mosaic.astype(np.uint16) * 257 if encoding.endswith("16") else mosaic), flat
 
 
-@pytest.mark.parametrize("encoding", ["bgr8", "rgba8", "mono8", "bayer_rggb8"])
+@pytest.mark.parametrize("encoding", ["bgr8", "rgba8", "mono8", "mono16", *BAYER])
 def test_other_encodings_and_float_depth(tmp_path: Path, make_spec: Make, make_scene: Make, encoding: str) -> None:
     spec = make_spec(cameras=("top",))
     scene = make_scene(spec, seconds=0.3)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ import pytest
 
 from emma.episodes.bag_reader import Bag
 from emma.episodes.bag_writer import BagWriter
+from emma.episodes.definitions import typestore
 from emma.episodes.info import bag_info, list_episodes, topic_rates
 from emma.episodes.meta import EpisodeMeta
 from emma.episodes.pictures import contact_sheet, plot_joints
@@ -103,6 +105,31 @@ def test_pictures_show_joints_and_cameras(tmp_path: Path, spec: RobotSpec, make_
     assert not np.array_equal(first, sheet[18:162, 194:386])
 
 
+def test_commands_without_names_are_drawn_where_the_robot_is_known(
+    tmp_path: Path, spec: RobotSpec, make_scene: Make
+) -> None:
+    """forward_position: a Float64MultiArray in the order of the robot's joints."""
+    types = typestore().types
+    layout = types["std_msgs/msg/MultiArrayLayout"](dim=[], data_offset=0)
+
+    def numbers(stamp: int) -> bytes:
+        values = np.array([0.3, 0.6, -0.9]) * np.sin(stamp / 1e8)
+        message = types["std_msgs/msg/Float64MultiArray"](layout=layout, data=values)
+        return bytes(typestore().serialize_cdr(message, message.__msgtype__))
+
+    scene = make_scene(spec, seconds=0.5)
+    scene.messages = [(t, topic, s, numbers(s) if topic == "/command" else d) for t, topic, s, d in scene.messages]
+    robot = scene.spec = replace(spec, command=replace(spec.command, kind="forward_position"))
+    orange = []
+    with Bag(scene.record(tmp_path / "bags")) as bag:
+        for known in (None, robot):
+            plot_joints(bag, tmp_path / "joints.png", known)
+            picture = cv2.imread(str(tmp_path / "joints.png")).astype(int)
+            orange.append((picture[..., 2] - picture[..., 0] > 80).sum())
+    assert orange[0] == 0
+    assert orange[1] > 100
+
+
 def test_pictures_of_a_bag_without_any_are_refused(tmp_path: Path) -> None:
     with BagWriter(tmp_path / "bag") as writer:
         writer.add_topic("/a", "std_msgs/msg/String")
@@ -111,3 +138,5 @@ def test_pictures_of_a_bag_without_any_are_refused(tmp_path: Path) -> None:
             plot_joints(bag, tmp_path / "x.png")
         with pytest.raises(EmmaError, match="has no images"):
             contact_sheet(bag, tmp_path / "x.png")
+        with pytest.raises(EmmaError, match="bad value for columns"):
+            contact_sheet(bag, tmp_path / "x.png", columns=0)

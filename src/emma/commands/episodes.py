@@ -2,13 +2,12 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emma.episodes.convert import ConvertReport, EpisodeResult
-    from emma.episodes.info import BagInfo, EpisodeEntry
+    from emma.episodes.convert import EpisodeResult
+    from emma.robot import RobotSpec
 
 HELP = """look at recorded episodes, mend them, turn them into a dataset
 
@@ -63,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     plot = add("plot", "joints and commands over time, and a contact sheet of the cameras, as PNG")
     plot.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")
     plot.add_argument("--out", type=Path, default=Path(), help="folder for the pictures (default: here)")
+    plot.add_argument("--robot", help="whose commands they are, for topics of bare numbers (default: episode.yaml's)")
     plot.add_argument("--columns", type=int, default=8, help="moments on the contact sheet (default 8)")
     replay = add("replay", REPLAY)
     replay.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")
@@ -104,12 +104,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from emma.commands.episodes_text import entry_row, table
     from emma.episodes.info import list_episodes
 
     entries = list_episodes(args.bags)
-    _table(
+    table(
         ("episode", "state", "kind", "success", "s", "MB", "lost", "instruction"),
-        [_entry_row(entry, args.bags) for entry in entries],
+        [entry_row(entry, args.bags) for entry in entries],
     )
     for entry in entries:
         for problem in (entry.problem, *(entry.meta.problems if entry.meta else ())):
@@ -120,32 +121,14 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _entry_row(entry: "EpisodeEntry", root: Path) -> tuple[str, ...]:
-    name = entry.path.name if entry.path == root else entry.path.relative_to(root).as_posix()
-    size = f"{entry.bytes / 1e6:.1f}"
-    if entry.meta is None:
-        return (name, "broken" if entry.problem else "foreign", "", "", "", size, "", "")
-    meta = entry.meta
-    success = {True: "yes", False: "no", None: ""}[meta.success]
-    return (
-        name,
-        meta.state,
-        meta.kind,
-        success,
-        f"{meta.duration_s:.1f}",
-        size,
-        str(meta.dropped or ""),
-        meta.instruction,
-    )
-
-
 def _info(args: argparse.Namespace) -> int:
+    from emma.commands.episodes_text import print_info, table
     from emma.episodes.info import bag_info, topic_rates
     from emma.robot import load_robot
 
     info = bag_info(args.bag)
     expected = topic_rates(load_robot(args.robot)) if args.robot else {}
-    _print_info(info)
+    print_info(info)
     rows = []
     for topic in info.topics:
         wanted = expected.get(topic.name)
@@ -163,26 +146,11 @@ def _info(args: argparse.Namespace) -> int:
                 str(topic.dropped or ""),
             )
         )
-    _table(("topic", "type", "messages", "Hz", "gaps", "longest s", "delay ms", "back", "MB", "lost"), rows)
+    table(("topic", "type", "messages", "Hz", "gaps", "longest s", "delay ms", "back", "MB", "lost"), rows)
     missing = [topic for topic in expected if topic not in {t.name for t in info.topics if t.count}]
     if missing:
         print(f"not in the bag: {', '.join(missing)}")
     return 0
-
-
-def _print_info(info: "BagInfo") -> None:
-    if info.meta:
-        meta = info.meta
-        print(f"{meta.id}: {meta.state}, {meta.kind}, robot {meta.robot}, success {meta.success}")
-        print(f"  instruction: {meta.instruction or '-'}; operator: {meta.operator or '-'}; started {meta.started}")
-        for problem in meta.problems:
-            print(f"  {problem}")
-    else:
-        print(f"{info.path}: no episode.yaml")
-    end = "" if info.finished else ", UNFINISHED (emma episodes repair)"
-    print(f"  {info.duration_s:.2f} s, {info.count} messages, {info.bytes / 1e6:.1f} MB{end}")
-    if info.skew_s[1]:
-        print(f"  cameras apart by {info.skew_s[0] * 1e3:.1f} ms (median), {info.skew_s[1] * 1e3:.1f} ms (largest)")
 
 
 def _plot(args: argparse.Namespace) -> int:
@@ -195,8 +163,9 @@ def _plot(args: argparse.Namespace) -> int:
     with Bag(args.bag) as bag:
         name = args.bag.resolve().stem if args.bag.is_file() else args.bag.resolve().name
         joints, sheet = args.out / f"{name}_joints.png", args.out / f"{name}_cameras.png"
+        robot = _robot_of(bag.path, args.robot)
         for picture, draw in (
-            (joints, lambda: plot_joints(bag, joints)),
+            (joints, lambda: plot_joints(bag, joints, robot)),
             (sheet, lambda: contact_sheet(bag, sheet, args.columns)),
         ):
             try:
@@ -211,6 +180,20 @@ def _plot(args: argparse.Namespace) -> int:
     for reason in refused:
         print(reason)
     return 0
+
+
+def _robot_of(bag: Path, name: str | None) -> "RobotSpec | None":
+    """The robot called `name`, else the one of the bag's episode.yaml if it is known here."""
+    from emma.episodes.meta import EpisodeMeta, is_episode
+    from emma.errors import EmmaError
+    from emma.robot import load_robot
+
+    if name is not None:
+        return load_robot(name)
+    try:
+        return load_robot(EpisodeMeta.load(bag).robot) if is_episode(bag) else None
+    except EmmaError:
+        return None
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -258,6 +241,7 @@ def _repair(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
+    from emma.commands.episodes_text import print_report
     from emma.episodes.convert import convert
     from emma.episodes.convert_job import ConvertConfig
     from emma.progress import progress_bar
@@ -281,22 +265,8 @@ def _convert(args: argparse.Namespace) -> int:
             bar.update(task, total=total, advance=1, note=result.episode)
 
         report = convert(args.bags, args.out, load_robot(args.robot), config, progress=advance)
-    _print_report(report, args.out)
+    print_report(report, args.out)
     return 1 if report.count("refused") else 0
-
-
-def _print_report(report: "ConvertReport", out: Path) -> None:
-    for result in report.results:
-        if result.outcome in ("refused", "skipped"):
-            print(f"{result.outcome} {result.episode}: {result.reason}")
-    if any(result.outcome == "refused" and "older than" in result.reason for result in report.results):
-        print("to do: give the cameras more processor time, record with --lockstep in the simulator, or --keep-stale")
-    speed = f", {report.s_per_gb:.1f} s per GB of bag" if report.bag_bytes else ""
-    print(
-        f"{out}: {report.count('converted')} episodes, {report.frames} frames from {report.bag_bytes / 1e9:.2f} GB "
-        f"in {report.seconds:.1f} s{speed} ({report.count('present')} there before, "
-        f"{report.count('skipped')} skipped, {report.count('refused')} refused)"
-    )
 
 
 def _validate(args: argparse.Namespace) -> int:
@@ -308,18 +278,3 @@ def _validate(args: argparse.Namespace) -> int:
     errors = sum(finding.level == "error" for finding in findings)
     print(f"{args.dataset}: {errors} errors, {len(findings) - errors} warnings")
     return 1 if errors else 0
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """A plain table: columns as wide as their content, numbers to the right; it can be piped."""
-    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
-    for line in (header, *rows):
-        cells = [
-            cell.rjust(width) if _is_number(cell) else cell.ljust(width)
-            for cell, width in zip(line, widths, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
-
-
-def _is_number(cell: str) -> bool:
-    return cell.replace(".", "", 1).isdigit()

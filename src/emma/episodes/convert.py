@@ -124,7 +124,7 @@ def _plan(
         if reason := _unwanted(meta, config):
             return EpisodeResult(episode=name, outcome="skipped", reason=reason)
         if meta.robot != spec.name:
-            reason = f"recorded with robot {meta.robot}, not {spec.name}"
+            reason = f"recorded with robot {meta.robot}, not {spec.name} (--robot: a name, or a robot.yaml)"
             return EpisodeResult(episode=name, outcome="refused", reason=reason)
     if not (config.instruction or (meta and meta.instruction.strip())):
         reason = "no instruction in episode.yaml; give one with --instruction"

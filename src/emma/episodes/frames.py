@@ -13,8 +13,8 @@ from emma.errors import EmmaError
 from emma.observation import COMMAND, Aligner
 from emma.robot import RobotSpec
 
-# A bag is read through the page cache; every so many frames what was seen stops counting as memory of this process.
-RELEASE_FRAMES = 50
+# A bag is read through the page cache; after so much what was seen stops counting as memory of this process.
+RELEASE_BYTES = 64 << 20
 
 
 class EpisodeFrames:
@@ -52,9 +52,11 @@ class EpisodeFrames:
         # Earlier file position first among equal stamps, as they came.
         positions = positions[np.lexsort((positions, index.stamp_ns[positions]))]
         stamps, due = index.stamp_ns[positions], 0
-        for number, time_ns in enumerate(self.timeline.times_ns):
-            if number % RELEASE_FRAMES == 0:
+        passed, released = np.cumsum(index.size[positions], dtype=np.int64), -RELEASE_BYTES
+        for time_ns in self.timeline.times_ns:
+            if due and passed[due - 1] - released >= RELEASE_BYTES:
                 self._bag.release()
+                released = int(passed[due - 1])
             ready = int(np.searchsorted(stamps, time_ns, side="right"))
             for position in positions[due:ready]:
                 topic = self._bag.topic(int(index.topic[position])).name

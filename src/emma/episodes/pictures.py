@@ -1,6 +1,6 @@
 """An episode at a glance: joints and commands over time, and a contact sheet of its cameras."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,30 @@ from emma.episodes.bag_reader import Bag, BagTopicInfo
 from emma.episodes.info import IMAGE_TYPES
 from emma.episodes.timeline import latest
 from emma.errors import EmmaError
+from emma.robot import RobotSpec
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+NUMBERS = "std_msgs/msg/Float64MultiArray"
 # Pixels per picture of a contact sheet, and the darkest to brightest of a depth picture.
 TILE_WIDTH = 192
 DEPTH_PERCENTILES = (2, 98)
 
 
-def plot_joints(bag: Bag, picture: Path) -> None:
-    """Draw every joint's position (line) and command (steps) over the bag's seconds. EmmaError if there is none."""
+def plot_joints(bag: Bag, picture: Path, robot: RobotSpec | None = None) -> None:
+    """Draw every joint's position (line) and command (steps) over the bag's seconds. EmmaError if there is none.
+
+    Commands that are bare numbers (Float64MultiArray) are drawn where `robot` says whose they are.
+    """
     from matplotlib.figure import Figure
 
     curves: dict[str, list[tuple[str, bool, np.ndarray, np.ndarray]]] = {}
     for topic in bag.topics.values():
-        if topic.type in (JOINT_STATE, TRAJECTORY):
-            for joint, (times, values) in _positions(bag, topic).items():
-                curves.setdefault(joint, []).append((topic.name, topic.type == TRAJECTORY, times, values))
+        command = topic.type in (TRAJECTORY, NUMBERS) or (robot is not None and topic.name == robot.command.topic)
+        names = robot.joint_names if robot is not None and topic.name == robot.command.topic else ()
+        if topic.type in (JOINT_STATE, TRAJECTORY) or (topic.type == NUMBERS and names):
+            for joint, (times, values) in _positions(bag, topic, names).items():
+                curves.setdefault(joint, []).append((topic.name, command, times, values))
     if not curves:
         raise EmmaError(
             f"{bag.path.name} has no joints to draw",
@@ -51,6 +58,8 @@ def plot_joints(bag: Bag, picture: Path) -> None:
 
 def contact_sheet(bag: Bag, picture: Path, columns: int = 8) -> None:
     """Draw every camera at `columns` moments, one row a camera, colour and depth. EmmaError if there is none."""
+    if columns < 1:
+        raise EmmaError("bad value for columns", found=columns, expected="1 or more")
     rows = []
     cameras = [t for t in bag.topics.values() if t.type in IMAGE_TYPES and len(bag.index.of(t.number))]
     for topic in cameras:
@@ -72,19 +81,22 @@ def contact_sheet(bag: Bag, picture: Path, columns: int = 8) -> None:
     picture.write_bytes(bytes(png))
 
 
-def _positions(bag: Bag, topic: BagTopicInfo) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _positions(bag: Bag, topic: BagTopicInfo, names: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Joint -> (seconds since the bag began, positions)."""
     samples: dict[str, list[tuple[float, float]]] = {}
     start = int(bag.index.stamp_ns.min())
     for position in bag.index.of(topic.number):
         seconds = (int(bag.index.stamp_ns[position]) - start) / 1e9
-        for joint, value in _named_positions(bag.message(int(position))):
+        for joint, value in _named_positions(bag.message(int(position)), names):
             samples.setdefault(joint, []).append((seconds, value))
     return {joint: tuple(np.array(sorted(rows)).T) for joint, rows in samples.items()}
 
 
-def _named_positions(message: Any) -> Iterator[tuple[str, float]]:
-    if hasattr(message, "joint_names"):
+def _named_positions(message: Any, names: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """names: of the numbers in a message that has none."""
+    if hasattr(message, "data"):
+        yield from zip(names, message.data, strict=False)
+    elif hasattr(message, "joint_names"):
         if len(message.points):
             yield from zip(message.joint_names, message.points[0].positions, strict=False)
     else:
