@@ -88,7 +88,8 @@ def load_checkpoint(
         average.load_state_dict(load_file(folder / "average.safetensors"))
     step, _, _ = load_training_state(folder, optimizer, scheduler)
     if (folder / RANDOM).is_file():
-        torch.set_rng_state(load_file(folder / RANDOM)["states"][accelerator.process_index])
+        # A copy: torch 2.11 looks beyond a tensor that is a part of another one, and crashes.
+        torch.set_rng_state(load_file(folder / RANDOM)["states"][accelerator.process_index].clone())
     return step, json.loads((folder / "log_state.json").read_text())
 
 
