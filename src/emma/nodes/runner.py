@@ -12,6 +12,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Protocol
 
@@ -30,21 +32,26 @@ SWITCH_INTERVAL_S = 0.0005
 
 
 class Stop:
-    """Asked for by a signal, by the parent's death or by the node itself; waited for by `run`."""
+    """Asked for by a signal, by the parent's death or by the node itself; waited for by `run`.
+
+    Signals come in pairs: Ctrl+C reaches a whole terminal, and a launcher passes it on. The second may interrupt the
+    handling of the first, which must not hold a lock then, as threading.Event does. A SimpleQueue may be put into anew.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked: SimpleQueue[None] = SimpleQueue()
         self.code = 0
 
     def request(self, code: int = 0) -> None:
         """Ask the process to end; the highest code counts."""
         self.code = max(self.code, code)
-        self._event.set()
+        self._asked.put(None)
 
     def wait(self) -> None:
         # A wait without end could not be interrupted by a signal handler on every platform.
-        while not self._event.wait(1.0):
-            pass
+        while True:
+            with suppress(Empty):
+                return self._asked.get(timeout=1.0)
 
 
 class Closable(Protocol):

@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,15 +84,16 @@ def _claim(run: Path, config: TrainConfig, resume: bool) -> None:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, for the length of the block; outside the main thread nothing is changed."""
-    event = threading.Event()
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM came within the block; outside the main thread nothing is changed."""
+    # Not an event: a second signal may interrupt the handling of the first, and would wait for its lock forever.
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield lambda: bool(came)
         return
-    before = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield event
+        yield lambda: bool(came)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

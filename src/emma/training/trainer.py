@@ -3,8 +3,8 @@
 import json
 import math
 import sys
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ class Trainer:
             summary["adamix_resets"] = self._adaptive.state.resets
         return summary
 
-    def run_to_end(self, stopped: threading.Event) -> bool:
+    def run_to_end(self, stopped: Callable[[], bool]) -> bool:
         """Steps until done (True) or asked to stop (False, with a checkpoint)."""
         config = self._config
         self._model.train()
@@ -144,7 +144,7 @@ class Trainer:
                     since = self._report(log, since, bar, task)
                 else:
                     bar.update(task, completed=self._step)
-                stop = self._anyone(stopped.is_set())
+                stop = self._anyone(stopped())
                 if stop or self._step % config.checkpoint_every == 0 or self._step == config.steps:
                     self._save()
                 if stop and self._step < config.steps:
