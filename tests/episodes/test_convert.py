@@ -305,6 +305,10 @@ def test_bad_input_is_named(tmp_path: Path, spec: RobotSpec, make_spec: Make, ma
         convert(tmp_path / "bags", tmp_path / "data", spec)
     with pytest.raises(EmmaError, match="no folder"):
         convert(tmp_path / "nowhere", tmp_path / "data", spec)
+    (tmp_path / "bag.mcap").touch()
+    with pytest.raises(EmmaError, match="no folder") as caught:
+        convert(tmp_path / "bag.mcap", tmp_path / "data", spec)
+    assert (caught.value.found, caught.value.fix) == ("a file", "give the folder that it is in")
     with pytest.raises(EmmaError, match="bad value for workers"):
         ConvertConfig(workers=0)
     make_scene(spec, seconds=0.3).record(tmp_path / "bags")

@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     root.add_argument("bags", type=Path, help="folder of episodes")
     info = add("info", "one bag in numbers: per topic rate, gaps, delay, size; skew between cameras")
     info.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file; anybody's")
-    info.add_argument("--robot", help="compare with the rates of this robot.yaml")
+    info.add_argument("--robot", help="compare with the rates of this robot.yaml (default: episode.yaml's robot)")
     plot = add("plot", "joints and commands over time, and a contact sheet of the cameras, as PNG")
     plot.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")
     plot.add_argument("--out", type=Path, default=Path(), help="folder for the pictures (default: here)")
@@ -124,10 +124,10 @@ def _list(args: argparse.Namespace) -> int:
 def _info(args: argparse.Namespace) -> int:
     from emma.commands.episodes_text import print_info, table
     from emma.episodes.info import bag_info, topic_rates
-    from emma.robot import load_robot
 
     info = bag_info(args.bag)
-    expected = topic_rates(load_robot(args.robot)) if args.robot else {}
+    robot = _robot_of(args.bag, args.robot)
+    expected = topic_rates(robot) if robot else {}
     print_info(info)
     rows = []
     for topic in info.topics:

@@ -48,7 +48,8 @@ def find_bags(root: Path | str) -> list[Path]:
     """The folders at or below `root` that hold an episode or files of a bag, in order of their names."""
     root = Path(root)
     if not root.is_dir():
-        raise EmmaError(f"no folder {root}", found="nothing", expected="a folder of bags", fix="check the path")
+        found, fix = ("a file", "give the folder that it is in") if root.exists() else ("nothing", "check the path")
+        raise EmmaError(f"no folder {root}", found=found, expected="a folder of bags", fix=fix)
     patterns = ("episode.yaml", METADATA_NAME, *(f"*{suffix}" for suffix in STORAGES))
     marks = {path.parent for pattern in patterns for path in root.rglob(pattern)}
     return sorted(
