@@ -18,8 +18,10 @@ from emma.dreamtransfer.geometry import MM, points
 
 # Edges of the grids, m, finest first: a flat surface takes its colour from the coarsest that is still of one colour.
 CELLS: Final = (0.006, 0.012, 0.024, 0.048)
-# How far the grids lie beside each other, in edges of the coarsest.
-SHIFTS: Final = (0.0, 0.29, 0.62)
+# How many grids lie beside each other, and what shifts each against the one before, in edges of the coarsest: multiples
+# of it fill a cell evenly (Roberts' generalisation of the golden ratio to three dimensions).
+GRIDS: Final = 8
+SHIFT: Final = np.array([0.8191725, 0.6710436, 0.5497005])
 # Standard deviation of colour, grey levels, up to which a fine cell is one surface and a coarse one flat.
 SAME: Final = 48.0
 FLAT: Final = 10.0
@@ -45,8 +47,8 @@ def fuse(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
     share = 1.0 / np.maximum(depth, NEAREST)
 
     # Grids beside each other: where one has an edge the others have none, so no edge is seen.
-    parts = [_fused(place + shift * CELLS[-1], color, share, moment, len(clip)) for shift in SHIFTS]
-    out = np.mean(parts, axis=0)
+    shifts = [n * SHIFT % 1.0 * CELLS[-1] for n in range(GRIDS)]
+    out = np.mean([_fused(place + shift, color, share, moment, len(clip)) for shift in shifts], axis=0)
 
     start = 0
     for view in views:
