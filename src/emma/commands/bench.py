@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from emma.bench import load_bench
     from emma.bench.joins_plot import plot_joins
     from emma.bench.report import render
+    from emma.bench.tables import TABLES
     from emma.files import atomic_write_text
     from emma.provenance import write_figures
 
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
         if not (isinstance(value, list) and value and isinstance(value[0], dict)):
             table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
     Console().print(table)
+    if bench.draw is not None:
+        print("\n".join(line for line in TABLES[args.name](figures) if not line.startswith("![")))
     if args.json:
         words = "".join(f" --set {text}" for text in args.set)
         command = f"emma bench {args.name}{' --quick' if args.quick else ''}{' --sweeps' if args.sweeps else ''}{words}"

@@ -80,7 +80,7 @@ def run_jobs(
     if len(state.done) == len(jobs):
         return
     logs.mkdir(parents=True, exist_ok=True)
-    context, threads = _context(logs / "server.txt", imports), max(1, len(os.sched_getaffinity(0)) // workers)
+    context = _context(logs / "server.txt", imports)
     running: dict[str, tuple[Job, ForkServerProcess, float]] = {}
     failed: dict[str, EmmaError] = {}
     try:
@@ -90,7 +90,7 @@ def run_jobs(
                 if waiting and len(running) < workers and state.done.issuperset(job.needs):
                     log = logs / f"{_file_name(job.name)}.txt"
                     # Not a daemon: it may start processes of its own.
-                    process = context.Process(target=_child, args=(job.work, str(log), threads), name=job.name)
+                    process = context.Process(target=_child, args=(job.work, str(log)), name=job.name)
                     process.start()
                     running[job.name] = (job, process, time.monotonic())
             if not running:
@@ -136,7 +136,7 @@ def _context(log: Path, imports: Sequence[str]) -> ForkServerContext:
     return context
 
 
-def _child(work: Callable[[], object], log: str, threads: int) -> None:
+def _child(work: Callable[[], object], log: str) -> None:
     """Runs in the process of a job. Exit code 1: an error, whose last lines are in the log."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -144,10 +144,11 @@ def _child(work: Callable[[], object], log: str, threads: int) -> None:
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(fd, 1)
     os.dup2(fd, 2)
-    # For a torch that is imported later, and for one that is here.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    # One thread a job, of a torch that is imported later and of one that is here: threads that wait for each other on
+    # a busy machine cost more than they bring, and there are other jobs.
+    os.environ["OMP_NUM_THREADS"] = "1"
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+        sys.modules["torch"].set_num_threads(1)
     try:
         work()
     except EmmaError as error:

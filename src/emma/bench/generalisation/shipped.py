@@ -18,7 +18,7 @@ from emma.resources import data_dir
 # The first row's policy is the one of `make demo`.
 BUNDLES = {name: f"desk_arm_{name}" for name in ROW_NAMES} | {"real_only": "desk_arm_source"}
 # Of all rows and appearances together: about a minute on two cores.
-EPISODES = 36
+EPISODES = 24
 BATCH = 1
 
 
