@@ -11,7 +11,7 @@ from rosbags.rosbag2 import Reader
 
 from emma.episodes.bag_index import STAMP_BYTES, IndexBuilder, header_stamp_ns
 from emma.episodes.mcap_format import CHUNK_HEAD, MESSAGE_HEAD
-from emma.episodes.mcap_scan import McapScan, chunk_body, plain, scan, walk
+from emma.episodes.mcap_scan import RELEASE_BYTES, McapScan, chunk_body, plain, scan, walk
 from emma.errors import EmmaError
 
 # Frames are read in the order of time: the streams of one moment lie in neighbouring chunks.
@@ -73,8 +73,11 @@ class McapSource:
         self._cache: OrderedDict[int, memoryview] = OrderedDict()
 
     def index(self, builder: IndexBuilder, file: int, topics: dict[int, tuple[int, bool]]) -> None:
-        head = MESSAGE_HEAD.size
+        head, released = MESSAGE_HEAD.size, 0
         for number, start in enumerate(self._starts):
+            if start - released >= RELEASE_BYTES:
+                self.release()
+                released = start
             compression, records = chunk_body(self._view, start)
             data = plain(records, compression)
             # Offset of the records in the file, for those that need no decompression.

@@ -7,14 +7,12 @@ import numpy as np
 
 from emma.episodes.bag_reader import Bag
 from emma.episodes.encode import Frame
+from emma.episodes.mcap_scan import RELEASE_BYTES
 from emma.episodes.meta import EpisodeMeta
 from emma.episodes.timeline import Timeline, timeline
 from emma.errors import EmmaError
 from emma.observation import COMMAND, Aligner
 from emma.robot import RobotSpec
-
-# A bag is read through the page cache; after so much what was seen stops counting as memory of this process.
-RELEASE_BYTES = 64 << 20
 
 
 class EpisodeFrames:

@@ -7,7 +7,7 @@ few pages per chunk; only the last ones are walked through, since a power cut ca
 import mmap
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +25,8 @@ from emma.errors import EmmaError
 
 # How much of the end is walked through message by message: more than any disk loses from its cache between two syncs.
 CHECKED_BYTES = 256 << 20
+# Pages of a bag stay in the page cache; after so much of it they stop counting as memory of this process.
+RELEASE_BYTES = 64 << 20
 # What parsing bytes that are no record may raise.
 BROKEN = (McapError, ValueError, IndexError, OverflowError, struct.error)
 
@@ -79,17 +81,22 @@ def scan(path: Path) -> McapScan:
         return found
     with path.open("rb") as file:
         # Not closed by hand: an error on the way may still hold a view of it.
-        _scan(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), found)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        _scan(memoryview(mapped), found, lambda: mapped.madvise(mmap.MADV_DONTNEED))
     return found
 
 
-def _scan(view: memoryview, found: McapScan) -> None:
+def _scan(view: memoryview, found: McapScan, release: Callable[[], None]) -> None:
     if bytes(view[: len(MAGIC)]) != MAGIC[: found.size]:
         raise EmmaError(
             f"{found.path} is not an MCAP file", found=bytes(view[:8]), expected=MAGIC, fix="it cannot be repaired"
         )
     chunk: _Chunk | None = None
+    released = 0
     for opcode, at, following in walk(view, len(MAGIC)):
+        if following - released >= RELEASE_BYTES:
+            release()
+            released = following
         if opcode != Opcode.MESSAGE_INDEX and chunk is not None:
             if not chunk.close(found, view):
                 break
