@@ -26,6 +26,8 @@ from emma.nodes.runner import Stop, run
 from emma.nodes.swap_client import swap_policy
 
 LOOK_S = 0.5
+# A swap that is being reported gives up within a second.
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class LearnerNode(Node):
         self._running: dict[str, Any] = {}
         self._swapping: threading.Thread | None = None
         self._swap: dict[str, Any] = {}
+        self._ending = threading.Event()
         self._said: dict[str, Any] = {}
         self._missed: float | None = None
         self._calm = 0.0
@@ -69,9 +72,13 @@ class LearnerNode(Node):
             self.create_timer(self._values.every_s, self._begin)
 
     def close(self) -> None:
-        """The cycle is interrupted and goes on the next time; the policy stays what it is."""
+        """The cycle is interrupted and goes on the next time; a swap that was asked for is the policy node's to end."""
+        self._ending.set()
         self._attendant.stop()
         self._attendant.go_on()
+        if self._swapping is not None:
+            # Its executor must not outlive the interpreter.
+            self._swapping.join(PATIENCE_S)
 
     def _begin(self) -> None:
         if self._attendant.start_if_new():
@@ -120,15 +127,21 @@ class LearnerNode(Node):
     def _run_swap(self, bundle: Path) -> None:
         self._swap = {"to": str(bundle), "phase": "loading"}
         try:
-            with RosClient("learner_swap", context=self.context) as client:
+            with RosClient("learner_swap", context=self.context, alive=self._go_on) as client:
                 result = swap_policy(bundle, node=self._values.policy_node, client=client)
         except EmmaError as error:
+            if self._ending.is_set():
+                return
             self._swap = {"to": str(bundle), "phase": "refused", "why": str(error)}
             self.get_logger().error(f"version {bundle.name} was not taken: {error}")
             return
         done = asdict(result) | {"policy": str(result.policy), "previous": str(result.previous)}
         self._swap = {"to": str(bundle), "phase": "done", **done}
         self.get_logger().info(f"version {bundle.name} runs; {result.missed_ticks} of {result.ticks} ticks missed")
+
+    def _go_on(self) -> None:
+        if self._ending.is_set():
+            raise EmmaError("the learner ends")
 
 
 def main() -> int:
