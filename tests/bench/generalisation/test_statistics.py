@@ -7,6 +7,8 @@ from emma.bench.generalisation.figures import ALL, table_figures
 from emma.bench.generalisation.plan import ROW_NAMES, UNSEEN
 from emma.bench.generalisation.statistics import Outcomes
 from emma.bench.generalisation.table import generalisation
+from emma.bench.report import render
+from emma.provenance import write_figures
 from emma.sim.evaluate import EpisodeResult
 from emma.stats import Rate
 
@@ -89,6 +91,16 @@ def test_the_figures_and_their_table():
     assert "| real + DreamTransfer, filtered, AdaMix | 50% (" in text
     assert "| the filter (FixMix against unfiltered) | +0.0 |" in text
     assert "| 25% | - | - |" in text
+
+
+def test_the_page_of_results_has_the_table_and_its_pictures(tmp_path):
+    figures = table_figures({"real_only": [{a: episodes(0.5) for a in ALL}]})
+    write_figures(tmp_path / "generalisation.json", figures, seed=10_000, command="emma bench generalisation")
+    page = render(tmp_path)
+    assert "## Does the loop make a better robot?" in page
+    assert "| real only | 50% (" in page
+    assert "(results/generalisation-appearances.png)" in page
+    assert "| `gain_vs_real` | - |" in page
 
 
 def test_a_row_that_is_missing_is_none_and_said():
