@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from emma.commands.episodes_text import entry_row, table
+    from emma.commands.episodes_text import entry_row, size, table
     from emma.episodes.info import list_episodes
 
     entries = list_episodes(args.bags)
@@ -117,7 +117,7 @@ def _list(args: argparse.Namespace) -> int:
             if problem:
                 print(f"{entry.path.name}: {problem}")
     saved = sum(entry.meta is not None and entry.meta.state == "saved" for entry in entries)
-    print(f"{len(entries)} bags, {saved} saved, {sum(e.bytes for e in entries) / 1e9:.2f} GB")
+    print(f"{len(entries)} bags, {saved} saved, {size(sum(e.bytes for e in entries))}")
     return 0
 
 

@@ -15,9 +15,9 @@ MARKS_SHOWN = 20
 def entry_row(entry: "EpisodeEntry", root: Path) -> tuple[str, ...]:
     """A line of the list of `root`."""
     name = entry.path.name if entry.path == root else entry.path.relative_to(root).as_posix()
-    size = f"{entry.bytes / 1e6:.1f}"
+    megabytes = f"{entry.bytes / 1e6:.1f}"
     if entry.meta is None:
-        return (name, "broken" if entry.problem else "foreign", "", "", "", size, "", "")
+        return (name, "broken" if entry.problem else "foreign", "", "", "", megabytes, "", "")
     meta = entry.meta
     success = {True: "yes", False: "no", None: ""}[meta.success]
     return (
@@ -26,7 +26,7 @@ def entry_row(entry: "EpisodeEntry", root: Path) -> tuple[str, ...]:
         meta.kind,
         success,
         f"{meta.duration_s:.1f}",
-        size,
+        megabytes,
         str(meta.dropped or ""),
         meta.instruction,
     )
@@ -61,10 +61,15 @@ def print_report(report: "ConvertReport", out: Path) -> None:
         print("to do: give the cameras more processor time, record with --lockstep in the simulator, or --keep-stale")
     speed = f", {report.s_per_gb:.1f} s per GB of bag" if report.bag_bytes else ""
     print(
-        f"{out}: {report.count('converted')} episodes, {report.frames} frames from {report.bag_bytes / 1e9:.2f} GB "
+        f"{out}: {report.count('converted')} episodes, {report.frames} frames from {size(report.bag_bytes)} "
         f"in {report.seconds:.1f} s{speed} ({report.count('present')} there before, "
         f"{report.count('skipped')} skipped, {report.count('refused')} refused)"
     )
+
+
+def size(count: int) -> str:
+    """So many bytes, readable."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
