@@ -107,7 +107,7 @@ def test_a_row_that_is_missing_is_none_and_said():
     figures = table_figures({"real_only": [{a: episodes(0.5) for a in ALL}]})
     assert figures["real_only"] == 0.5
     assert (figures["adamix"], figures["gain_vs_real"], figures["upper_bound_share"]) == (None, None, None)
-    assert figures["missing"] == list(ROW_NAMES[1:])
+    assert figures["missing"] == ", ".join(ROW_NAMES[1:])
     assert "| real + DreamTransfer, filtered, AdaMix | - |" in "\n".join(generalisation(figures))
     assert table_figures({})["real_only"] is None
 

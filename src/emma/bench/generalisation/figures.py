@@ -70,7 +70,7 @@ def table_figures(found: Results) -> dict[str, Any]:
     rows = [_row(row, found, outcomes) for row in ROWS]
     ratios = [row["ratio"] for row in rows if row.get("ratio") is not None and row["row"] != "upper_bound"]
     figures["best_ratio"] = max(ratios) if ratios else None
-    figures["missing"] = [row.name for row in ROWS if row.name not in found] or None
+    figures["missing"] = ", ".join(row.name for row in ROWS if row.name not in found) or None
     return {**figures, "rows": rows}
 
 

@@ -23,7 +23,7 @@ LOOK_S = 1.0
 # An interrupted training saves a checkpoint.
 PATIENCE_S = 60.0
 LAST_LINES = 5
-HISTORY = "jobs.jsonl"
+HISTORY, SERVER = "jobs.jsonl", "server.txt"
 # Libraries that most jobs need. No simulator: a GL context must not be older than the process that draws.
 IMPORTED_ONCE = ("emma.training.loop", "emma.policy.runtime", "emma.policy.export.bundle_export")
 
@@ -80,7 +80,7 @@ def run_jobs(
     if len(state.done) == len(jobs):
         return
     logs.mkdir(parents=True, exist_ok=True)
-    context = _context(logs / "server.txt", imports)
+    context = _context(logs / SERVER, imports)
     running: dict[str, tuple[Job, ForkServerProcess, float]] = {}
     failed: dict[str, EmmaError] = {}
     try:
@@ -105,7 +105,7 @@ def run_jobs(
                     state.done.add(job.name)
                     _note(logs / HISTORY, job, time.monotonic() - since)
                 else:
-                    failed[job.name] = _error(job, logs / f"{_file_name(job.name)}.txt", process.exitcode or 0)
+                    failed[job.name] = _error(job, logs, process.exitcode or 0)
     finally:
         _end([process for _, process, _ in running.values()])
     state.running = ()
@@ -175,7 +175,9 @@ def _end(processes: Sequence[ForkServerProcess]) -> None:
             process.join()
 
 
-def _error(job: Job, log: Path, code: int) -> EmmaError:
+def _error(job: Job, logs: Path, code: int) -> EmmaError:
+    # Of a job that could not even begin, the server's log tells.
+    log = next((file for file in (logs / f"{_file_name(job.name)}.txt", logs / SERVER) if file.is_file()), logs)
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return EmmaError(

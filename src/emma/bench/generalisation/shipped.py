@@ -58,7 +58,7 @@ def run_shipped(budget: Budget, seed: int) -> dict[str, Any]:
         for name in here:
             rows = {a: results(cells[name], a, episodes, BATCH) for a in ALL}
             found[name] = [{a: list(row) for a, row in rows.items() if row is not None}]
-    return {"episodes": episodes, "shipped": sorted(here), **table_figures(found)}
+    return {"episodes": episodes, "shipped": ", ".join(here), **table_figures(found)}
 
 
 def _evaluate(
