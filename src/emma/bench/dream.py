@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emma.bench.dream_measure import Judge, Measured, colour_accuracy_by_segment, figures
-from emma.bench.dream_methods import Method, ablations, hue_shift, joins, with_settings
+from emma.bench.dream_methods import WINDOWS, Method, ablations, hue_shift, joins, with_settings
 from emma.bench.dream_scene import domain_of, film, part
 from emma.dreamtransfer.pipeline import DreamTransfer
 from emma.dreamtransfer.prompts import Grammar
@@ -42,6 +43,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         **ablations(generator),
         "hue_shift": hue_shift,
     }
+    drawn = {"windows": replace(generator.settings, **WINDOWS)}
     measured: dict[str, list[Measured]] = {name: [] for name in (RENDER, *ways)}
     sheets: list[tuple[str, dict[str, Mapping[str, np.ndarray]]]] = []
     clips = QUICK_CLIPS if quick else CLIPS
@@ -65,7 +67,9 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
                 began = time.perf_counter()
                 made[name] = way(take.clip, prompt.text, seed + n)
                 took = (time.perf_counter() - began) * whole / len(take.clip)
-                measured[name].append(judge(made[name], took, joins(len(take.clip), generator.settings)))
+                measured[name].append(
+                    judge(made[name], took, joins(len(take.clip), drawn.get(name, generator.settings)))
+                )
                 bar.advance(task)
             if n < SHEETS:
                 sheets.append((prompt.text, made))

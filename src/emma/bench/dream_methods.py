@@ -1,7 +1,7 @@
 """Ways to give a clip another look: the generator, the generator without one of its parts, recolouring."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
@@ -12,6 +12,10 @@ from emma.dreamtransfer.windows import windows
 
 # (clip, prompt, seed) -> camera -> (T, H, W, 3) uint8
 Method = Callable[[Clip, str, int], Mapping[str, np.ndarray]]
+
+
+# Frames of a window and of its overlap, for a generator that is run moment by moment.
+WINDOWS: Final = {"window": 8, "overlap": 2}
 
 
 class Adjustable(Protocol):
@@ -41,8 +45,9 @@ def frames_alone(generator: Adjustable) -> Method:
 
 
 def ablations(generator: Adjustable) -> dict[str, Method]:
-    """By name: without fusion; and without that, without the control branch, each view alone, each frame alone."""
+    """By name: in windows; without fusion; and without that, without the control branch, each view or frame alone."""
     return {
+        "windows": with_settings(generator, **WINDOWS),
         "unfused": with_settings(generator, fuse=False),
         "no_depth": with_settings(generator, control=0.0, fuse=False),
         "views_alone": with_settings(generator, together=False, fuse=False),

@@ -39,10 +39,10 @@ Watch = Callable[[str, int], Callable[[int, float], None]]
 
 @dataclass(frozen=True, kw_only=True)
 class SmallConfig:
-    """Everything a small generator is made of. frames: of a clip, and of a window when it draws.
+    """Everything a small generator is made of. frames: of a clip.
 
-    on_clips: the last stage, which teaches time and known frames; left out, the transformer knows single moments, and
-    draws windows of them all the same.
+    on_clips: the last stage, which teaches time and known frames, and makes a clip the window that it draws in. Left
+    out, the transformer knows single moments and draws them one by one.
     """
 
     views: tuple[str, ...]
@@ -173,7 +173,9 @@ def write(
     config: SmallConfig,
 ) -> DreamTransfer:
     """The pipeline folder, written aside and put in place of an older one; weights in half precision."""
-    settings = Settings(steps=config.steps, window=config.frames, overlap=config.overlap, same_noise=1.0, fuse=True)
+    # What never saw a clip draws moment by moment; fusion then joins them.
+    window, overlap = (config.frames, config.overlap) if config.on_clips else (1, 0)
+    settings = Settings(steps=config.steps, window=window, overlap=overlap, same_noise=1.0, fuse=True)
     pipeline = DreamTransfer(
         tokenizer=tokenizer,
         text_encoder=encoder.half(),
