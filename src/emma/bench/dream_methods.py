@@ -15,7 +15,7 @@ Method = Callable[[Clip, str, int], Mapping[str, np.ndarray]]
 
 
 # Frames of a window and of its overlap, for a generator that is run moment by moment.
-WINDOWS: Final = {"window": 8, "overlap": 2}
+WINDOWS: Final[dict[str, Any]] = {"window": 8, "overlap": 2}
 
 
 class Adjustable(Protocol):
