@@ -116,6 +116,8 @@ def test_the_process_of_a_real_time_thread_begins_as_an_ordinary_one():
     """Its interpreter starts beside a control loop, and for a tenth of a second."""
 
     def begin():
+        # An encoder may have left this process in another class.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         ordinary = _stepping_back()
         try:
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))

@@ -52,6 +52,9 @@ class Hand:
         self._until = min(self._until, time.monotonic() + PATIENCE_S)
         assert time.monotonic() < self._until, f"the script waits at {self.script.gi_frame.f_lineno}"
         key = next(self.script, "q")
+        if key:
+            # It goes on: what it waits for next has all its time.
+            self._until = math.inf
         return [key] if key else []
 
     def axes(self):
