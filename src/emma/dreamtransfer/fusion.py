@@ -2,7 +2,8 @@
 
 With depth and poses every pixel is a point in the robot's frame. Points that share a cell of a fine grid show the same
 surface; a generator draws it a little differently in every frame and view, and their mean removes that. Nearer cameras
-see finer and count more, so a wrist camera sharpens what a distant one only guesses. A cell whose colours disagree over
+see finer and count more, so a wrist camera sharpens what a distant one only guesses; a view that draws one place
+differently every time counts less. A cell whose colours disagree over
 time holds something that moves; there only pixels of the same moment are brought together.
 """
 
@@ -25,6 +26,8 @@ SHIFT: Final = np.array([0.8191725, 0.6710436, 0.5497005])
 # Standard deviation of colour, grey levels, up to which a fine cell is one surface and a coarse one flat.
 SAME: Final = 48.0
 FLAT: Final = 10.0
+# Spread of one view's colours in a fine cell, grey levels, at which it counts half.
+STEADY: Final = 6.0
 # Fewer pixels than this say nothing of a cell.
 FEWEST: Final = 3
 # No camera counts for more than one at this distance, m.
@@ -44,11 +47,12 @@ def fuse(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
     color = np.concatenate([images[view][known[view]] for view in views]).astype(np.float32)
     depth = np.concatenate([clip.depth[view][known[view]] for view in views]).astype(np.float32) * MM
     moment = np.concatenate([np.nonzero(known[view])[0] for view in views])
+    camera = np.concatenate([np.full(known[view].sum(), n) for n, view in enumerate(views)])
     share = 1.0 / np.maximum(depth, NEAREST)
 
     # Grids beside each other: where one has an edge the others have none, so no edge is seen.
     shifts = [n * SHIFT % 1.0 * CELLS[-1] for n in range(GRIDS)]
-    out = np.mean([_fused(place + shift, color, share, moment, len(clip)) for shift in shifts], axis=0)
+    out = np.mean([_fused(place + shift, color, share, camera, moment, len(clip)) for shift in shifts], axis=0)
 
     start = 0
     for view in views:
@@ -60,10 +64,14 @@ def fuse(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
     return fused
 
 
-def _fused(place: np.ndarray, color: np.ndarray, share: np.ndarray, moment: np.ndarray, moments: int) -> np.ndarray:
+def _fused(
+    place: np.ndarray, color: np.ndarray, share: np.ndarray, camera: np.ndarray, moment: np.ndarray, moments: int
+) -> np.ndarray:
     """(N, 3) colours of N pixels: of their cell over all time where it holds one surface, else of their moment."""
     out, still = color.copy(), np.zeros(len(color), bool)
     cells = {edge: _cell(place, edge) for edge in CELLS}
+    own, _ = pd.factorize(cells[CELLS[0]].astype(np.int64) * (camera.max() + 1) + camera)
+    share = share / (1.0 + (_means(own, color, share).spread / STEADY) ** 2)
     for edge in CELLS:
         found = _means(cells[edge], color, share)
         # What few pixels show finely may still be one surface with its surroundings.
