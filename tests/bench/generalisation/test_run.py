@@ -104,6 +104,7 @@ def test_what_is_done_is_not_done_again(first, monkeypatch):
     assert run(options) == figures
 
 
+@pytest.mark.slow
 def test_other_experiments_on_the_unseen_appearances_are_counted(first):
     figures, options = first
     assert figures["unseen_configurations"] == 1
