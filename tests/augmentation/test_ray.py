@@ -20,6 +20,9 @@ from emma.files import sha256_tree
 
 pytestmark = pytest.mark.slow
 
+# As `crew` sets it before it imports Ray; here the fixture below imports it first.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
 TWO = AugmentConfig(variants=2, workers=2)
 
 

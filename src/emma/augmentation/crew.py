@@ -140,7 +140,7 @@ def crew(tools: Tools, workers: int | None, address: str | None) -> Iterator[Cre
     """`workers` of them: one is this process, more are Ray's, on this machine unless `address` is a cluster's.
 
     None: as many as there are GPUs, else one (of a cluster: its GPUs, else its cores). Nothing leaves the machine
-    unless it is to go to the cluster: no dashboard, no usage statistics, a local Ray bound to this machine's address.
+    unless it is to go to the cluster: no dashboard, no usage statistics, a local Ray bound to the loopback.
     """
     if address is None:
         workers = default_workers() if workers is None else workers
@@ -151,6 +151,9 @@ def crew(tools: Tools, workers: int | None, address: str | None) -> Iterator[Cre
     # Ray would start workers through uv where the driver was, and hide GPUs from workers that ask for none.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address is None:
+        # Where no cluster is allowed Ray keeps to the loopback; else it listens to everybody, whatever address it gets.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import logging
 
     import ray
