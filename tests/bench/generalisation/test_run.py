@@ -83,6 +83,7 @@ def first(tmp_path_factory, random_generator):
     return run(options), options
 
 
+@pytest.mark.slow
 def test_a_row_goes_from_demonstrations_to_figures(first):
     figures, options = first
     (row, *others) = figures["rows"]
@@ -98,6 +99,7 @@ def test_a_row_goes_from_demonstrations_to_figures(first):
     assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(first, monkeypatch):
     figures, options = first
     monkeypatch.setattr(jobs, "_context", None)
@@ -113,6 +115,7 @@ def test_other_experiments_on_the_unseen_appearances_are_counted(first):
     assert run({**options, "timeout_s": 0.3})["unseen_configurations"] == 2
 
 
+@pytest.mark.slow
 def test_pictures_for_the_page(first, tmp_path):
     figures, _ = first
     pictures.draw_table(figures, tmp_path / "table.png")
