@@ -29,7 +29,7 @@ types:
 	$(BIN)/mypy
 
 unit:
-	$(BIN)/python -m pytest -n logical --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -n logical --dist loadfile --durations 15
 
 format: setup  ## put the code into shape
 	$(BIN)/ruff check --fix $(CODE)

@@ -19,12 +19,8 @@ os.environ.pop("ROS_STATIC_PEERS", None)
 import pytest  # noqa: E402
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who works beside whom, and what is skipped, with the reason, where there is no GPU."""
-    for item in items:
-        # Live graphs need a core: one after the other. The others share fixtures within their file.
-        item.add_marker(pytest.mark.xdist_group("live" if item.get_closest_marker("ros") else item.path.name))
+    """Tests that need a GPU are skipped, with the reason, where there is none."""
     needing = [item for item in items if item.get_closest_marker("gpu")]
     if not needing:
         return

@@ -11,7 +11,19 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From bottom to top. Modules that share a layer do not know each other, except within the base and the entry points.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"dataset_files", "environment", "errors", "files", "messages", "observation", "progress", "provenance"})
+    frozenset(
+        {
+            "dataset_files",
+            "environment",
+            "errors",
+            "files",
+            "long_work",
+            "messages",
+            "observation",
+            "progress",
+            "provenance",
+        }
+    )
     | frozenset({"resources", "robot", "stats"}),
     frozenset({"adamix", "dreamtransfer", "episodes", "human", "policy"}),
     frozenset({"augmentation", "sim", "training"}),

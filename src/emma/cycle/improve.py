@@ -1,12 +1,7 @@
 """`emma improve`: start a cycle or go on with one, and end with a better policy or a report why there is none."""
 
-import fcntl
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from emma.cycle.config import ImproveConfig
 from emma.cycle.cycle import Cycle, Outcome, cycles, finish, load_cycle, new_cycle, outcome
@@ -21,9 +16,9 @@ from emma.cycle.runner import Runner
 from emma.cycle.state import State, StateFile
 from emma.cycle.versions import Versions
 from emma.errors import EmmaError
+from emma.long_work import alone, ended_by_signals
 from emma.policy.bundle import load_bundle
 
-LOCK = ".lock"
 # Sections that say how the work is done, not what comes out.
 HOW = ("priority", "pause", "keep", "min_new_episodes", "out", "policy", "bags")
 
@@ -38,7 +33,7 @@ def improve(
     stays done. Lowers the priority of the calling process for good.
     """
     config.root.mkdir(parents=True, exist_ok=True)
-    with _alone(config.root), _ended_by_signals():
+    with alone(config.root), ended_by_signals():
         state = StateFile(config.root, changed)
         versions = versions_from(config)
         state.set(version=versions.current)
@@ -139,33 +134,3 @@ def _outcome(cycle: Cycle, manifests: dict[str, Manifest]) -> Outcome:
         reasons=reasons,
         figures={"groups": verdict["groups"], "p": verdict["p"], "measure": verdict["measure"]},
     )
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Two cycles in one folder would overwrite each other's work."""
-    with (root / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise EmmaError(
-                f"somebody is improving in {root} already", found="a locked folder", expected="one at a time"
-            ) from None
-        yield
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl+C does: the stage at work saves what it can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,13 +1,7 @@
 """The whole table: demonstrations, then jobs until everything is there, then the figures."""
 
-import fcntl
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from emma.bench.generalisation.costs import measured_costs
@@ -20,12 +14,12 @@ from emma.bench.generalisation.progress import Watch, in_words
 from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.trials import looked
-from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.long_work import alone, ended_by_signals
 from emma.progress import progress_bar
 from emma.robot import load_robot
 
-LOCK, TABLE, CLIPS = ".lock", "table.md", "clips.png"
+TABLE, CLIPS = "table.md", "clips.png"
 # Of the budget and the measured costs, what the figures say.
 SAID = ("demonstrations", "variants", "steps", "batch_size", "ratio", "lam")
 COSTS = ("clip_s", "episode_s", "demonstration_s", "true_s", "export_s")
@@ -34,7 +28,7 @@ COSTS = ("clip_s", "episode_s", "demonstration_s", "true_s", "export_s")
 def run_all(budget: Budget, seed: int) -> dict[str, Any]:
     """Do what is missing; the table so far is in WORKSPACE/table.md all the time."""
     budget.root.mkdir(parents=True, exist_ok=True)
-    with _alone(budget.root), _ended_by_signals():
+    with alone(budget.root), ended_by_signals():
         data = Data(budget=budget)
         costs = measured_costs(budget) if budget.estimate else None
         steps = Steps(data=data, seed=seed, costs=costs)
@@ -115,31 +109,3 @@ def _demonstrate(data: Data) -> None:
             bar.update(task, completed=report.kept + report.episodes)
 
         collect(data.demonstrations, load_robot("desk_arm"), config, advance)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Two runs in one folder would do the same work twice. Raises EmmaError."""
-    with (root / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise EmmaError(f"another run is at work in {root}", found="a lock", expected="one at a time") from None
-        yield
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl+C does: jobs at work save what they can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
