@@ -31,6 +31,29 @@ def joins(figures: Mapping[str, Any]) -> list[str]:
     return [*lines, "![Success, join step and jerk against latency](results/joins.png)"]
 
 
+def dream(figures: Mapping[str, Any]) -> list[str]:
+    """Markdown lines: the generator beside its ablations and the true pictures, and sheets of what they drew."""
+    columns = {
+        "colour_accuracy": ("colours named rightly", "{:.2f}"),
+        "boundary_f": ("edges, F", "{:.2f}"),
+        "psnr_db": ("PSNR, dB", "{:.1f}"),
+        "multiview_ratio": ("views differ, x render", "{:.2f}"),
+        "flicker_ratio": ("flicker, x render", "{:.2f}"),
+        "cube_iou_wrist": ("cube, wrist, IoU", "{:.2f}"),
+        "cube_iou_top": ("cube, top, IoU", "{:.2f}"),
+        "seconds_per_episode": ("s an episode", "{:.0f}"),
+    }
+    lines = ["| | " + " | ".join(title for title, _ in columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
+    for key in (key for key in figures if key.endswith("psnr_db")):
+        prefix = key.removesuffix("psnr_db")
+        values = [number.format(figures[prefix + name]) for name, (_, number) in columns.items()]
+        name = prefix.removesuffix("_").replace("_", " ") or "generator"
+        lines.append(f"| {name} | " + " | ".join(values) + " |")
+    # A quick run, which has one motion, draws none.
+    sheets = figures["clips"] if figures["clips"] > 1 else 0
+    return [*lines, "", *(f"![Motion {n}, all ways](results/dream-{n}.png)" for n in range(1, sheets + 1))]
+
+
 def fullsize(figures: Mapping[str, Any]) -> list[str]:
     """Markdown lines: what a chunk costs by count, and what of it was measured."""
     counted = [row for row in figures["cells"] if "flops_per_chunk" in row]
@@ -93,6 +116,7 @@ def _absent(row: Mapping[str, Any]) -> str:
 
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "joins": joins,
+    "dream": dream,
     "fullsize": fullsize,
     "generalisation": generalisation,
 }
