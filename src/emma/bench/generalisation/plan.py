@@ -115,7 +115,8 @@ def require_allowed(recipe: Recipe, appearance: str) -> None:
 class Budget:
     """What all rows have in common. demonstrations: episodes of one appearance; variants: clips of each.
 
-    shards: jobs that generation is divided into, each with a filter of its own. episodes: in each appearance, of each
+    shards: jobs that generation is divided into, each with a filter of its own. init: bundle that every row goes on
+    from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
     trained policy; batch: those that an interruption costs at most. seeds: trainings of each row. rows: some of
     ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings.
     workers: processes at work at once; options: of the policy.
@@ -131,6 +132,7 @@ class Budget:
     ratio: float = 0.5
     lam: float = 10.0
     policy: str = "spatial_flow"
+    init: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "bf16"
     device: str = "cpu"

@@ -7,6 +7,7 @@ from typing import Any
 
 from emma.bench.generalisation.data import Data, datasets
 from emma.bench.generalisation.plan import CAMERAS, Budget, Recipe, digest
+from emma.files import sha256_file
 
 # Names of `emma.training.loop`, which is slow to import.
 RUN, LOG, CONFIG = "training", "log.jsonl", "train.json"
@@ -66,6 +67,7 @@ class Policy:
             **{name: getattr(b, name) for name in ("steps", "batch_size", "policy", "precision", "device")},
             "options": dict(b.options),
             "seed": self.seed,
+            **({"init": sha256_file(Path(b.init) / "model.safetensors")} if b.init else {}),
         }
 
 
@@ -81,6 +83,7 @@ def make(policy: Policy) -> None:
         config = TrainConfig(
             data=tuple(datasets(policy.data, recipe.pictures, recipe.way)),
             policy=b.policy,
+            init=b.init,
             steps=b.steps,
             batch_size=b.batch_size,
             seed=policy.seed,

@@ -15,13 +15,30 @@ from emma.nodes.load.rig import RecorderUnderLoad, Rig, Sent
 TRIES = 2
 # Shares of the disk's own speed that a recorder is asked to hold, highest first.
 SHARES = (0.97, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
-# Sends the load so many times as fast for so many seconds; returns what was sent and how many messages did not come.
-Play = Callable[[float, float], tuple[Sent, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One run of the load: what was sent, and how many messages did not come.
+
+    Of a recorder: dropped, those that came but found its queue full; lost, those that the middleware never delivered,
+    as the recorder itself knows; and the most that its queue held.
+    """
+
+    sent: Sent
+    missing: int
+    dropped: int | None = None
+    lost: int | None = None
+    queue_peak_mb: float | None = None
+
+
+# Sends the load so many times as fast for so many seconds.
+Play = Callable[[float, float], Outcome]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One rate tried for so long: how fast it was sent, and how many messages did not come."""
+    """One rate tried for so long: how fast it was sent, and how many messages did not come (see Outcome)."""
 
     factor: float
     seconds: float
@@ -30,6 +47,9 @@ class Step:
     missing: int
     late_s: float
     skipped: int
+    dropped: int | None = None
+    lost: int | None = None
+    queue_peak_mb: float | None = None
     limit_mb_per_s: float | None = None
 
 
@@ -52,11 +72,11 @@ class Ceiling:
 def subscriber_play(rig: Rig) -> Play:
     """What the bare counter, which runs already, misses."""
 
-    def play(factor: float, seconds: float) -> tuple[Sent, int]:
+    def play(factor: float, seconds: float) -> Outcome:
         rig.client.trigger("/counter/reset")
         sent = rig.play(factor, seconds)
         received: dict[str, int] = rig.client.heard("/counter/state")["received"]
-        return sent, sent.total - sum(received.values())
+        return Outcome(sent=sent, missing=sent.total - sum(received.values()))
 
     return play
 
@@ -64,12 +84,16 @@ def subscriber_play(rig: Rig) -> Play:
 def recorder_play(rig: Rig, recorder: RecorderUnderLoad) -> Play:
     """What the recorder's bag lacks. The bag is deleted."""
 
-    def play(factor: float, seconds: float) -> tuple[Sent, int]:
+    def play(factor: float, seconds: float) -> Outcome:
         folder = recorder.start()
         sent = rig.play(factor, seconds)
-        recorder.save()
+        peak = recorder.state().get("queue_peak_bytes", 0) / 1e6
+        said = recorder.save()
         with deleted(folder):
-            return sent, tally_bag(folder).missing(sent.sent)
+            missing = tally_bag(folder).missing(sent.sent)
+        return Outcome(
+            sent=sent, missing=missing, dropped=said.get("dropped"), lost=said.get("lost"), queue_peak_mb=peak
+        )
 
     return play
 
@@ -132,14 +156,17 @@ def _tries(play: Play, factor: float, seconds: float) -> Iterator[Step]:
 
 
 def _step(play: Play, factor: float, seconds: float, limit_mb_per_s: float | None = None) -> Step:
-    sent, missing = play(factor, seconds)
+    found = play(factor, seconds)
     return Step(
         factor=factor,
         seconds=seconds,
-        mb_per_s=sent.mb_per_s,
-        sent=sent.total,
-        missing=missing,
-        late_s=sent.late_s,
-        skipped=sent.skipped,
+        mb_per_s=found.sent.mb_per_s,
+        sent=found.sent.total,
+        missing=found.missing,
+        late_s=found.sent.late_s,
+        skipped=found.sent.skipped,
+        dropped=found.dropped,
+        lost=found.lost,
+        queue_peak_mb=found.queue_peak_mb,
         limit_mb_per_s=limit_mb_per_s,
     )
