@@ -18,17 +18,18 @@ CELL: Final = 4
 # Height above the base plane where objects are, m, and where everything is.
 NEAR_TABLE: Final = (-0.02, 0.08)
 ANYWHERE: Final = (-0.4, 0.6)
-# Wavelengths of the encoding of x and y, m.
-WAVES: Final = (0.8, 0.4, 0.2, 0.1, 0.05)
+# Wavelengths of the encoding of x and of y, m: halves of what the table measures, so that a pattern which divides it
+# into fields is in step with one of them all over it.
+WAVES: Final = ((0.8, 0.4, 0.2, 0.1, 0.05), (0.9, 0.45, 0.225, 0.1125, 0.05625))
 # Depth that the linear channel tells apart, m; beyond it only the inverse one does.
 NEAR, FAR = 0.03, 1.2
 
-_TURNS: Final = (2.0 * np.pi / np.array(WAVES, np.float32))[:, None, None, None, None]
+_TURNS: Final = (2.0 * np.pi / np.array(WAVES, np.float32)).T[..., None, None, None]
 # Height of things that stand on the table, and what lies below the table's edge, m.
 THINGS: Final = (0.004, 0.06)
 BELOW: Final = -0.05
 
-CHANNELS: Final = 2 * CELL**2 + 3 + 4 * len(WAVES)
+CHANNELS: Final = 2 * CELL**2 + 3 + 4 * len(WAVES[0])
 
 
 def control(clip: Clip) -> np.ndarray:
