@@ -15,9 +15,10 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import Reader, StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
 
+from emma.episodes.append_file import IOV_MAX, write_all
 from emma.episodes.bag_writer import BagWriter
 from emma.episodes.definitions import definition, typestore
-from emma.episodes.mcap_writer import IOV_MAX, McapWriter, write_all
+from emma.episodes.mcap_writer import McapWriter
 from emma.errors import EmmaError
 
 STRING = "std_msgs/msg/String"
@@ -213,7 +214,7 @@ def test_a_failed_write_leaves_whole_records(tmp_path: Path, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     writer.write(channel, 2, 2, b"second")
-    monkeypatch.setattr("emma.episodes.mcap_writer.write_all", half)
+    monkeypatch.setattr("emma.episodes.append_file.write_all", half)
     with pytest.raises(OSError, match="No space left"):
         writer.flush()
     assert (tmp_path / "x.mcap").stat().st_size == whole == writer.size

@@ -9,8 +9,9 @@ from threading import Event, Thread
 import pytest
 from rosbags.rosbag2 import Reader
 
+from emma.episodes.append_file import write_all
 from emma.episodes.byte_queue import ByteQueue, Incoming
-from emma.episodes.mcap_writer import McapWriter, write_all
+from emma.episodes.mcap_writer import McapWriter
 from emma.episodes.meta import EpisodeMeta, Mark
 from emma.episodes.recorder import EpisodeRecorder
 from emma.episodes.recorder_stats import RecorderConfig
@@ -133,20 +134,35 @@ def test_losses_are_in_the_file_before_the_episode_ends(tmp_path: Path) -> None:
     recorder.save()
 
 
-def test_a_write_error_keeps_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writev = os.writev
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "through the cache"])
+def test_a_write_error_keeps_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: bool) -> None:
+    writev, pwrite = os.writev, os.pwrite
     room = [60_000]
 
-    def small_disk(fd: int, buffers: list) -> int:
+    def left() -> int:
         if room[0] <= 0:
             raise OSError(28, "No space left on device")
-        piece = b"".join(bytes(buffer) for buffer in buffers)[: room[0]]
+        return room[0]
+
+    def small_disk(fd: int, buffers: list) -> int:
+        piece = b"".join(bytes(buffer) for buffer in buffers)[: left()]
         room[0] -= len(piece)
         return writev(fd, [piece])
 
+    def small_disk_at(fd: int, data: memoryview, at: int) -> int:
+        # Blocks that are written again take no room.
+        grown = max(0, at + len(data) - os.fstat(fd).st_size)
+        if grown > room[0]:
+            left()
+            room[0] = 0
+            raise OSError(28, "No space left on device")
+        room[0] -= grown
+        return pwrite(fd, data, at)
+
     monkeypatch.setattr(write_all, "__defaults__", (small_disk,))
+    monkeypatch.setattr("emma.episodes.append_file.os.pwrite", small_disk_at)
     warnings: list[str] = []
-    config = RecorderConfig(chunk_bytes=5_000, sync_s=0.02)
+    config = RecorderConfig(chunk_bytes=5_000, sync_s=0.02, direct=direct)
     recorder = EpisodeRecorder(tmp_path, config, on_warning=warnings.append)
     folder = recorder.start(EpisodeMeta.new("arm"), TOPICS)
     for i in range(200):

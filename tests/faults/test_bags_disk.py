@@ -158,7 +158,8 @@ def test_a_device_that_fails_under_the_recorder(tmp_path: Path) -> None:
         """
 folder = begin()
 offer(range(40))
-time.sleep(0.5)
+while recorder.stats().written_bytes < 3_000_000:
+    time.sleep(0.02)
 # What a device that went away looks like from here: every write to the open file is an error.
 os.dup2(os.open(disk / "e/e_0.mcap", os.O_RDONLY), recorder._recording._bag.fileno())
 offer(range(40, 80))

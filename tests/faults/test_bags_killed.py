@@ -13,8 +13,8 @@ import pytest
 from mcap.reader import make_reader
 from rosbags.rosbag2 import Reader
 
+from emma.episodes.append_file import write_all
 from emma.episodes.bag_writer import BagWriter
-from emma.episodes.mcap_writer import write_all
 from emma.episodes.meta import EpisodeMeta
 from emma.episodes.recorder import EpisodeRecorder
 from emma.episodes.repair import episode_lock, repair, repair_all

@@ -29,8 +29,9 @@ class BagWriter:
         checksum: bool = False,
         chunk_bytes: int = CHUNK_BYTES,
         chunk_age_s: float = CHUNK_AGE_S,
+        direct: bool = False,
     ) -> None:
-        """Create the bag folder (it may exist, without a bag in it)."""
+        """Create the bag folder (it may exist, without a bag in it). direct: past the page cache, where that works."""
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._file_name = f"{self.path.name}_0.mcap"
@@ -41,6 +42,7 @@ class BagWriter:
                 checksum=checksum,
                 chunk_bytes=chunk_bytes,
                 chunk_age_s=chunk_age_s,
+                direct=direct,
             )
         except FileExistsError:
             raise EmmaError(
@@ -90,6 +92,10 @@ class BagWriter:
         """Hand the open chunk to the kernel: after it a killed process loses nothing of what it took so far."""
         if not only_due or self._mcap.due():
             self._mcap.flush()
+
+    def use_cache(self) -> None:
+        """Write through the page cache from now on, whose memory takes what the disk cannot take at once."""
+        self._mcap.use_cache()
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -11,6 +11,8 @@ STATE = "observation.state"
 ACTION = "action"
 IMAGES = "observation.images."
 DEPTH = "observation.depth."
+# Which pixels are the robot's own: any that is not black. Nothing here writes it; datasets of others may have it.
+MASK = "observation.mask."
 
 # LeRobot adds these to every dataset by itself (lerobot.utils.constants.DEFAULT_FEATURES).
 INDEXES = ("timestamp", "frame_index", "episode_index", "index", "task_index")

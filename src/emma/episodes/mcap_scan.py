@@ -20,6 +20,7 @@ from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, ChunkIndex, Header, Metadata, MetadataIndex, Schema
 
+from emma.episodes.append_file import BLOCK
 from emma.episodes.mcap_format import CHUNK_HEAD, INDEX_ENTRY, INDEX_HEAD, MAGIC, MESSAGE_HEAD, RECORD_HEAD
 from emma.errors import EmmaError
 
@@ -260,4 +261,6 @@ def _save_torn(found: McapScan, view: memoryview) -> None:
             for message in messages(data)
             if message.channel_id in found.channels
         ]
+    if not found.torn and left < BLOCK and not any(view[found.end :]):
+        return  # the last block of a file written directly, filled up with zeros
     found.cut_bytes = max(0, left - sum(MESSAGE_HEAD.size + len(message.data) for message in found.torn))

@@ -1,7 +1,7 @@
-"""MCAP records to a file at disk speed: message bytes go from the caller's buffer to the kernel without a copy.
+"""MCAP records to a file at disk speed: a chunk is a list of the callers' buffers until it is written in one go.
 
 The `mcap` library's writer copies every message three times in Python; for 640 x 480 images that is the limit of a
-recorder. Here a chunk is a list of buffers handed to one `writev`. Layout after https://mcap.dev/spec; every record off
+recorder. Layout after https://mcap.dev/spec; every record off
 the hot path is built by the library. Schemas and channels stand outside the chunks, so that the loss of a chunk never
 takes the type of other messages with it.
 """
@@ -10,14 +10,14 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from itertools import batched
+from collections.abc import Mapping
 from pathlib import Path
 
 import zstandard
 from mcap.opcode import Opcode
 from mcap.records import Channel, ChunkIndex, Header, Metadata, MetadataIndex, Schema
 
+from emma.episodes.append_file import AppendFile
 from emma.episodes.mcap_format import CHUNK_HEAD, INDEX_ENTRY, INDEX_HEAD, MAGIC, MESSAGE_HEAD, ending, record_bytes
 
 # What a crash can cost at most: the chunk in memory. 4 MiB is 30 ms of three 640 x 480 RGB-D cameras.
@@ -26,7 +26,6 @@ CHUNK_BYTES = 4 << 20
 CHUNK_AGE_S = 0.25
 # The first zstd level that beats none on camera noise; higher ones cost a core at 100 MB/s.
 ZSTD_LEVEL = 1
-IOV_MAX = os.sysconf("SC_IOV_MAX")
 
 
 class McapWriter:
@@ -44,14 +43,15 @@ class McapWriter:
         chunk_age_s: float = CHUNK_AGE_S,
         compress: bool = False,
         checksum: bool = False,
+        direct: bool = False,
         library: str = "emma",
     ) -> None:
         self.path = path
         self._chunk_bytes, self._chunk_age_s, self._checksum = chunk_bytes, chunk_age_s, checksum
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL) if compress else None
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        self._begin(0)
-        self._put([MAGIC, record_bytes(Header(profile="ros2", library=library))])
+        self._file = AppendFile.create(path, direct=direct)
+        self._begin()
+        self._file.append([MAGIC, record_bytes(Header(profile="ros2", library=library))])
 
     @classmethod
     def resume(cls, path: Path, end: int) -> "McapWriter":
@@ -64,13 +64,11 @@ class McapWriter:
         writer.path = path
         writer._chunk_bytes, writer._chunk_age_s, writer._checksum = CHUNK_BYTES, CHUNK_AGE_S, False
         writer._compressor = None
-        writer._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        os.lseek(writer._fd, end, os.SEEK_SET)
-        writer._begin(end)
+        writer._file = AppendFile(os.open(path, os.O_WRONLY | os.O_CLOEXEC), end)
+        writer._begin()
         return writer
 
-    def _begin(self, end: int) -> None:
-        self._end = end
+    def _begin(self) -> None:
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
         self._counts: dict[int, int] = {}
@@ -93,7 +91,7 @@ class McapWriter:
     @property
     def size(self) -> int:
         """Bytes in the file so far, the open chunk not included."""
-        return self._end
+        return self._file.end
 
     @property
     def pending(self) -> int:
@@ -112,12 +110,16 @@ class McapWriter:
 
     def fileno(self) -> int:
         """The file descriptor, for a second thread that syncs."""
-        return self._fd
+        return self._file.fileno()
+
+    def use_cache(self) -> None:
+        """Write through the page cache from now on (see AppendFile)."""
+        self._file.use_cache()
 
     def add_schema(self, name: str, encoding: str, text: str) -> int:
         """Write a schema record; returns its id."""
         schema = Schema(id=len(self._schemas) + 1, name=name, encoding=encoding, data=text.encode())
-        self._put([record_bytes(schema)])
+        self._file.append([record_bytes(schema)])
         self._schemas[schema.id] = schema
         return schema.id
 
@@ -130,7 +132,7 @@ class McapWriter:
             metadata=dict(metadata),
             schema_id=schema_id,
         )
-        self._put([record_bytes(channel)])
+        self._file.append([record_bytes(channel)])
         self._channels[channel.id] = channel
         self._counts[channel.id] = 0
         return channel.id
@@ -172,7 +174,7 @@ class McapWriter:
             Opcode.CHUNK, 40 + len(tag) + stored, self._chunk_first_ns, self._chunk_last_ns, size, crc
         )
         head += struct.pack("<I", len(tag)) + tag + struct.pack("<Q", stored)
-        start, length = self._end, len(head) + stored
+        start, length = self._file.end, len(head) + stored
         index = ChunkIndex(
             chunk_length=length,
             chunk_start_offset=start,
@@ -192,7 +194,7 @@ class McapWriter:
             index.message_index_length += len(record)
             tail.append(record)
         counts = {channel_id: len(entries) for channel_id, entries in self._entries.items()}
-        self._put([head, *buffers, *tail])
+        self._file.append([head, *buffers, *tail])
         self.adopt(index, counts)
         self._clear()
 
@@ -221,26 +223,24 @@ class McapWriter:
         """Write a metadata record (rosbag2 keeps its metadata.yaml in one)."""
         self.flush()
         record = record_bytes(Metadata(name=name, metadata=dict(values)))
-        index = MetadataIndex(offset=self._end, length=len(record), name=name)
-        self._put([record])
+        index = MetadataIndex(offset=self._file.end, length=len(record), name=name)
+        self._file.append([record])
         self._metadata.append(index)
 
     def finish(self) -> None:
         """Write what is pending, the summary and the footer; the file is complete and on disk after it."""
         self.flush()
-        self._put(self._ending())
-        os.ftruncate(self._fd, self._end)
-        os.fdatasync(self._fd)
+        self._file.append(self._ending())
+        self._file.cut()
+        os.fdatasync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file as it is. Without `finish` it is an unfinished file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     def _ending(self) -> list[bytes]:
         return ending(
-            at=self._end,
+            at=self._file.end,
             schemas=[*self._schemas.values()],
             channels=[*self._channels.values()],
             counts=self._counts,
@@ -249,33 +249,3 @@ class McapWriter:
             chunk_count=self._chunk_count,
             metadata=self._metadata,
         )
-
-    def _put(self, buffers: list[bytes]) -> None:
-        """Append whole records, or none: on an error the file is cut back to where it was."""
-        try:
-            for batch in batched(buffers, IOV_MAX):
-                write_all(self._fd, batch)
-        except OSError:
-            try:
-                os.ftruncate(self._fd, self._end)
-                os.lseek(self._fd, self._end, os.SEEK_SET)
-            except OSError:
-                pass  # a disk that is gone; repair cuts the torn record when it is back
-            raise
-        self._end += sum(map(len, buffers))
-
-
-def write_all(
-    fd: int, buffers: tuple[bytes, ...] | list[bytes], writev: Callable[[int, list], int] = os.writev
-) -> None:
-    """`writev` until everything is written: the kernel may take only a part, as just before the disk is full."""
-    rest: list = list(buffers)
-    while rest:
-        taken = writev(fd, rest)
-        done = 0
-        while done < len(rest) and taken >= len(rest[done]):
-            taken -= len(rest[done])
-            done += 1
-        rest = rest[done:]
-        if taken:
-            rest[0] = memoryview(rest[0])[taken:]

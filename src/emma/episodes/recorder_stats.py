@@ -15,8 +15,9 @@ class RecorderConfig:
 
     queue_bytes: memory between the topics and the disk; at 138 MB/s 256 MiB bridge two seconds of a stalled disk.
     sync_s: how often written data is forced to the disk: what a power cut can cost. A killed process loses only the
-    chunk in memory, at most chunk_bytes or chunk_age_s. min_free_bytes: recording stops before the disk is full,
-    so that what was recorded can be finished.
+    chunk in memory, at most chunk_bytes or chunk_age_s. direct: past the page cache where the disk can, until half of
+    the queue is full; then the cache's memory takes the burst, too. min_free_bytes: recording stops before the disk is
+    full, so that what was recorded can be finished.
     """
 
     queue_bytes: int = 256 << 20
@@ -26,6 +27,7 @@ class RecorderConfig:
     chunk_bytes: int = CHUNK_BYTES
     chunk_age_s: float = CHUNK_AGE_S
     sync_s: float = 1.0
+    direct: bool = True
     min_free_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:

@@ -75,6 +75,7 @@ class Recording:
                 checksum=config.checksum,
                 chunk_bytes=config.chunk_bytes,
                 chunk_age_s=config.chunk_age_s,
+                direct=config.direct,
             )
             undo.pop_all()
         self._writer = Thread(target=self._write, name="recorder-writer", daemon=True)
@@ -191,6 +192,7 @@ class Recording:
 
     def _write(self) -> None:
         """The writer thread: everything that touches the bag while recording."""
+        hurry = self.config.queue_bytes // 2
         while (items := self._queue.take(self.config.chunk_age_s)) is not None:
             try:
                 while items and not self._error:
@@ -199,6 +201,8 @@ class Recording:
                         self._bag.add_topic(item.topic, *self._types[item.topic])
                     self._bag.write(item.topic, item.log_time_ns, item.publish_time_ns, item.data)
                     self._queue.done(1, len(item.data))
+                    if self._queue.bytes > hurry:
+                        self._bag.use_cache()
                 if not self._error:
                     self._bag.flush(only_due=True)
             except Exception as error:  # whatever it is, the feeders must learn that nothing is written any more
