@@ -15,7 +15,7 @@ class RecorderConfig:
 
     queue_bytes: memory between the topics and the disk; at 138 MB/s 256 MiB bridge two seconds of a stalled disk.
     sync_s: how often written data is forced to the disk: what a power cut can cost. A killed process loses only the
-    chunk in memory, at most chunk_bytes or chunk_age_s. direct: past the page cache where the disk can, until half of
+    chunk in memory, at most chunk_bytes or chunk_age_s. direct: past the page cache where the disk can, until 3/4 of
     the queue is full; then the cache's memory takes the burst, too. min_free_bytes: recording stops before the disk is
     full, so that what was recorded can be finished.
     """

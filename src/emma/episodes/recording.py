@@ -192,7 +192,7 @@ class Recording:
 
     def _write(self) -> None:
         """The writer thread: everything that touches the bag while recording."""
-        hurry = self.config.queue_bytes // 2
+        hurry = self.config.queue_bytes * 3 // 4
         while (items := self._queue.take(self.config.chunk_age_s)) is not None:
             try:
                 while items and not self._error:
