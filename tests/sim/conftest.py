@@ -20,5 +20,6 @@ def shared_arm(spec):
 @pytest.fixture
 def arm(shared_arm):
     shared_arm.set_domain("source")
+    shared_arm.set_task("place")
     shared_arm.reset(0, "bin")
     return shared_arm

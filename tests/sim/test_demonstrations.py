@@ -51,7 +51,7 @@ def test_a_failed_try_is_dropped_and_counted(monkeypatch):
 
 
 def test_an_expert_that_drops_the_cube_yields_no_episode(arm, monkeypatch):
-    import emma.sim.expert as module
+    import emma.sim.tasks.place as module
 
     monkeypatch.setattr(module, "GRIPPER_CLOSED", 0.03)
     assert demonstrate(arm, 0, "bin", noise=0.0, fps=10) is None
@@ -79,6 +79,33 @@ def test_collect_writes_a_dataset_and_goes_on_where_it_stopped(tmp_path, spec, c
         assert writer.num_frames == first.frames + more.frames
 
 
+def test_another_task_is_another_dataset(tmp_path, spec, capsys):
+    parser = argparse.ArgumentParser()
+    verb.configure(parser)
+    options = ["--out", str(tmp_path / "data"), "--episodes", "2", "--cameras", "top", "--no-depth", "--workers", "1"]
+    assert verb.run(parser.parse_args([*options, "--task", "push"])) == 0
+    assert "2 episodes" in capsys.readouterr().out
+    with DatasetWriter(tmp_path / "data", spec, cameras=("top",), depth=False) as writer:
+        assert [(p["seed"], p["target"], p["task"]) for p in writer.provenance] == [
+            (0, "bin", "push"),
+            (1, "plate", "push"),
+        ]
+    # The same seeds of the first task are not taken for these.
+    assert verb.run(parser.parse_args(options)) == 0
+    assert "2 episodes" in capsys.readouterr().out
+
+
+def test_pushes_are_the_same_every_time():
+    first, second = (next(iter(demonstrations(1, seed=6, task="push", cameras=("top",)))) for _ in range(2))
+    for name in ("action", "executed", "state"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    np.testing.assert_array_equal(first.images["top"], second.images["top"])
+    assert first.instruction == second.instruction
+    assert "plate" not in first.instruction
+    placed = next(iter(demonstrations(1, seed=6, cameras=())))
+    assert placed.instruction != first.instruction
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -87,6 +114,8 @@ def test_collect_writes_a_dataset_and_goes_on_where_it_stopped(tmp_path, spec, c
         ({"seed": 9_999, "episodes": 2}, "seeds are kept for evaluation"),
         ({"noise": 1.0}, "noise"),
         ({"episodes": 0}, "nothing to collect"),
+        ({"task": "stack"}, "unknown task"),
+        ({"task": "push", "motion": "wander"}, "has no task"),
     ],
 )
 def test_what_may_not_be_collected(change, problem):

@@ -63,6 +63,19 @@ def test_a_policy_that_ignores_the_instruction_is_caught(sim):
     assert result.instruction_following.value == 0.5
 
 
+def test_another_task_is_evaluated_by_its_own_end(sim):
+    config = EvalConfig(episodes=4, task="push")
+    result = evaluate(sim, Oracle(sim), FPS, config)
+    assert result.success.value == 1.0
+    assert result.to_json()["config"]["task"] == "push"
+    assert all("next to" in e.instruction or "nudge" in e.instruction for e in result.episodes)
+    wrong = evaluate(sim, Oracle(sim, target="plate"), FPS, config)
+    assert [e.placed_on for e in wrong.episodes] == ["plate"] * 4
+    assert wrong.success.value == wrong.instruction_following.value == 0.5
+    # Not carried over to whoever asks for the first one.
+    assert "push" not in {evaluate(sim, Oracle(sim), FPS, EvalConfig(episodes=1)).config.task, sim.task.kind}
+
+
 def test_a_policy_that_does_nothing_fails_and_ends(sim):
     result = evaluate(sim, Frozen(sim), FPS, EvalConfig(episodes=2, timeout_s=2.0))
     assert result.success.successes == 0

@@ -7,6 +7,7 @@ from emma.errors import EmmaError
 from emma.sim.expert import Expert, check_steps, disturbance
 from emma.sim.kinematics import Kinematics, tool_down
 from emma.sim.scene import build_model
+from emma.sim.tasks import TASKS
 
 
 def run(arm, commands):
@@ -15,16 +16,20 @@ def run(arm, commands):
     return arm.outcome().success
 
 
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("target", ["bin", "plate"])
-def test_succeeds_clean_and_disturbed(arm, target):
+def test_succeeds_clean_and_disturbed(arm, task, target):
+    arm.set_task(task)
     for seed in range(5):
         for noise in (0.0, 0.03):
             arm.reset(seed, target)
             assert run(arm, Expert(arm, noise=noise).executed)
 
 
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("target", ["bin", "plate"])
-def test_commands_at_ten_hertz_joined_by_lines_still_succeed(arm, target):
+def test_commands_at_ten_hertz_joined_by_lines_still_succeed(arm, task, target):
+    arm.set_task(task)
     for seed in range(20, 25):
         arm.reset(seed, target)
         plan = Expert(arm).commands
@@ -34,7 +39,9 @@ def test_commands_at_ten_hertz_joined_by_lines_still_succeed(arm, target):
         assert run(arm, joined)
 
 
-def test_no_joint_jumps_and_the_wrist_does_not_flip(arm, spec):
+@pytest.mark.parametrize("task", TASKS)
+def test_no_joint_jumps_and_the_wrist_does_not_flip(arm, spec, task):
+    arm.set_task(task)
     per_tick = np.array([joint.velocity for joint in spec.joints]) / spec.control_rate_hz
     acceleration = np.array([joint.acceleration for joint in spec.joints])
     for seed in range(12):

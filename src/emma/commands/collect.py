@@ -11,6 +11,7 @@ through the ROS graph. Interrupted, it goes on where it stopped. Looks kept for 
 examples:
   emma collect --episodes 200 --out data/source
   emma collect --episodes 400 --out data/random --domain random --seed 1000
+  emma collect --episodes 200 --out data/push --task push
   emma collect --episodes 100 --out data/mixed --domain source --domain small --cameras top wrist --no-depth
   emma collect --episodes 6000 --out data/clips --domain random --motion wander --cameras top wrist
 """
@@ -21,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=100, help="episodes the dataset shall hold (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
     parser.add_argument("--robot", default="desk_arm", help="robot.yaml of the simulated arm (default desk_arm)")
+    parser.add_argument("--task", default="place", help="what the expert does: place or push (default place)")
     parser.add_argument(
         "--domain", action="append", metavar="NAME", help="look, or random; may be given again: they take turns"
     )
@@ -59,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         evaluation_domains=args.evaluation_domains,
         motion=args.motion,
         frames=args.frames,
+        task=args.task,
         **({} if args.workers is None else {"workers": args.workers}),
     )
     with progress_bar() as bar:

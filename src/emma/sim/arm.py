@@ -9,7 +9,6 @@ import numpy as np
 from emma.errors import EmmaError
 from emma.observation import Observation
 from emma.robot import RobotSpec
-from emma.sim import instructions
 from emma.sim.appearance import Appearance
 from emma.sim.domains import Domain, load_domain
 from emma.sim.gl import mujoco
@@ -19,8 +18,6 @@ from emma.sim.renderer import SceneRenderer
 from emma.sim.scene import (
     ARM_JOINTS,
     CUBE_HALF,
-    CUBE_X,
-    CUBE_Y,
     CUBE_YAW,
     FINGERS,
     GRIPPER_OPEN,
@@ -28,6 +25,7 @@ from emma.sim.scene import (
     build_model,
     class_of_geom,
 )
+from emma.sim.tasks import DEFAULT, load_task
 
 # Where the tool waits between tasks (m), how far a start may be from it, and joints near it from which IK starts (rad).
 HOME_POSITION = np.array([0.22, 0.0, 0.20])
@@ -40,12 +38,14 @@ _SCENE, _TARGET, _WORDS = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is asked of the robot. cube_pose: x, y (m) and yaw (rad) of the cube at the start."""
+    """What is asked of the robot. kind: one of `emma.sim.tasks.TASKS`; cube_pose: x, y (m) and yaw (rad) of the cube
+    at the start."""
 
     seed: int
     target: str
     instruction: str
     cube_pose: tuple[float, float, float]
+    kind: str = DEFAULT
 
 
 class DeskArm:
@@ -62,8 +62,10 @@ class DeskArm:
         cameras: Iterable[str] | None = None,
         domain: str | Domain = "source",
         seed: int = 0,
+        task: str = DEFAULT,
     ) -> None:
         self.spec = spec
+        self._kind = load_task(task)
         self.cameras = tuple(spec.camera_names if cameras is None else (spec.camera(name).name for name in cameras))
         self.model = build_model()
         self.kinematics = Kinematics(self.model)
@@ -95,15 +97,20 @@ class DeskArm:
         if target is None:
             target = TARGETS[int(np.random.default_rng([seed, _TARGET]).integers(len(TARGETS)))]
         rng = np.random.default_rng([seed, _SCENE])
-        cube = (float(rng.uniform(*CUBE_X)), float(rng.uniform(*CUBE_Y)), float(rng.uniform(*CUBE_YAW)))
+        kind = self._kind
+        cube = (float(rng.uniform(*kind.cube_x)), float(rng.uniform(*kind.cube_y)), float(rng.uniform(*CUBE_YAW)))
         start = HOME_POSITION + rng.uniform(-START_JITTER, START_JITTER)
         joints = self.kinematics.inverse(start, tool_down(), self.home[:6])
 
         yaw = cube[2]
         self.place(np.append(joints, GRIPPER_OPEN), [*cube[:2], CUBE_HALF, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)])
-        words = instructions.choose(target, np.random.default_rng([seed, _WORDS]), held_out=held_out_words)
-        self.task = Task(seed=seed, target=target, instruction=words, cube_pose=cube)
+        words = kind.choose(target, np.random.default_rng([seed, _WORDS]), held_out=held_out_words)
+        self.task = Task(seed=seed, target=target, instruction=words, cube_pose=cube, kind=kind.name)
         return self.task
+
+    def set_task(self, name: str) -> None:
+        """Ask for another kind of task (`emma.sim.tasks`) from the next reset on."""
+        self._kind = load_task(name)
 
     def place(self, state: np.ndarray, cube: Sequence[float] | np.ndarray) -> None:
         """Put everything at rest, now and at tick 0: joints (7,), cube (7,) x, y, z in m and quaternion w, x, y, z."""
@@ -143,7 +150,7 @@ class DeskArm:
 
     def outcome(self) -> Outcome:
         """Where the cube is now and whether that is what the task asks for."""
-        return judge(self.model, self._data, self.task.target)
+        return judge(self.model, self._data, load_task(self.task.kind).where, self.task.target)
 
     def render(self, camera: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the camera's latest picture. Read-only: copy before writing to it."""

@@ -20,6 +20,7 @@ from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
 from emma.sim.domains import load_domain
 from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
+from emma.sim.tasks import DEFAULT, load_task
 from emma.sim.wander import wander
 
 # Jobs in flight per process: enough to keep it busy while another episode is put in its place.
@@ -36,6 +37,7 @@ class CollectConfig:
 
     noise: disturbance of the executed commands, rad; the dataset's action is the clean command.
     motion: "task" has the expert do its task; "wander" drifts about among varied objects for `frames` frames a clip.
+    task: which one, of `emma.sim.tasks.TASKS`.
     evaluation_domains: allow the looks kept for evaluation, for an upper bound that trains on them.
     """
 
@@ -50,8 +52,10 @@ class CollectConfig:
     evaluation_domains: bool = False
     motion: str = "task"
     frames: int = 8
+    task: str = DEFAULT
 
     def __post_init__(self) -> None:
+        load_task(self.task)
         if self.episodes < 1 or self.workers < 1:
             raise EmmaError(
                 "nothing to collect",
@@ -64,6 +68,8 @@ class CollectConfig:
                 found=f"{self.motion}, {self.frames} frames",
                 expected=f"one of {', '.join(MOTIONS)}, at least 1 frame",
             )
+        if self.motion == "wander" and self.task != DEFAULT:
+            raise EmmaError("a wandering clip has no task", found=self.task, fix="leave out --task or --motion")
         if not 0.0 <= self.noise <= 0.1:
             raise EmmaError("noise out of range", found=self.noise, expected="0 to 0.1 rad")
         if not 0 <= self.seed <= FIRST_EVALUATION_SEED - self.episodes:
@@ -143,6 +149,7 @@ def _provenance(episode: Demonstration, spec: RobotSpec, config: CollectConfig) 
         "noise": config.noise,
         "jitter": config.jitter,
         "motion": config.motion,
+        "task": config.task,
     }
 
 
@@ -157,6 +164,7 @@ def _same(entry: dict[str, Any], config: CollectConfig) -> bool:
         and entry.get("noise") == config.noise
         and entry.get("jitter") == config.jitter
         and entry.get("motion", "task") == config.motion
+        and entry.get("task", DEFAULT) == config.task
     )
 
 
@@ -210,7 +218,7 @@ def _start_worker() -> None:
 
 def _work(spec: RobotSpec, config: CollectConfig, seed: int) -> Demonstration | None:
     if not _own:
-        _own.append(DeskArm(spec, cameras=config.cameras))
+        _own.append(DeskArm(spec, cameras=config.cameras, task=config.task))
     (sim,) = _own
     sim.set_domain(domain_of(config.domain(seed), seed, config.jitter))
     if config.motion == "wander":

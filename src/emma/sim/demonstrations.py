@@ -11,6 +11,7 @@ from emma.sim.arm import DeskArm, observation
 from emma.sim.domains import Domain, random_domain
 from emma.sim.expert import Expert
 from emma.sim.scene import TARGETS
+from emma.sim.tasks import DEFAULT
 
 RANDOM = "random"
 _LOOK = 4
@@ -61,15 +62,17 @@ def demonstrations(
     jitter: float = 0.0,
     depth: bool = True,
     spec: RobotSpec | None = None,
+    task: str = DEFAULT,
 ) -> Iterator[Demonstration]:
     """Yield `n` successful episodes with seeds from `seed` on; failed ones are dropped and counted in `failed`.
 
     domain: a name, a Domain, or "random" for a new look each episode (`jitter` as in `random_domain`).
     target: bin or plate for all of them; by default they alternate with the seed. depth: without it a fifth faster.
+    task: one of `emma.sim.tasks.TASKS`.
     """
     spec = load_robot("desk_arm") if spec is None else spec
     failed = 0
-    with DeskArm(spec, cameras=cameras) as sim:
+    with DeskArm(spec, cameras=cameras, task=task) as sim:
         while n > 0:
             sim.set_domain(domain_of(domain, seed, jitter))
             episode = demonstrate(sim, seed, target or target_of(seed), noise=noise, fps=fps or spec.fps, depth=depth)

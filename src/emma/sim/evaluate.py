@@ -17,6 +17,7 @@ from emma.policy.runtime import PolicyRuntime
 from emma.sim.arm import DeskArm, observation
 from emma.sim.scene import TARGETS
 from emma.sim.smoothness import Smoothness
+from emma.sim.tasks import DEFAULT, load_task
 from emma.stats import Rate
 
 # Evaluation starts where no training data does: `emma collect` refuses seeds from here on.
@@ -26,7 +27,7 @@ FIRST_SEED = 10_000
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then has failed;
-    join: one of `emma.policy.joins.JOINS`."""
+    join: one of `emma.policy.joins.JOINS`; task: one of `emma.sim.tasks.TASKS`."""
 
     episodes: int = 100
     seed: int = FIRST_SEED
@@ -36,8 +37,10 @@ class EvalConfig:
     replan_s: float = 0.4
     blend_s: float = 0.2
     join: str = "auto"
+    task: str = DEFAULT
 
     def __post_init__(self) -> None:
+        load_task(self.task)
         if self.episodes <= 0:
             raise ValueError(f"episodes must be above 0, not {self.episodes}")
         if self.latency_s < 0 or self.timeout_s <= 0:
@@ -50,7 +53,7 @@ class EvalConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
-    """One closed-loop episode. placed_on: where the cube came to rest, None for neither target.
+    """One closed-loop episode. placed_on: the target at which the cube came to rest, None for neither.
 
     largest_step: of a command, rad a tick; jerk, join_step (rad a tick, before the safety filter) and disagreement (rad
     between a chunk and the one before at the moment it comes into play): `emma.sim.smoothness`.
@@ -103,8 +106,9 @@ class EvalResult:
 def run_episode(
     sim: DeskArm, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
 ) -> EpisodeResult:
-    """One episode from (seed, target), asked for in held-out words, until the cube lies on a target or time is up."""
+    """One episode from (seed, target), asked for in held-out words, until the cube lies at a target or time is up."""
     spec = sim.spec
+    sim.set_task(config.task)
     task = sim.reset(seed, target, held_out_words=True)
     if hasattr(runtime, "reset"):
         runtime.reset(seed)

@@ -1,7 +1,6 @@
-"""A scripted expert: reaches, grasps, carries and places the cube, planned as a whole from the task's start."""
+"""A scripted expert: does its task along waypoints, planned as a whole from the task's start."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,25 +8,13 @@ from emma.errors import EmmaError
 from emma.robot import RobotSpec
 from emma.sim.arm import DeskArm
 from emma.sim.kinematics import tool_down
-from emma.sim.scene import CUBE_HALF, GRIPPER_CLOSED, GRIPPER_OPEN, TARGET_XY
+from emma.sim.tasks import Waypoint, load_task
 
-# Height of the tool when it lets go, m: over the bin's floor, and just above the plate.
-RELEASE_HEIGHT = {"bin": 0.045, "plate": 0.030}
 _EXPERT = 3
 
 # Correlation time of the disturbance, s, and its share while the fingers are near something.
 NOISE_TIME = 0.4
 NEAR_SHARE = 0.3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waypoint:
-    """Where the tool goes next: position (3,) m, finger opening m, time to get there s; near: close to an object."""
-
-    position: np.ndarray
-    opening: float
-    seconds: float
-    near: bool = False
 
 
 class Expert:
@@ -43,7 +30,8 @@ class Expert:
 
     def __init__(self, sim: DeskArm, *, noise: float = 0.0) -> None:
         rng = np.random.default_rng([sim.task.seed, _EXPERT])
-        waypoints = plan(sim, rng)
+        home, _ = sim.kinematics.forward(sim.home[:6])
+        waypoints = load_task(sim.task.kind).plan(sim.task.target, sim.task.cube_pose, home, rng)
         path, near = follow(sim, waypoints)
         self.commands = path.astype(np.float32)
         check_steps(path, sim.spec)
@@ -71,37 +59,6 @@ class Expert:
         targets = self.executed[min(self._tick, len(self.executed) - 1)]
         self._tick += 1
         return targets
-
-
-def plan(sim: DeskArm, rng: np.random.Generator) -> list[Waypoint]:
-    """Waypoints from the start to the placed cube and home again, a little different for every seed."""
-
-    def vary(seconds: float) -> float:
-        return seconds * rng.uniform(0.92, 1.08)
-
-    up = np.array([0.0, 0.0, 1.0])
-    target = sim.task.target
-    cube = np.array([*sim.task.cube_pose[:2], 0.0])
-    place = np.array([*TARGET_XY[target], 0.0])
-    place[:2] += rng.uniform(-0.008, 0.008, 2)
-    above = (0.11 + rng.uniform(-0.01, 0.01)) * up
-    carry = (0.14 + rng.uniform(-0.01, 0.01)) * up
-    grasp = cube + (CUBE_HALF + rng.uniform(-0.002, 0.002)) * up
-    release = place + RELEASE_HEIGHT[target] * up
-    home_position, _ = sim.kinematics.forward(sim.home[:6])
-    opened, closed = GRIPPER_OPEN, GRIPPER_CLOSED
-    return [
-        Waypoint(position=cube + above, opening=opened, seconds=vary(1.1)),
-        Waypoint(position=grasp, opening=opened, seconds=vary(0.9), near=True),
-        Waypoint(position=grasp, opening=closed, seconds=0.4, near=True),
-        Waypoint(position=cube + carry, opening=closed, seconds=vary(0.8)),
-        Waypoint(position=place + carry, opening=closed, seconds=vary(1.3)),
-        Waypoint(position=release, opening=closed, seconds=vary(0.8), near=True),
-        Waypoint(position=release, opening=opened, seconds=0.3, near=True),
-        Waypoint(position=place + carry, opening=opened, seconds=vary(0.7)),
-        Waypoint(position=home_position, opening=opened, seconds=vary(1.0)),
-        Waypoint(position=home_position, opening=opened, seconds=0.3),
-    ]
 
 
 def follow(sim: DeskArm, waypoints: list[Waypoint]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,12 @@
-"""Did the robot do it? Judged from the physics: which target holds the cube, let go and at rest."""
+"""Did the robot do it? Judged from the physics: where the cube is, let go and at rest."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from emma.sim.gl import mujoco
-from emma.sim.scene import FINGERS, TARGET_HALF_WIDTH, TARGET_HEIGHT, TARGET_XY
+from emma.sim.scene import FINGERS
 
 # Below this speed (m/s, and rad/s times the cube's 0.02 m) the cube counts as at rest.
 REST_SPEED = 0.01
@@ -13,8 +14,8 @@ REST_SPEED = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """placed_on: the target whose area holds the cube, let go or not; settled: at rest and touched by no finger;
-    success: placed on the asked target and settled; cube_xyz: its centre, m."""
+    """placed_on: the target at which the cube is as the task wants it, let go or not; settled: at rest and touched by
+    no finger; success: at the asked target and settled; cube_xyz: its centre, m."""
 
     placed_on: str | None
     success: bool
@@ -22,16 +23,15 @@ class Outcome:
     cube_xyz: tuple[float, float, float]
 
 
-def judge(model: "mujoco.MjModel", data: "mujoco.MjData", target: str) -> Outcome:
-    """The outcome for a task that asks for `target`."""
+def judge(
+    model: "mujoco.MjModel", data: "mujoco.MjData", where: Callable[[np.ndarray], str | None], target: str
+) -> Outcome:
+    """The outcome for a task that asks for `target`; where: `emma.sim.tasks.TaskKind.where`."""
     joint = model.joint("cube")
     address, speed = joint.qposadr[0], data.qvel[joint.dofadr[0] : joint.dofadr[0] + 6]
-    x, y, z = (float(v) for v in data.qpos[address : address + 3])
-    placed_on = None
-    for name, (cx, cy) in TARGET_XY.items():
-        half = TARGET_HALF_WIDTH[name]
-        if abs(x - cx) < half and abs(y - cy) < half and 0.0 < z < TARGET_HEIGHT:
-            placed_on = name
+    cube = data.qpos[address : address + 7]
+    x, y, z = (float(v) for v in cube[:3])
+    placed_on = where(cube)
     at_rest = np.linalg.norm(speed[:3]) < REST_SPEED and 0.02 * np.linalg.norm(speed[3:]) < REST_SPEED
     settled = bool(at_rest) and not _held(model, data)
     return Outcome(placed_on=placed_on, success=settled and placed_on == target, settled=settled, cube_xyz=(x, y, z))

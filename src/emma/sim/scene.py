@@ -13,6 +13,9 @@ TARGET_XY: Final = {"bin": (0.27, -0.22), "plate": (0.27, 0.22)}
 TARGET_HALF_WIDTH: Final = {"bin": 0.057, "plate": 0.060}
 # A cube resting in a target has its centre below this height, m (half a cube is 0.02).
 TARGET_HEIGHT: Final = 0.045
+# Outlines on the table, m: half the edge of the bin with its walls, radius of the plate with its rim.
+BIN_HALF: Final = 0.063
+PLATE_RADIUS: Final = 0.067
 
 CUBE_HALF: Final = 0.02
 CUBE_X: Final = (0.21, 0.35)
