@@ -22,6 +22,10 @@ TITLES = {
         "Success in appearances that no demonstration showed; 95 % intervals over training seeds and starts. The "
         "unseen ones are used for nothing but this table (explanation/proof.md).",
     ),
+    "generalisation_push": (
+        "A second task: pushing instead of placing",
+        "The same rows, appearances and executor (reference/tasks.md); generator, filter and settings as they were.",
+    ),
     "joins": (
         "Inference latency and joins",
         "Closed loop in the simulator's time, the latency artificial (how-to/joins.md).",

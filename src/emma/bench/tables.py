@@ -119,4 +119,5 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "dream": dream,
     "fullsize": fullsize,
     "generalisation": generalisation,
+    "generalisation_push": generalisation,
 }

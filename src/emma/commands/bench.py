@@ -47,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
             plot_joins(
                 json.loads((docs / "results" / "joins.json").read_text())["figures"], docs / "results" / "joins.png"
             )
-        for name in NAMES:
-            file = docs / "results" / f"{name}.json"
-            if file.is_file() and (draw := load_bench(name).draw) is not None:
+        for file in sorted((docs / "results").glob("*.json")):
+            # A bench with several pages says after an underscore which.
+            name = file.stem.partition("_")[0]
+            if name in NAMES and (draw := load_bench(name).draw) is not None:
                 draw(json.loads(file.read_text())["figures"], file.parent)
         return 0
     bench = load_bench(args.name)

@@ -7,7 +7,9 @@ import pytest
 from emma.bench.cells import Cells
 from emma.bench.generalisation.data import Data
 from emma.bench.generalisation.plan import FULL, ROW_NAMES, ROWS, SEEN, UNSEEN, Budget, require_allowed, sweeps
+from emma.bench.generalisation.shipped import bundles
 from emma.bench.generalisation.steps import Steps
+from emma.bench.generalisation.table import generalisation, page
 from emma.bench.generalisation.training import Policy
 from emma.bench.generalisation.trials import evaluate_bundle
 from emma.errors import EmmaError
@@ -90,6 +92,29 @@ def test_another_budget_is_another_folder(tmp_path):
         assert other(**changes) == policy.folder
     folders = [replace(policy, recipe=recipe).folder for recipe in ROWS]
     assert len(set(folders)) == len(ROWS)
+
+
+def test_another_task_has_folders_of_its_own_and_the_first_keeps_the_names_it_had(tmp_path):
+    first, second = (Data(budget=Budget(workspace=str(tmp_path), task=task)) for task in ("place", "push"))
+    # As in workspaces from before there was a second task.
+    assert first.demonstrations.name == "demonstrations-0e83fec2"
+    assert "task" not in first.budget.decisive()
+    assert second.budget.decisive()["task"] == "push"
+    for a, b in ((first.demonstrations, second.demonstrations), (first.clips("whole")[0], second.clips("whole")[0])):
+        assert a != b
+    for recipe in ROWS:
+        assert Policy(data=first, recipe=recipe, seed=0).folder != Policy(data=second, recipe=recipe, seed=0).folder
+    assert Budget.of({"task": "push"}).task == "push"
+    with pytest.raises(EmmaError, match="unknown task"):
+        Budget.of({"task": "stack"})
+    assert bundles()["real_only"] == "desk_arm_source"
+    assert bundles("push")["adamix"] == "desk_arm_push_adamix"
+
+
+def test_the_pictures_of_another_task_are_called_after_it():
+    assert page({}) == page({"task": "place"}) == "generalisation"
+    figures = {"task": "push", "rows": []}
+    assert "![Success by appearance](results/generalisation_push.png)" in generalisation(figures)
 
 
 def test_options_are_read_as_the_command_line_gives_them():

@@ -100,6 +100,16 @@ def test_a_row_goes_from_demonstrations_to_figures(first):
 
 
 @pytest.mark.slow
+def test_another_task_goes_all_the_way_too(tmp_path, random_generator):
+    figures = run(tiny(tmp_path / "work", random_generator, rows="real_only,upper_bound", task="push"))
+    assert figures["task"] == "push"
+    assert [row["row"] for row in figures["rows"] if row["state"] == "measured"] == ["real_only", "upper_bound"]
+    (data,) = (tmp_path / "work" / "data").glob("demonstrations-*")
+    assert [line["task"] for line in read_provenance(data)] == ["push", "push"]
+    assert (tmp_path / "work" / "clips.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(first, monkeypatch):
     figures, options = first
     monkeypatch.setattr(jobs, "_context", None)

@@ -34,6 +34,7 @@ def run_with(quick: bool, seed: int, options: Mapping[str, Any]) -> dict[str, An
 def draw(figures: Mapping[str, Any], folder: Path) -> None:
     """Pictures for the results' page, beside its JSON."""
     from emma.bench.generalisation.pictures import draw_appearances, draw_table
+    from emma.bench.generalisation.table import page
 
-    draw_appearances(folder / "generalisation-appearances.png")
-    draw_table(figures, folder / "generalisation.png")
+    draw_appearances(folder / f"{page(figures)}-appearances.png", figures.get("task"))
+    draw_table(figures, folder / f"{page(figures)}.png")

@@ -53,6 +53,7 @@ def measured_costs(budget: Budget) -> Costs:
         name: getattr(budget, name)
         for name in ("workers", "policy", "options", "batch_size", "precision", "device", "timeout_s", "generator")
     }
+    key |= budget.other_task
     folder = budget.root / f"{FILE}-{digest(key)}"
     files = [folder / f"{i}.json" for i in range(budget.workers)]
     jobs = [
@@ -91,8 +92,8 @@ def measure(budget: Budget, file: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
         tiny = replace(budget, demonstrations=1, variants=1, shards=1, steps=2 * STEPS, workspace=scratch, seeds=1)
         data = Data(budget=tiny)
-        collected = _timed(partial(_collect, data.demonstrations, spec))
-        with DeskArm(spec, cameras=CAMERAS) as sim:
+        collected = _timed(partial(_collect, data.demonstrations, spec, budget.task))
+        with DeskArm(spec, cameras=CAMERAS, task=budget.task) as sim:
             demonstrate(sim, 0, target_of(0), noise=0.0, fps=spec.fps, depth=False)
             true = _timed(lambda: demonstrate(sim, 0, target_of(0), noise=0.0, fps=spec.fps, depth=False))
         loading = _timed(lambda: load_generator(data.generator, {}))
@@ -109,7 +110,7 @@ def measure(budget: Budget, file: Path) -> None:
         bundle = load_bundle(policy.folder)
         runtime = open_runtime(bundle)
         with DeskArm(spec, cameras=CAMERAS) as sim:
-            episode = EvalConfig(episodes=1, timeout_s=budget.timeout_s)
+            episode = EvalConfig(episodes=1, timeout_s=budget.timeout_s, task=budget.task)
             one = _timed(lambda: evaluate(sim, runtime, spec.fps, episode))
         runtime.close()
     costs = Costs(
@@ -127,13 +128,13 @@ def measure(budget: Budget, file: Path) -> None:
     atomic_write_text(file, json.dumps(asdict(costs), indent=2) + "\n")
 
 
-def _collect(out: Path, spec: RobotSpec) -> None:
+def _collect(out: Path, spec: RobotSpec, task: str) -> None:
     """One demonstration without a pool of processes."""
     from emma.episodes.dataset import DatasetWriter
     from emma.sim.demonstrations import demonstrations
 
     with DatasetWriter(out, spec, cameras=CAMERAS) as writer:
-        for episode in demonstrations(1, cameras=CAMERAS):
+        for episode in demonstrations(1, task=task, cameras=CAMERAS):
             rows = zip(episode.observations, episode.action, strict=True)
             writer.add_episode(rows, episode.instruction, {"source": "simulator", "seed": episode.seed})
 

@@ -37,7 +37,8 @@ class Data:
     @property
     def demonstrations(self) -> Path:
         b = self.budget
-        return self._folder("demonstrations", {"episodes": b.demonstrations, "noise": b.noise, "cameras": CAMERAS})
+        key = {"episodes": b.demonstrations, "noise": b.noise, "cameras": CAMERAS, **b.other_task}
+        return self._folder("demonstrations", key)
 
     def clips(self, way: str) -> list[Path]:
         """One dataset a shard, with what the filter rejected in `rejected` beside the rest."""
@@ -141,7 +142,7 @@ def render(data: Data) -> None:
     motions = _Motions(data.demonstrations)
     with (
         DatasetWriter(data.true(), spec, cameras=CAMERAS, depth=False) as writer,
-        DeskArm(spec, cameras=CAMERAS) as sim,
+        DeskArm(spec, cameras=CAMERAS, task=data.budget.task) as sim,
     ):
         for number, clip in enumerate(kept_clips(data)):
             if number < writer.num_episodes:

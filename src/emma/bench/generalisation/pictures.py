@@ -10,6 +10,7 @@ from emma.bench.generalisation.data import Data, kept_clips
 from emma.bench.generalisation.plan import CAMERAS, SEEN, UNSEEN
 from emma.dreamtransfer.score_sheets import sheet
 from emma.sim.domains import load_domain
+from emma.sim.tasks import DEFAULT
 
 ALL = SEEN + UNSEEN
 # A motion that no training shows; the moments of it that are shown.
@@ -17,8 +18,8 @@ SEED, MOMENTS = 900_000, 5
 CLIPS = 6
 
 
-def draw_appearances(file: Path) -> None:
-    """The same motion in every appearance, a row each."""
+def draw_appearances(file: Path, task: str | None = None) -> None:
+    """The same motion in every appearance, a row each; task: the first one by default."""
     from emma.robot import load_robot
     from emma.sim.arm import DeskArm
     from emma.sim.demonstrations import demonstrate, target_of
@@ -38,7 +39,7 @@ def draw_appearances(file: Path) -> None:
             sim.set_domain(own)
         moment += 1
 
-    with DeskArm(spec, cameras=CAMERAS) as sim:
+    with DeskArm(spec, cameras=CAMERAS, task=task or DEFAULT) as sim:
         demonstrate(sim, SEED, target_of(SEED), noise=0.0, fps=spec.fps, depth=False, watch=watch)
     clips = [{camera: np.stack(pictures) for camera, pictures in shown[name].items()} for name in ALL]
     sheet(file, clips, [f"{name}: {load_domain(name).caption}" for name in ALL], MOMENTS)

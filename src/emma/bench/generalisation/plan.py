@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from emma.errors import EmmaError
 from emma.sim.domains import load_domain
+from emma.sim.tasks import DEFAULT, load_task
 
 # Where choices are made, and what nothing but the final table may look at.
 SEEN = ("source", "small", "medium", "large")
@@ -113,7 +114,8 @@ def require_allowed(recipe: Recipe, appearance: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What all rows have in common. demonstrations: episodes of one appearance; variants: clips of each.
+    """What all rows have in common. task: one of `emma.sim.tasks.TASKS`; demonstrations: episodes of one appearance;
+    variants: clips of each.
 
     shards: jobs that generation is divided into, each with a filter of its own. init: bundle that every row goes on
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
@@ -122,6 +124,7 @@ class Budget:
     workers: processes at work at once; options: of the policy.
     """
 
+    task: str = DEFAULT
     demonstrations: int = 500
     variants: int = 2
     shards: int = 4
@@ -152,6 +155,7 @@ class Budget:
     estimate: bool = True
 
     def __post_init__(self) -> None:
+        load_task(self.task)
         counts = ("demonstrations", "variants", "shards", "steps", "batch_size", "seeds", "episodes", "batch")
         for name in (*counts, "sweep_seeds", "workers"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
@@ -182,7 +186,12 @@ class Budget:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
         free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "seeds", "export")
         sweeps = ("sweeps", "sweep_seeds", "ratios", "lambdas")
-        return {name: value for name, value in asdict(self).items() if name not in (*free, *sweeps)}
+        return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
+
+    @property
+    def other_task(self) -> dict[str, Any]:
+        """The task, for the keys of what is kept; nothing for the first one, whose folders keep their names."""
+        return {} if self.task == DEFAULT else {"task": self.task}
 
 
 def digest(value: Any) -> str:

@@ -21,7 +21,7 @@ from emma.robot import load_robot
 
 TABLE, CLIPS = "table.md", "clips.png"
 # Of the budget and the measured costs, what the figures say.
-SAID = ("demonstrations", "variants", "steps", "batch_size", "ratio", "lam")
+SAID = ("task", "demonstrations", "variants", "steps", "batch_size", "ratio", "lam")
 COSTS = ("clip_s", "episode_s", "demonstration_s", "true_s", "export_s")
 
 
@@ -101,6 +101,7 @@ def _demonstrate(data: Data) -> None:
         noise=budget.noise,
         cameras=CAMERAS,
         workers=budget.workers,
+        task=budget.task,
     )
     with progress_bar() as bar:
         task = bar.add_task("demonstrations", total=budget.demonstrations, note="")

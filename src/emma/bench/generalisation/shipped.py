@@ -14,6 +14,7 @@ from emma.bench.generalisation.progress import Watch
 from emma.bench.generalisation.trials import batches, evaluate_bundle, name_of, results
 from emma.errors import EmmaError
 from emma.resources import data_dir
+from emma.sim.tasks import DEFAULT
 
 # The first row's policy is the one of `make demo`.
 BUNDLES = {name: f"desk_arm_{name}" for name in ROW_NAMES} | {"real_only": "desk_arm_source"}
@@ -22,20 +23,26 @@ EPISODES = 24
 BATCH = 1
 
 
-def shipped() -> dict[str, Path]:
+def bundles(task: str = DEFAULT) -> dict[str, str]:
+    """Row -> name of its bundle in `models/`."""
+    return BUNDLES if task == DEFAULT else {name: f"desk_arm_{task}_{name}" for name in ROW_NAMES}
+
+
+def shipped(task: str = DEFAULT) -> dict[str, Path]:
     """Row -> bundle, of those that are there."""
-    folders = {name: data_dir("models") / bundle for name, bundle in BUNDLES.items()}
+    folders = {name: data_dir("models") / bundle for name, bundle in bundles(task).items()}
     return {name: folder for name, folder in folders.items() if (folder / "emma.json").is_file()}
 
 
 def run_shipped(budget: Budget, seed: int) -> dict[str, Any]:
     """Figures as of the table, from the shipped policies. Rows without one are missing, and said to be."""
-    here = {row.name: folder for row in budget.chosen for name, folder in shipped().items() if name == row.name}
+    there = shipped(budget.task)
+    here = {row.name: there[row.name] for row in budget.chosen if row.name in there}
     if not here:
         raise EmmaError(
-            "no policy of the table ships",
+            f"no policy of the table ships for the task {budget.task}",
             found=f"none in {data_dir('models')}",
-            expected=", ".join(BUNDLES.values()),
+            expected=", ".join(bundles(budget.task).values()),
             fix="run it without --quick: it trains them",
         )
     episodes = max(1, EPISODES // (len(here) * len(ALL)))
@@ -44,7 +51,7 @@ def run_shipped(budget: Budget, seed: int) -> dict[str, Any]:
         jobs = [
             Job(
                 name=f"{row.name} {where[0]}",
-                work=partial(_evaluate, here[row.name], row, where, seed, episodes, budget.timeout_s, cells[row.name]),
+                work=partial(_evaluate, here[row.name], row, where, seed, episodes, budget, cells[row.name]),
                 share=partial(_share, cells[row.name], where, episodes),
                 cost_s=len(where) * episodes,
             )
@@ -58,13 +65,13 @@ def run_shipped(budget: Budget, seed: int) -> dict[str, Any]:
         for name in here:
             rows = {a: results(cells[name], a, episodes, BATCH) for a in ALL}
             found[name] = [{a: list(row) for a, row in rows.items() if row is not None}]
-    return {"episodes": episodes, "shipped": ", ".join(here), **table_figures(found)}
+    return {"task": budget.task, "episodes": episodes, "shipped": ", ".join(here), **table_figures(found)}
 
 
 def _evaluate(
-    bundle: Path, row: Recipe, where: Sequence[str], seed: int, episodes: int, timeout_s: float, cells: Cells
+    bundle: Path, row: Recipe, where: Sequence[str], seed: int, episodes: int, budget: Budget, cells: Cells
 ) -> None:
-    evaluate_bundle(bundle, row, where, seed, episodes, BATCH, timeout_s, cells)
+    evaluate_bundle(bundle, row, where, seed, episodes, BATCH, budget.timeout_s, cells, budget.task)
 
 
 def _share(cells: Cells, where: Sequence[str], episodes: int) -> float:

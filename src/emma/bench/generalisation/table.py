@@ -28,10 +28,18 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        "![Success by appearance](results/generalisation.png)",
+        f"![Success by appearance](results/{page(figures)}.png)",
         "",
-        "![Every appearance, the same moments](results/generalisation-appearances.png)",
+        f"![Every appearance, the same moments](results/{page(figures)}-appearances.png)",
     ]
+
+
+def page(figures: Mapping[str, Any]) -> str:
+    """What the files of a table are called: those of another task than the first say which."""
+    from emma.sim.tasks import DEFAULT
+
+    task = figures.get("task", DEFAULT)
+    return "generalisation" if task == DEFAULT else f"generalisation_{task}"
 
 
 def _row(row: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ def make(policy: Policy) -> None:
         )
         train(config, out, resume=bool(checkpoint_folders(out / RUN)) and (out / RUN / CONFIG).is_file())
     if b.export and not exported(policy):
-        _export(out)
+        _export(out, b.task)
 
 
 def trained(policy: Policy) -> bool:
@@ -140,7 +140,7 @@ def log_rows(policy: Policy) -> list[dict[str, Any]]:
     return rows
 
 
-def _export(folder: Path) -> None:
+def _export(folder: Path, task: str) -> None:
     """Checked on the expert's pictures in the source appearance, as `emma export` does."""
     from emma.policy.bundle import load_bundle
     from emma.policy.export.bundle_export import SUPPORTED, export_bundle
@@ -150,7 +150,7 @@ def _export(folder: Path) -> None:
     bundle = load_bundle(folder)
     if bundle.info.policy_type not in SUPPORTED:
         return
-    episode = next(iter(demonstrations(1, seed=0, cameras=bundle.info.cameras, depth=False)))
+    episode = next(iter(demonstrations(1, seed=0, task=task, cameras=bundle.info.cameras, depth=False)))
     every = max(1, len(episode.observations) // OBSERVATIONS)
     cases = [Case(observation, episode.instruction) for observation in episode.observations[::every]]
     export_bundle(bundle, cases, reference="simulator")

@@ -14,6 +14,7 @@ from emma.bench.generalisation.training import Policy
 from emma.files import atomic_write_text
 from emma.policy.exported import weights_of
 from emma.sim.evaluate import EpisodeResult, EvalConfig
+from emma.sim.tasks import DEFAULT
 
 FOLDER, LOOKED = "trials", "unseen"
 
@@ -25,7 +26,7 @@ def run_trials(policy: Policy, appearances: Sequence[str], seed: int) -> None:
     if set(appearances) & set(UNSEEN):
         key = {**b.decisive(), "seed": seed, "clips": policy.data.names("kept", "whole")}
         atomic_write_text(b.root / LOOKED / f"{digest(key)}.json", json.dumps(key, indent=2) + "\n")
-    evaluate_bundle(policy.folder, policy.recipe, appearances, seed, b.episodes, b.batch, b.timeout_s, cells)
+    evaluate_bundle(policy.folder, policy.recipe, appearances, seed, b.episodes, b.batch, b.timeout_s, cells, b.task)
 
 
 def looked(budget: Budget) -> int:
@@ -43,6 +44,7 @@ def evaluate_bundle(
     batch: int,
     timeout_s: float,
     cells: Cells,
+    task: str = DEFAULT,
 ) -> None:
     """Fill `cells` with batches of episodes; those that are there stay."""
     from emma.policy.bundle import load_bundle
@@ -67,7 +69,7 @@ def evaluate_bundle(
         stack.callback(runtime.close)
         sim = stack.enter_context(DeskArm(load_robot(opened.info.robot), cameras=opened.info.cameras))
         for appearance, first, number in missing:
-            config = EvalConfig(episodes=number, seed=seed + first, domain=appearance, timeout_s=timeout_s)
+            config = EvalConfig(episodes=number, seed=seed + first, domain=appearance, timeout_s=timeout_s, task=task)
             done = evaluate(sim, runtime, opened.info.fps, config)
             cells.put(
                 name_of(appearance, first, number),
@@ -88,6 +90,7 @@ def open_cells(policy: Policy, seed: int) -> Cells:
     """The kept batches of a trained policy."""
     weights = _weights(policy.folder, (policy.folder / "emma.json").stat().st_mtime_ns)
     key = {"weights": weights, "seed": seed, "timeout_s": policy.budget.timeout_s}
+    key |= policy.budget.other_task
     return Cells(f"{policy.recipe.name}-{policy.seed}", key, policy.budget.root / FOLDER)
 
 
