@@ -1,5 +1,6 @@
 """A LeRobotDataset as it lies on the disk: what every part that reads one does first, and with every column."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,14 @@ def encoded_images(column: pa.ChunkedArray) -> list[bytes]:
     """The pictures of a column as they were encoded."""
     images: list[bytes] = column.combine_chunks().field("bytes").to_pylist()
     return images
+
+
+def each_encoded(column: pa.ChunkedArray) -> Iterator[bytes]:
+    """The same one by one: all of them at once may be more than the memory holds."""
+    for chunk in column.chunks:
+        stored = chunk.field("bytes")
+        for i in range(len(stored)):
+            yield stored[i].as_py()
 
 
 def decoded(data: bytes, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:

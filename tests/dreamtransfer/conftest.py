@@ -1,7 +1,9 @@
-"""Tiny generators with random weights, of both kinds, and a clip to draw."""
+"""Tiny generators with random weights, of both kinds, and videos of a robot."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -17,6 +19,9 @@ from emma.dreamtransfer.prompts import Grammar
 from emma.dreamtransfer.training.autoencoder import LATENTS, new_autoencoder
 from emma.dreamtransfer.training.text import new_text_encoder, new_tokenizer, vocabulary
 from emma.dreamtransfer.training.transformer import new_transformer
+from emma.episodes.dataset import DatasetWriter
+from emma.observation import Observation
+from emma.robot import Camera, Command, Joint, RobotSpec
 
 VIEWS = ("top", "wrist")
 
@@ -72,3 +77,55 @@ def large_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """videos(depth=True): a dataset of one captioned episode, seven frames of two views of 64 x 64."""
+    made: dict[bool, Path] = {}
+
+    def make(depth: bool = True) -> Path:
+        if depth not in made:
+            made[depth] = tmp_path_factory.mktemp("videos") / "robot"
+            write_videos(made[depth], depth)
+        return made[depth]
+
+    return make
+
+
+def write_videos(root: Path, depth: bool) -> None:
+    cameras = tuple(
+        Camera(
+            name=view,
+            image_topic=f"/{view}/image",
+            depth_topic=f"/{view}/depth" if depth else None,
+            width=64,
+            height=64,
+            rate_hz=30,
+        )
+        for view in VIEWS
+    )
+    joints = tuple(Joint(name=n, unit="rad", lower=-1.0, upper=1.0, velocity=1.0, acceleration=1.0) for n in "ab")
+    spec = RobotSpec(
+        name="no_arm",
+        joints=joints,
+        cameras=cameras,
+        state_topic="/joint_states",
+        command=Command(topic="/command", kind="joint_trajectory"),
+        control_rate_hz=50,
+        fps=10,
+    )
+    rng = np.random.default_rng(0)
+
+    def frames() -> Iterator[tuple[Observation, np.ndarray]]:
+        for i in range(7):
+            image = np.full((64, 64, 3), 90, np.uint8)
+            far = np.full((64, 64), 900, np.uint16)
+            image[20:40, 4 * i : 4 * i + 20] = (200, 30, 30)
+            far[20:40, 4 * i : 4 * i + 20] = 700
+            state = rng.normal(size=2).astype(np.float32)
+            maps = dict.fromkeys(VIEWS, far) if depth else {}
+            yield Observation(stamp_ns=i * 10**8, state=state, images=dict.fromkeys(VIEWS, image), depth=maps), state
+
+    with DatasetWriter(root, spec, depth=depth) as writer:
+        writer.add_episode(frames(), "push", {"source": "bag", "caption": "a red cube on a grey table"})

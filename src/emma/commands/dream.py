@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-HELP = """DreamTransfer: train generators, score generated episodes
+HELP = """DreamTransfer: caption videos, train generators, score generated episodes
 
 examples:
   emma dream train --data data/clips --views top wrist --out models/mine
@@ -11,7 +11,7 @@ examples:
 """
 
 # Each is a module emma.commands.dream_<name> with HELP, configure(parser) and run(args) -> code.
-VERBS = ("train", "score")
+VERBS = ("caption", "train", "score")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-from emma.dataset_files import dataset_root, decoded, encoded_images, vectors
+from emma.dataset_files import dataset_root, decoded, each_encoded, vectors
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraPoses
+from emma.dreamtransfer.scratch import stacked
 from emma.errors import EmmaError
 
 IMAGES, DEPTH, MASK = "observation.images.", "observation.depth.", "observation.mask."
@@ -86,10 +87,10 @@ class DatasetClips:
         depths, masks = ([view for view in self.views if kind + view in rows.schema.names] for kind in (DEPTH, MASK))
         state = vectors(rows[STATE])
         clip = Clip(
-            images={view: np.stack(list(map(decoded, encoded_images(rows[IMAGES + view])))) for view in self.views},
-            depth={view: np.stack([_depth(data) for data in encoded_images(rows[DEPTH + view])]) for view in depths},
+            images={view: stacked(map(decoded, each_encoded(rows[IMAGES + view])), len(rows)) for view in self.views},
+            depth={view: stacked(map(_depth, each_encoded(rows[DEPTH + view])), len(rows)) for view in depths},
             cameras=self._cameras(state),
-            keep={view: np.stack([_mask(data) for data in encoded_images(rows[MASK + view])]) for view in masks},
+            keep={view: stacked(map(_mask, each_encoded(rows[MASK + view])), len(rows)) for view in masks},
             fps=float(self.meta.fps),
         )
         task = str(self.meta.tasks.index[self.meta.tasks["task_index"] == rows["task_index"][0].as_py()][0])
@@ -107,7 +108,7 @@ class DatasetClips:
                 f"episode {index} of {self.root} has no caption",
                 found="neither caption nor prompt in meta/provenance.jsonl",
                 expected="a sentence on how foreground, background and light look",
-                fix="write one per episode, or let a captioner do it",
+                fix="write one per episode, or let a model do it: emma dream caption",
             )
         return str(text)
 
