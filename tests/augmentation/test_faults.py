@@ -19,6 +19,7 @@ from emma.augmentation.config import AugmentConfig
 from emma.augmentation.job import augment
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.prompts import Grammar
+from emma.dreamtransfer.scratch import stacked
 from emma.episodes.dataset import DatasetWriter, reading
 from emma.errors import EmmaError
 from emma.files import sha256_tree
@@ -125,6 +126,17 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, source: Path, tools:
     assert {0, 2, 4, 6} <= set(kept)
     for part in ("meta", "data"):
         assert sha256_tree(out / part) == sha256_tree(tmp_path / "reference" / part)
+
+
+def test_no_room_for_temporary_files_is_told_as_such(
+    tmp_path: Path, source: Path, prompts: Callable, hue_shift: type
+) -> None:
+    class Large(hue_shift):  # type: ignore[valid-type,misc]
+        def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
+            return {camera: stacked(images, len(images), ordinary=0) for camera, images in clip.images.items()}
+
+    with largest_file(4096), pytest.raises(EmmaError, match=r"no room for what a clip needs(.|\n)*TMPDIR"):
+        augment(source, tmp_path / "out", Tools(generator=Large), prompts, ONE)
 
 
 def test_the_disk_is_checked_up_front(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -236,4 +237,13 @@ def test_a_page_tells_numbers_of_every_clip(tmp_path: Path, source: Path, tools:
     for line in read_provenance(tmp_path / "out"):
         assert line["prompt"] in page
         assert f"{line['scores']['redness']:.3g}" in page
+    rejected = read_provenance(tmp_path / "out/rejected")
+    assert len(rejected) == 2
+    assert all(line["prompt"] in page and line["reason"] in page for line in rejected)
+    assert "://" not in page, "it needs nothing from elsewhere"
+    # A picture of every source and every clip; the same as PNG sheets, the rejected ones apart.
+    assert page.count('src="data:image/png;base64,') == 3 + 6
+    sheets = {path.name: cv2.imread(str(path)) for path in report.page.parent.glob("*.png")}
+    assert set(sheets) == {*(f"episode-{i:06d}.png" for i in range(3)), "rejected.png"}
+    assert all(sheet.shape[1] > 6 * 2 * 32 for sheet in sheets.values()), "both views at every moment"
     assert json.loads((tmp_path / "out/.augment/done.json").read_text()) == {"accepted": 4, "rejected": 2, "failed": []}

@@ -1,7 +1,6 @@
 """One clip: decoded, drawn anew, checked, scored and encoded. Runs in a worker, here or on another machine."""
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Buffer, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,21 +9,26 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from emma.augmentation.mapped import parquet_bytes
+from emma.augmentation.masks import RobotMasks
 from emma.augmentation.source import SourceEpisode
-from emma.dataset_files import decoded, encoded_images, vectors
+from emma.dataset_files import decoded, each_encoded, vectors
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.depth import DepthEstimate
 from emma.dreamtransfer.filter import Scorer
 from emma.dreamtransfer.generator import Generator
 from emma.dreamtransfer.geometry import CameraPoses
 from emma.dreamtransfer.prompts import Prompt
-from emma.episodes.encode import ROW_GROUP_BYTES, encode_png, is_depth, parquet_options
-from emma.episodes.features import DEPTH, IMAGES, STATE
+from emma.dreamtransfer.scratch import empty, stacked
+from emma.episodes.encode import encode_png, is_depth
+from emma.episodes.features import DEPTH, IMAGES, MASK, STATE
 from emma.episodes.stats import ImageStats
 from emma.episodes.video import VideoFile
 from emma.errors import EmmaError
+
+# Frames that are encoded at a time.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ class ClipTask:
 class MadeClip:
     """A finished clip as files: Parquet, a video per feature that is one; statistics of its pictures; its scores."""
 
-    parquet: bytes
+    parquet: Buffer
     videos: Mapping[str, bytes]
     image_stats: Mapping[str, Mapping[str, list]]
     scores: Mapping[str, float]
@@ -58,6 +62,7 @@ class Tools:
     scorer: Callable[[], Scorer] | None = None
     depth: Callable[[], DepthEstimate] | None = None
     poses: Callable[[], CameraPoses | None] | None = None
+    masks: Callable[[], RobotMasks] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,7 @@ class GeneratorCard:
     name: str
     sha256: str
     views: tuple[str, ...] | None = field(default=None)
+    needs_depth: bool = True
 
 
 class ClipMaker:
@@ -77,9 +83,16 @@ class ClipMaker:
         self._scorer = tools.scorer() if tools.scorer is not None else None
         self._depth = tools.depth() if tools.depth is not None else None
         self._poses = tools.poses() if tools.poses is not None else None
+        self._masks = tools.masks() if tools.masks is not None else None
 
     def card(self) -> GeneratorCard:
-        return GeneratorCard(name=self.generator.name, sha256=self.generator.sha256, views=self.generator.views)
+        return GeneratorCard(
+            name=self.generator.name,
+            sha256=self.generator.sha256,
+            views=self.generator.views,
+            # One that draws from edges alone says so; of the others nobody asks.
+            needs_depth=getattr(self.generator, "needs_depth", True),
+        )
 
     def make(self, task: ClipTask) -> MadeClip:
         """Raises EmmaError if the generator gives something else than pictures of the clip's views and length."""
@@ -94,27 +107,28 @@ class ClipMaker:
         images = {
             camera: episode.frames[camera]
             if camera in episode.frames
-            else np.stack([decoded(data) for data in encoded_images(episode.rows[IMAGES + camera])])
+            else stacked(map(decoded, each_encoded(episode.rows[IMAGES + camera])), len(episode))
             for camera in cameras
         }
         depth = {
-            camera: np.stack([_depth(data) for data in encoded_images(episode.rows[DEPTH + camera])])
+            camera: stacked(map(_depth, each_encoded(episode.rows[DEPTH + camera])), len(episode))
             for camera in cameras
             if DEPTH + camera in names
         }
         geometry = self._poses(vectors(episode.rows[STATE])) if self._poses is not None else {}
         known = {camera: geometry[camera] for camera in cameras if camera in geometry}
-        clip = Clip(images=images, depth=depth, cameras=known, fps=float(episode.fps))
+        keep = self._masks(episode, cameras) if self._masks is not None else {}
+        clip = Clip(images=images, depth=depth, cameras=known, keep=keep, fps=float(episode.fps))
         if self._depth is None or len(depth) == len(cameras):
             return clip
         return replace(clip, depth=self._depth(clip))
 
     def draw(self, clip: Clip, prompt: str, seed: int) -> dict[str, np.ndarray]:
-        """Camera -> (T, H, W, 3) uint8, checked."""
+        """Camera -> (T, H, W, 3) uint8, checked; what the clip keeps is kept, whatever the generator does with it."""
         pictures = self.generator.generate(clip, prompt, seed=seed)
         for camera, images in clip.images.items():
             made = pictures.get(camera)
-            if made is not None and not np.isfinite(made).all():
+            if made is not None and made.dtype.kind == "f" and not np.isfinite(made).all():
                 frame = int(np.argwhere(~np.isfinite(made))[0][0])
                 raise EmmaError(
                     f"the generator {self.generator.name} gave numbers that are not finite",
@@ -128,35 +142,38 @@ class ClipMaker:
                     found="nothing" if made is None else f"{made.dtype} {made.shape}",
                     expected=f"uint8 {images.shape}",
                 )
-        return {camera: np.ascontiguousarray(pictures[camera]) for camera in clip.images}
+        return {camera: np.ascontiguousarray(_kept(clip, camera, pictures[camera])) for camera in clip.images}
 
 
 def encode(task: ClipTask, clip: Clip, pictures: Mapping[str, np.ndarray], scores: Mapping[str, float]) -> MadeClip:
     """The rows of the source with other pictures: every other column is the source's, byte for byte."""
-    columns: dict[str, Any] = {}
-    videos: dict[str, bytes] = {}
+    rows, videos, drawn = task.episode.rows, dict[str, bytes](), dict[str, np.ndarray]()
     stats: dict[str, ImageStats] = {}
     for key, feature in task.features.items():
         if is_depth(feature):
-            columns[key] = task.episode.rows[key]
             # Of the stored depth: an estimate of it is for the generator alone.
-            stats[key] = _stats((_depth(data) for data in encoded_images(columns[key])), 1, np.uint16, 1.0)
+            stats[key] = _stats((_depth(data) for data in each_encoded(rows[key])), 1, np.uint16, 1.0)
+        elif key.startswith(MASK):
+            channels = 3 if 3 in feature["shape"] else 1
+            mode = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
+            stats[key] = _stats((decoded(data, mode) for data in each_encoded(rows[key])), channels, np.uint8, 255.0)
         elif key.startswith(IMAGES):
             images = pictures[key.removeprefix(IMAGES)]
             stats[key] = _stats(images, 3, np.uint8, 255.0)
             if feature["dtype"] == "video":
                 videos[key] = _video(images, task.episode.fps)
             else:
-                columns[key] = _pngs(images)
-        else:
-            columns[key] = task.episode.rows[key]
-    columns |= {name: task.episode.rows[name] for name in ("timestamp", "frame_index")}
-    table = pa.table(columns)
-    sink = io.BytesIO()
-    rows = max(1, len(table) * ROW_GROUP_BYTES // max(1, table.nbytes))
-    pq.write_table(table, sink, row_group_size=rows, **parquet_options(task.features))
+                drawn[key] = images
+    names = [key for key in (*task.features, "timestamp", "frame_index") if key not in videos]
+
+    def tables() -> Iterator[pa.Table]:
+        for first in range(0, len(clip), _AT_ONCE):
+            part = slice(first, min(len(clip), first + _AT_ONCE))
+            there = rows.slice(first, part.stop - first)
+            yield pa.table({name: _pngs(drawn[name][part], first) if name in drawn else there[name] for name in names})
+
     return MadeClip(
-        parquet=sink.getvalue(),
+        parquet=parquet_bytes(tables(), task.features),
         videos=videos,
         image_stats={key: {name: v.tolist() for name, v in s.result().items()} for key, s in stats.items()},
         scores={name: float(value) for name, value in scores.items()},
@@ -164,8 +181,18 @@ def encode(task: ClipTask, clip: Clip, pictures: Mapping[str, np.ndarray], score
     )
 
 
-def _pngs(images: np.ndarray) -> pa.Array:
-    cells = [{"bytes": encode_png(image), "path": f"frame-{i:06d}.png"} for i, image in enumerate(images)]
+def _kept(clip: Clip, camera: str, made: np.ndarray) -> np.ndarray:
+    if camera not in clip.keep:
+        return made
+    # A generator's own arrays are not written to.
+    out = empty(made.shape, made.dtype)
+    out[:] = made
+    np.copyto(out, clip.images[camera], where=clip.keep[camera][..., None])
+    return out
+
+
+def _pngs(images: np.ndarray, first: int) -> pa.Array:
+    cells = [{"bytes": encode_png(image), "path": f"frame-{first + i:06d}.png"} for i, image in enumerate(images)]
     return pa.array(cells, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 
 

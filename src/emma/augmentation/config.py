@@ -1,7 +1,7 @@
 """What is asked of an augmentation, what became of it, and what stands in the way of one."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ class AugmentConfig:
 
     drop_cameras: leave out cameras that the generator does not make; otherwise they are an error. video: store colour
     as lossy video; None: as the source does. skip_failed: a clip that cannot be made is left out, not an error.
-    workers, ray: as in `crew`. moments: pictures of each clip in the report.
+    workers, ray: as in `crew`. moments: pictures of each clip in the report. also: what else makes two jobs the same,
+    such as settings of the generator; it goes into each clip's provenance.
     """
 
     variants: int = 4
@@ -41,6 +42,7 @@ class AugmentConfig:
     ray: str | None = None
     filter: FilterConfig = field(default_factory=FilterConfig)
     moments: int = 6
+    also: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.variants < 1 or self.moments < 1 or (self.workers is not None and self.workers < 1):

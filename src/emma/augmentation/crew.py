@@ -1,6 +1,8 @@
 """Who makes the clips: this process, or processes of Ray on this machine or a cluster."""
 
+import errno
 import os
+import tempfile
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -132,6 +134,13 @@ def _attempt(maker: ClipMaker, task: ClipTask) -> tuple[MadeClip | None, EmmaErr
 def _told(error: Exception) -> EmmaError:
     if isinstance(error, EmmaError):
         return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return EmmaError(
+            "no room for what a clip needs meanwhile",
+            found=error.strerror,
+            expected=f"room for a clip's pictures in {tempfile.gettempdir()}",
+            fix="make room there, or set TMPDIR to a folder with more",
+        )
     return EmmaError("the generator failed", found=f"{type(error).__name__}: {error}".strip()[:500])
 
 

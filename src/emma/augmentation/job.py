@@ -67,6 +67,7 @@ class _Plan:
             "seed": self.config.seed,
             "prompts_sha256": hashlib.sha256(texts.encode()).hexdigest(),
             "video": self.video,
+            **self.config.also,
         }
 
 
@@ -93,7 +94,7 @@ def augment(
     with reading(opened.root), crew(tools, config.workers, config.ray) as workers:
         card = workers.card()
         narrowed = opened.only(config.chosen_cameras(opened, card))
-        require_depth(narrowed, tools.depth is not None)
+        require_depth(narrowed, tools.depth is not None or not card.needs_depth)
         video = narrowed.video if config.video is None else config.video
         plan = _Plan(
             source=narrowed,
@@ -141,7 +142,7 @@ def _make(plan: _Plan, workers: Crew, out: Path, progress: Progress) -> tuple[in
             made = len(missing) - len(failed)
             _decide(plan, stage, failed)
         progress(len(plan.prompts), len(plan.prompts), "putting clips into their places")
-        place_all(plan.source, plan.card, stage, writer, out, progress=progress)
+        place_all(plan.source, plan.card, stage, writer, out, progress=progress, also=plan.config.also)
     return made, kept
 
 

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from emma.augmentation.clips import GeneratorCard
@@ -22,8 +23,12 @@ def place_all(
     out: Path,
     *,
     progress: Callable[[int, int, str], None],
+    also: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Place every decided clip, accepted ones first; then the job is done and its clips are gone from the stage."""
+    """Place every decided clip, accepted ones first; then the job is done and its clips are gone from the stage.
+
+    also: for every line of provenance.
+    """
     decided = stage.read("decisions")
     origin = {"dataset": source.root.name, "sha256": source.sha256()}
     accepted = [row for row in decided["clips"] if row["accepted"]]
@@ -35,7 +40,7 @@ def place_all(
         for number, row in enumerate(rows):
             key = Key(row["episode"], row["variant"])
             if (key.episode, key.variant) not in there:
-                entry = _provenance(source, card, stage.sidecar(key), row, origin)
+                entry = _provenance(source, card, stage.sidecar(key), row, origin) | plain(also)
                 into.add_encoded(stage.encoded(key), source.instruction(key.episode), entry)
             stage.remove(key)
             progress(before + number + 1, total, "putting clips into their places")

@@ -26,8 +26,9 @@ def preview(
     wanted = prompts(variants, config.seed)
     with reading(opened.root):
         maker = ClipMaker(tools)
-        narrowed = opened.only(config.chosen_cameras(opened, maker.card()))
-        require_depth(narrowed, tools.depth is not None)
+        card = maker.card()
+        narrowed = opened.only(config.chosen_cameras(opened, card))
+        require_depth(narrowed, tools.depth is not None or not card.needs_depth)
         clip = maker.clip(narrowed.read(episode), narrowed.cameras)
         start = max(0, (len(clip) - frames) // 2)
         clip = clip.part(start, min(len(clip), start + frames))

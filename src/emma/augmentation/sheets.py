@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
 from emma.augmentation.source import SourceDataset
-from emma.dataset_files import decoded
+from emma.dataset_files import decoded, encoded_images
 from emma.episodes.features import IMAGES
 from emma.errors import EmmaError
 
@@ -32,12 +32,12 @@ def pictures(source: SourceDataset, index: int, count: int) -> dict[str, np.ndar
         return {camera: frames[camera][at] for camera in source.cameras}
     keys = [IMAGES + camera for camera in source.cameras]
     file = source.file(index)
-    rows = pq.read_table(file, columns=[*keys, "episode_index"], filters=[("episode_index", "=", index)])
-    found = {}
-    for camera, key in zip(source.cameras, keys, strict=True):
-        stored = rows[key].combine_chunks().field("bytes").take(at).to_pylist()
-        found[camera] = np.stack([decoded(data) for data in stored])
-    return found
+    wanted = [("episode_index", "=", index), ("frame_index", "in", at)]
+    rows = pq.read_table(file, columns=keys, filters=wanted)
+    return {
+        camera: np.stack([decoded(data) for data in encoded_images(rows[key])])
+        for camera, key in zip(source.cameras, keys, strict=True)
+    }
 
 
 def strip(clip: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -13,11 +13,16 @@ import pyarrow.parquet as pq
 from lerobot.datasets.io_utils import load_info, load_tasks
 from lerobot.datasets.utils import DatasetInfo
 
+from emma.augmentation.mapped import episode_rows
 from emma.dataset_files import dataset_root
+from emma.dreamtransfer.scratch import empty
 from emma.episodes.encode import is_depth
-from emma.episodes.features import DEPTH, IMAGES, INDEXES
+from emma.episodes.features import DEPTH, IMAGES, INDEXES, MASK
 from emma.episodes.index import read_provenance
 from emma.errors import EmmaError
+
+# Frames of a video that are decoded at a time.
+_DECODED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +134,16 @@ class SourceDataset:
 
     @property
     def features(self) -> dict[str, dict]:
-        """What an augmented dataset has: everything except other cameras' pictures and depth, and index columns."""
+        """What an augmented dataset has: everything except what belongs to other cameras, and index columns."""
         kept = {}
         for key, feature in self.info.features.items():
-            camera = key.removeprefix(IMAGES).removeprefix(DEPTH)
-            of_camera = key.startswith((IMAGES, DEPTH))
+            camera = key.removeprefix(IMAGES).removeprefix(DEPTH).removeprefix(MASK)
+            of_camera = key.startswith((IMAGES, DEPTH, MASK))
             if key in INDEXES or (of_camera and camera not in self.cameras):
                 continue
             if key.startswith(DEPTH) and camera not in self.depth_cameras:
+                continue
+            if key.startswith(MASK) and feature["dtype"] != "image":
                 continue
             kept[key] = {**feature, "shape": tuple(feature["shape"])}
         return kept
@@ -183,7 +190,7 @@ class SourceDataset:
         columns = [*kept, "timestamp", "frame_index", "episode_index", "task_index"]
         file = self.file(index)
         try:
-            rows = pq.read_table(file, columns=columns, filters=[("episode_index", "=", index)])
+            rows = episode_rows(file, columns, index)
         except (OSError, pa.ArrowInvalid) as error:
             raise EmmaError(
                 f"cannot read episode {index}",
@@ -202,7 +209,7 @@ class SourceDataset:
             index=index,
             task=self.tasks[rows["task_index"][0].as_py()],
             fps=self.fps,
-            rows=rows.drop_columns(["episode_index", "task_index"]).replace_schema_metadata(None),
+            rows=rows.drop_columns(["episode_index", "task_index"]),
             provenance={key: value for key, value in line.items() if key != "episode_index"},
             frames={camera: self._video(index, camera) for camera in self.cameras if self._is_video(camera)},
         )
@@ -219,11 +226,15 @@ class SourceDataset:
         times = [start + i / self.fps for i in range(self.length(index))]
         chunk, number = row[f"videos/{key}/chunk_index"], row[f"videos/{key}/file_index"]
         file = self.root / str(self.info.video_path).format(video_key=key, chunk_index=chunk, file_index=number)
-        try:
-            frames = decode_video_frames(file, times, 0.5 / self.fps, backend="pyav", return_uint8=True)
-        except Exception as error:  # decoders raise many kinds
-            raise EmmaError(f"cannot decode {file}", found=f"{type(error).__name__}: {error}") from error
-        return np.ascontiguousarray(frames.permute(0, 2, 3, 1).numpy())
+        out = empty((len(times), *self.size(camera), 3), np.uint8)
+        for first in range(0, len(times), _DECODED):
+            part = times[first : first + _DECODED]
+            try:
+                frames = decode_video_frames(file, part, 0.5 / self.fps, backend="pyav", return_uint8=True)
+                out[first : first + _DECODED] = frames.permute(0, 2, 3, 1).numpy()
+            except Exception as error:  # decoders raise many kinds
+                raise EmmaError(f"cannot decode {file}", found=f"{type(error).__name__}: {error}") from error
+        return out
 
     def file(self, index: int) -> Path:
         """The Parquet file that holds an episode's rows, perhaps among others."""

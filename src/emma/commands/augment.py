@@ -22,6 +22,7 @@ examples:
   emma augment data/real --generator models/dreamtransfer_desk --prompts desk --variants 4 --out data/generated
   emma augment data/real --prompts desk --prompt "a green cube, dim warm light" --out data/dim
   emma augment data/real --generator Wan2.1-VACE-1.3B --prompts kitchen.yaml --out data/kitchen --ray 10.0.0.5:6379
+  emma augment data/real --prompts desk --keep-robot masks --set steps=8 --out data/same_arm
 """
 
 
@@ -33,6 +34,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--prompt", metavar="TEXT", help="what every variant shall show, in words of the grammar; the rest is drawn")
     add("--generator", metavar="DIR", help="folder of the generator, or its name on the hub (default: the shipped one)")
     add("--lora", metavar="DIR", help="weights of `emma dream train --lora`, on top of the generator")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the generator: steps, guidance, control, window, overlap, guide, ...; repeatable",
+    )
+    add(
+        "--keep-robot",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="keep the robot's real pixels, by masks in the dataset (observation.mask.<camera>) or in DIR",
+    )
     add("--variants", type=int, default=4, metavar="N", help="copies of each episode (default 4)")
     add("--seed", type=int, default=0, help="decides prompts and noise (default 0)")
     add("--episodes", metavar="LIST", help="which of the dataset, such as 0-9,15 (default all)")
@@ -72,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         ray=args.ray,
         filter=FilterConfig(reject=args.reject),
+        also=_also(args),
     )
     if args.out is None and args.preview is None:
         raise EmmaError("no --out", expected="a folder for the new dataset", fix="or --preview 6 for a first look")
@@ -130,47 +146,79 @@ def _tools(args: argparse.Namespace) -> "Tools":
     from functools import partial
 
     from emma.augmentation.clips import Tools
+    from emma.augmentation.masks import require_masks
     from emma.augmentation.source import SourceDataset
     from emma.commands.dream_score import poses_of
     from emma.resources import data_dir
 
     generator = args.generator or str(data_dir("models") / "dreamtransfer_desk")
     robot = SourceDataset.open(args.dataset).robot
+    if args.keep_robot is not None:
+        require_masks(SourceDataset.open(args.dataset), Path(args.keep_robot) if args.keep_robot else None)
     return Tools(
-        generator=partial(_generator, generator, args.lora),
+        generator=partial(_generator, generator, args.lora, _settings(args.set)),
         scorer=None if args.no_scores else partial(_scorer, args.depth_model, args.text_model, args.device),
         depth=partial(_depth, args.depth_model, args.device) if args.depth_model else None,
         poses=partial(poses_of, robot),
+        masks=partial(_masks, args.keep_robot) if args.keep_robot is not None else None,
     )
 
 
+def _settings(words: list[str]) -> dict[str, Any]:
+    """`steps=20` -> {"steps": 20}."""
+    import yaml
+
+    from emma.errors import EmmaError
+
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not value:
+            raise EmmaError("bad --set", found=word, expected="NAME=VALUE, such as steps=20")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+def _also(args: argparse.Namespace) -> dict[str, Any]:
+    """What makes the result another one and is in no file of the generator."""
+    also: dict[str, Any] = {}
+    if args.set:
+        also["generator_settings"] = _settings(args.set)
+    if args.keep_robot is not None:
+        also["kept_robot"] = args.keep_robot or "observation.mask"
+    return also
+
+
 # These run in the workers.
-def _generator(folder: str, lora: str | None) -> Any:
+def _generator(folder: str, lora: str | None, settings: dict[str, Any]) -> Any:
     from emma.dreamtransfer.pipeline import DreamTransfer
 
-    return DreamTransfer.load(folder, lora=lora)
+    generator = DreamTransfer.load(folder, lora=lora)
+    generator.settings = generator.settings.changed(settings)
+    return generator
+
+
+def _masks(folder: str) -> Any:
+    from emma.augmentation.masks import FileMasks, StoredMasks
+
+    return FileMasks(Path(folder)) if folder else StoredMasks()
 
 
 def _scorer(depth_model: str | None, text_model: str | None, device: str | None) -> Any:
-    from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText
+    from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText, default_device
     from emma.dreamtransfer.scorer import ClipScorer
 
     return ClipScorer(
-        depth_model=TransformersDepth(depth_model, _device(device)) if depth_model else None,
-        text_model=TransformersText(text_model, _device(device)) if text_model else None,
+        depth_model=TransformersDepth(depth_model, device or default_device()) if depth_model else None,
+        text_model=TransformersText(text_model, device or default_device()) if text_model else None,
     )
 
 
 def _depth(name: str, device: str | None) -> Any:
     from emma.dreamtransfer.depth import EstimatedDepth
+    from emma.dreamtransfer.metrics.models import default_device
 
-    return EstimatedDepth.by_name(name, _device(device))
-
-
-def _device(device: str | None) -> str:
-    import torch
-
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return EstimatedDepth.by_name(name, device or default_device())
 
 
 def _episodes(text: str | None) -> tuple[int, ...] | None:

@@ -13,6 +13,7 @@ examples:
   emma dream train --data data/clips --views top wrist --out models/mine
   emma dream train --data data/more --views top wrist --init models/mine --steps 4000 --out models/better
   emma dream train --data data/robot --lora --base Wan2.1-VACE-1.3B --out models/lora
+  emma dream caption data/robot --model HuggingFaceTB/SmolVLM-Instruct     where nobody wrote sentences
 """
 
 
@@ -33,6 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lora", action="store_true", help="train LoRA weights on a Wan2.1-VACE folder instead")
     parser.add_argument("--base", metavar="DIR", help="with --lora: folder or hub name of Wan2.1-VACE")
     parser.add_argument("--rank", type=int, default=16, help="with --lora: rank of the added weights (default 16)")
+    parser.add_argument(
+        "--guide", default="depth", metavar="KIND", help="with --lora: control video of depth, edges or both"
+    )
+    parser.add_argument(
+        "--depth-model", metavar="NAME", help="with --lora: model of transformers for depth that is not recorded"
+    )
+    parser.add_argument("--device", help="where the depth model runs (default: a GPU if there is one)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,18 +62,26 @@ def run(args: argparse.Namespace) -> int:
             bar.update(tasks[stage], completed=done, note=note)  # type: ignore[arg-type]
 
         if args.lora:
-            from dataclasses import replace
-
-            from emma.dreamtransfer.training.lora import LoraConfig, train_lora
-
-            lora = LoraConfig(views=views, rank=args.rank, seed=args.seed)
-            lora = replace(lora, **{k: v for k, v in (("frames", args.frames), ("steps", args.steps)) if v is not None})
-            train_lora(args.data, args.base, args.out, lora, watch)
+            _lora(args, views, watch)
             print(f"{args.out}: LoRA weights; use them with --generator {args.base} --lora {args.out}")
             return 0
         _small(args, views, watch)
     print(f"{args.out}: generator for {', '.join(views)}; try `emma augment DATASET --generator {args.out}`")
     return 0
+
+
+def _lora(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> None:
+    from dataclasses import replace
+
+    from emma.dreamtransfer.depth import EstimatedDepth
+    from emma.dreamtransfer.metrics.models import default_device
+    from emma.dreamtransfer.training.lora import LoraConfig, train_lora
+
+    lora = LoraConfig(views=views, rank=args.rank, seed=args.seed, guide=args.guide)
+    lora = replace(lora, **{k: v for k, v in (("frames", args.frames), ("steps", args.steps)) if v is not None})
+    model, device = args.depth_model, args.device or default_device()
+    depth = EstimatedDepth.by_name(model, device) if model else None
+    train_lora(args.data, args.base, args.out, lora, watch, depth)  # type: ignore[arg-type]
 
 
 def _small(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> None:

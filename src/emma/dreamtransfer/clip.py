@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,6 +54,13 @@ class Clip:
     def views(self) -> tuple[str, ...]:
         """The cameras, in the order in which they were given."""
         return tuple(self.images)
+
+    def stretches(self, pixels: int) -> list[tuple[int, int]]:
+        """(start, stop) that cover the clip: about `pixels` pixels of all views in each, but at least two moments."""
+        moments, height, width = next(iter(self.images.values())).shape[:3]
+        count = -(-moments // max(2, pixels // (len(self.images) * height * width)))
+        edges = np.linspace(0, moments, count + 1).round().astype(int)
+        return list(pairwise(edges.tolist()))
 
     def part(self, start: int, stop: int) -> "Clip":
         """Moments start to stop, stop excluded."""

@@ -16,6 +16,7 @@ import pandas as pd
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import MM, points
+from emma.dreamtransfer.scratch import empty
 
 # Edges of the grids, m, finest first: a flat surface takes its colour from the coarsest that is still of one colour.
 CELLS: Final = (0.006, 0.012, 0.024, 0.048)
@@ -33,10 +34,31 @@ FEWEST: Final = 3
 # No camera counts for more than one at this distance, m.
 NEAREST: Final = 0.02
 _OFFSET: Final = 1 << 18
+# Pixels fused at a time: each costs some 200 bytes.
+AT_ONCE: Final = 8 << 20
 
 
-def fuse(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
-    """camera -> (T, H, W, 3) uint8 with agreeing colours. Views without depth or pose are returned as they are."""
+def fuse(images: Mapping[str, np.ndarray], clip: Clip, at_once: int = AT_ONCE) -> dict[str, np.ndarray]:
+    """camera -> (T, H, W, 3) uint8 with agreeing colours. Views without depth or pose are returned as they are.
+
+    Clips of more than `at_once` pixels are fused in stretches, each together with the same moments spread over all of
+    the clip, so that the stretches agree.
+    """
+    if len(clip.stretches(at_once)) == 1:
+        return _together(images, clip)
+    stretches = clip.stretches(at_once // 2)
+    spread = np.unique(np.linspace(0, len(clip) - 1, stretches[0][1]).round().astype(int))
+    fused = {view: empty(pictures.shape, np.uint8) for view, pictures in images.items()}
+    for start, stop in stretches:
+        moments = np.union1d(spread, np.arange(start, stop))
+        own = np.isin(moments, np.arange(start, stop))
+        part = _together({view: pictures[moments] for view, pictures in images.items()}, clip.at(moments))
+        for view, pictures in part.items():
+            fused[view][start:stop] = pictures[own]
+    return fused
+
+
+def _together(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
     views = [view for view in images if view in clip.depth and view in clip.cameras]
     fused = dict(images)
     if not views:
@@ -52,7 +74,10 @@ def fuse(images: Mapping[str, np.ndarray], clip: Clip) -> dict[str, np.ndarray]:
 
     # Grids beside each other: where one has an edge the others have none, so no edge is seen.
     shifts = [n * SHIFT % 1.0 * CELLS[-1] for n in range(GRIDS)]
-    out = np.mean([_fused(place + shift, color, share, camera, moment, len(clip)) for shift in shifts], axis=0)
+    out = np.zeros_like(color)
+    for shift in shifts:
+        out += _fused(place + shift, color, share, camera, moment, len(clip))
+    out /= GRIDS
 
     start = 0
     for view in views:

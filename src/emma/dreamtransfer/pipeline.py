@@ -1,6 +1,7 @@
 """DreamTransfer: one class for the small generator that ships and for Wan2.1-VACE, each a diffusers pipeline folder."""
 
 import hashlib
+import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +21,16 @@ from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.fusion import fuse
-from emma.dreamtransfer.settings import Settings
+from emma.dreamtransfer.scratch import empty
+from emma.dreamtransfer.settings import LARGE, Settings
 from emma.dreamtransfer.views import join, longer, split
 from emma.dreamtransfer.windows import windows
 from emma.errors import EmmaError
 
 # As diffusers' save_lora_adapter calls it; without the name it may fall back to a pickle.
 LORA_FILE = "pytorch_lora_weights.safetensors"
+# Beside them: what they were trained for, and the settings that follow from it.
+LORA_ABOUT = "lora.json"
 
 
 class WindowModel(Protocol):
@@ -79,7 +83,8 @@ class DreamTransfer(DiffusionPipeline):
             latents_std=latents_std,
             settings=dict(settings or {}),
         )
-        self.settings = Settings(**(settings or {}))
+        usual = LARGE if isinstance(vae, AutoencoderKLWan) else Settings()
+        self.settings = usual.changed(settings or {})
         self._folder: Path | None = None
         self._lora: Path | None = None
 
@@ -130,6 +135,9 @@ class DreamTransfer(DiffusionPipeline):
                 )
         if lora is not None:
             pipeline.transformer.load_lora_adapter(str(lora), prefix=None, weight_name=LORA_FILE, use_safetensors=True)
+            about = Path(lora) / LORA_ABOUT
+            trained = json.loads(about.read_text())["settings"] if about.is_file() else {}
+            pipeline.settings = pipeline.settings.changed(trained)
         if cuda:
             pipeline.enable_model_cpu_offload()
         pipeline._folder = path if local else None
@@ -153,6 +161,11 @@ class DreamTransfer(DiffusionPipeline):
         """The cameras it was made for, in order; None for any."""
         return tuple(self.config.views) if self.config.views else None
 
+    @property
+    def needs_depth(self) -> bool:
+        """Whether it draws nothing without depth."""
+        return self.settings.guide != "edges"
+
     @cached_property
     def sha256(self) -> str:
         """Of every file of the folder (and of the LoRA weights), by name and content."""
@@ -172,8 +185,16 @@ class DreamTransfer(DiffusionPipeline):
     def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
         """Camera -> (T, H, W, 3) uint8 RGB of the same motion as `clip` in the look that `prompt` says.
 
-        Memory of the networks is that of one window, whatever the length. Pixels in `clip.keep` stay as they are.
+        Memory is that of one window, whatever the length: long episodes are mapped files (scratch.py). Pixels in
+        `clip.keep` stay as they are.
         """
+        if self.small and self.settings.guide != "depth":
+            raise EmmaError(
+                f"{self.name} is guided by depth alone",
+                found=f"guide {self.settings.guide}",
+                expected="guide depth",
+                fix="edges are for Wan2.1-VACE",
+            )
         if self.views is not None:
             clip = clip.only(self.views)
         made: dict[str, np.ndarray] = {}
@@ -182,23 +203,26 @@ class DreamTransfer(DiffusionPipeline):
         if self.settings.fuse:
             made = fuse(made, clip)
         for view, mask in clip.keep.items():
-            made[view] = np.where(mask[..., None], clip.images[view], made[view])
+            np.copyto(made[view], clip.images[view], where=mask[..., None])
         return made
 
     @torch.no_grad()
     def _joined(self, clip: Clip, prompt: str, seed: int) -> dict[str, np.ndarray]:
-        size = (
-            self.settings.window if self.small or self.settings.window % 4 == 1 else self.settings.window // 4 * 4 + 1
-        )
+        size = self.settings.window
+        if not self.small:
+            # Windows of 4 k + 1 frames, and none longer than the episode needs.
+            size = min(size - (size - 1) % 4, len(clip) + (1 - len(clip)) % 4)
         overlap = min(self.settings.overlap, size - 1)
-        out = np.zeros_like(join(clip.images, clip.views))
+        out = {view: empty(images.shape, np.uint8) for view, images in clip.images.items()}
         for window in windows(len(clip), size, overlap):
             part = clip.at(np.minimum(np.arange(window.start, window.stop), len(clip) - 1))
-            known = longer(out[window.start : window.stop], size)
+            before = {view: longer(images[window.start : window.stop], size) for view, images in out.items()}
+            known = join(before, clip.views)
             made = self._window(part, prompt, self.settings, known=known, count=window.known, seed=seed)
             end = min(window.stop, len(clip))
-            out[window.start + window.known : end] = made[window.known : end - window.start]
-        return split(out, clip.views)
+            for view, images in split(made, clip.views).items():
+                out[view][window.start + window.known : end] = images[window.known : end - window.start]
+        return out
 
     @cached_property
     def _window(self) -> WindowModel:

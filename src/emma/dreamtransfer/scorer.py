@@ -1,6 +1,6 @@
 """Scores that need nothing but the clip, the generated pictures and the prompt: for robots without a simulator."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from emma.dreamtransfer.metrics.models import DepthModel, TextModel
 from emma.dreamtransfer.metrics.multiview import ViewPairs, matched_points, multiview_error
 from emma.errors import EmmaError
 
+# Pixels judged at a time: following each costs some 200 bytes.
+AT_ONCE = 8 << 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipScorer:
@@ -21,14 +24,27 @@ class ClipScorer:
     `boundary_recall`, `boundary_f`: edges against depth edges. `multiview_error`, `flicker_error`: relative to what
     unrelated colours, and neighbouring pixels, of the same pictures would give, so that prompts with texture are not
     worse by themselves. `matched_points`: per moment and pair of views. `depth_sq_rel`: m. `text_score`: 0..100.
+
+    Long or large clips are judged in stretches of `at_once` pixels, and the scores' means by length given.
     """
 
     depth_model: DepthModel | None = None
     text_model: TextModel | None = None
+    at_once: int = AT_ONCE
 
     def __call__(self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str) -> dict[str, float]:
         """Raises EmmaError if the generated pictures are not of the clip's views and shape."""
         check_generated(clip, generated)
+        stretches = clip.stretches(self.at_once)
+        if len(stretches) == 1:
+            return self._scores(clip, generated, prompt)
+        scores = [
+            self._scores(clip.part(a, b), {view: images[a:b] for view, images in generated.items()}, prompt)
+            for a, b in stretches
+        ]
+        return {name: _mean([part[name] for part in scores], stretches) for name in scores[0]}
+
+    def _scores(self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str) -> dict[str, float]:
         views = multiview_error(generated, ViewPairs.find(clip.depth, clip.cameras))
         edges = boundary_score(generated, clip.depth)
         following = {
@@ -49,6 +65,12 @@ class ClipScorer:
             "depth_sq_rel": depth_sq_rel(generated, clip.depth, self.depth_model) if self.depth_model else nan,
             "text_score": text_score(generated, prompt, self.text_model) if self.text_model else nan,
         }
+
+
+def _mean(values: Sequence[float], stretches: Sequence[tuple[int, int]]) -> float:
+    """Over the stretches that have one, by length; NaN if none has."""
+    known, length = np.isfinite(values), np.array([b - a for a, b in stretches], float)
+    return float(np.average(np.array(values)[known], weights=length[known])) if known.any() else float("nan")
 
 
 def check_generated(clip: Clip, generated: Mapping[str, np.ndarray]) -> None:

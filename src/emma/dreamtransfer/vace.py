@@ -1,7 +1,7 @@
-"""One window of Wan2.1-VACE: depth as the control video, frames that are known as what its mask keeps.
+"""One window of Wan2.1-VACE: depth or edges as the control video, frames that are known as what its mask keeps.
 
-VACE was trained on depth pictures that are white near and black far (inverse depth, as monocular models give it); known
-frames go in unmasked, everything else is to be drawn.
+VACE was trained on depth pictures that are white near and black far (inverse depth, as monocular models give it), and
+on drawings, dark lines on white (arXiv 2503.07598). Known frames go in unmasked, everything else is to be drawn.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from diffusers import WanVACEPipeline
 from PIL import Image
 
 from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.metrics.boundary import image_edges
 from emma.dreamtransfer.settings import Settings
 from emma.dreamtransfer.views import join
 from emma.errors import EmmaError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Share of depth pixels that may lie beyond either end of the grey scale.
 CLIPPED = 0.02
+# Lines over grey depth: a colour that depth does not have.
+LINE = (255, 0, 0)
 
 
 def wan_pipeline(pipeline: "DreamTransfer") -> WanVACEPipeline:
@@ -40,7 +43,7 @@ class VaceWindow:
     def __call__(
         self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
     ) -> np.ndarray:
-        guide = join(depth_pictures(clip), clip.views)
+        guide = join(guide_pictures(clip, settings.guide), clip.views)
         guide[:count] = known[:count]
         frames, height, width = guide.shape[:3]
         edge = self._wan.vae_scale_factor_spatial * self._wan.transformer.config.patch_size[1]
@@ -69,6 +72,23 @@ class VaceWindow:
         if not np.isfinite(made).all():
             raise EmmaError("the generator made no picture", found="NaN or Inf in its pixels", expected="numbers")
         return np.asarray(np.rint(np.clip(made, 0.0, 1.0) * 255.0), np.uint8)
+
+
+def guide_pictures(clip: Clip, guide: str) -> dict[str, np.ndarray]:
+    """Camera -> (T, H, W, 3) uint8: the control video. guide: one of `settings.GUIDES`.
+
+    Edges are those of the recorded pictures: they keep flat things that depth does not show, and with them patterns and
+    shadows of the source. `both` is no kind of picture that the released weights know: it needs LoRA.
+    """
+    if guide == "depth":
+        return depth_pictures(clip)
+    edges = {view: np.stack([image_edges(picture) for picture in clip.images[view]]) for view in clip.views}
+    if guide == "edges":
+        return {
+            view: np.repeat(np.where(lines, 0, 255).astype(np.uint8)[..., None], 3, -1) for view, lines in edges.items()
+        }
+    depth = depth_pictures(clip)
+    return {view: np.where(edges[view][..., None], np.array(LINE, np.uint8), depth[view]) for view in clip.views}
 
 
 def depth_pictures(clip: Clip) -> dict[str, np.ndarray]:

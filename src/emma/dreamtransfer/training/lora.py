@@ -1,7 +1,8 @@
 """LoRA on Wan2.1-VACE with the user's own robot videos: depth as control video, half resolution first, then full."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from PIL import Image
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.dataset import DatasetClips
-from emma.dreamtransfer.pipeline import DreamTransfer
+from emma.dreamtransfer.depth import DepthEstimate
+from emma.dreamtransfer.pipeline import LORA_ABOUT, DreamTransfer
+from emma.dreamtransfer.settings import GUIDES
 from emma.dreamtransfer.training.stage import StageConfig, run_stage
-from emma.dreamtransfer.vace import depth_pictures, wan_pipeline
+from emma.dreamtransfer.vace import guide_pictures, wan_pipeline
 from emma.dreamtransfer.views import join
 from emma.errors import EmmaError
+from emma.files import atomic_write_text
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 WORK = "training"
@@ -30,7 +34,8 @@ Progress = Callable[[str, int, int, str], None]
 class LoraConfig:
     """rank: of the added weights. frames: of a window, 4 k + 1. scales: each stage's resolution and share of the steps.
 
-    no_text: share of samples without text, for guidance. shift: moves the times towards noise; 3 for 480 lines.
+    no_text: share of samples without text, for guidance. shift: moves the times towards noise; 3 for 480 lines. guide:
+    what the control video shows, one of `settings.GUIDES`.
     """
 
     views: tuple[str, ...]
@@ -41,9 +46,12 @@ class LoraConfig:
     learning_rate: float = 1e-4
     no_text: float = 0.1
     shift: float = 3.0
+    guide: str = "depth"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.guide not in GUIDES:
+            raise EmmaError("no such guide", found=self.guide, expected=" or ".join(GUIDES))
         if self.frames % 4 != 1 or self.rank < 1 or self.steps < len(self.scales):
             raise EmmaError(
                 "a LoRA training that cannot run",
@@ -53,9 +61,16 @@ class LoraConfig:
 
 
 def train_lora(
-    data: Sequence[Path], base: str | Path, out: Path, config: LoraConfig, progress: Progress = lambda *_: None
+    data: Sequence[Path],
+    base: str | Path,
+    out: Path,
+    config: LoraConfig,
+    progress: Progress = lambda *_: None,
+    depth: DepthEstimate | None = None,
 ) -> None:
     """Train on windows of the datasets' episodes and write LoRA weights to `out` (diffusers' format).
+
+    depth: estimates the depth that a dataset lacks.
 
     Raises EmmaError for data without depth or captions, episodes shorter than a window, or a base of another kind.
     """
@@ -96,9 +111,11 @@ def train_lora(
             save_every=100,
         )
         name = f"{scale:g}x"
-        loss = _Loss(generator, windows, config, scale)
+        loss = _Loss(generator, windows, config, scale, depth)
         run_stage(added, loss, stage, out / WORK / name, _watch(progress, name, steps))
     transformer.save_lora_adapter(out, safe_serialization=True)
+    about = {"base": str(base), "views": config.views, "rank": config.rank, "settings": {"guide": config.guide}}
+    atomic_write_text(out / LORA_ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def _watch(progress: Progress, name: str, steps: int) -> Callable[[int, float], None]:
@@ -132,8 +149,10 @@ class _Loss:
         windows: list[tuple[DatasetClips, int, int]],
         config: LoraConfig,
         scale: float,
+        depth: DepthEstimate | None,
     ) -> None:
         self._generator, self._windows, self._config, self._scale = generator, windows, config, scale
+        self._depth = depth
         self._wan = wan_pipeline(generator)
         self._device = generator._execution_device
         self._kept: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
@@ -163,7 +182,7 @@ class _Loss:
             clip = dataset[episode].clip.part(start, start + self._config.frames)
             wan, vae = self._wan, self._generator.vae
             video = self._pictures(join(clip.images, clip.views))
-            guide = self._pictures(join(depth_pictures(_with_depth(clip)), clip.views))
+            guide = self._pictures(join(guide_pictures(self._with_depth(clip), self._config.guide), clip.views))
             size = {"height": guide[0].height, "width": guide[0].width, "num_frames": len(guide)}
             kind: dict[str, Any] = {"dtype": vae.dtype, "device": self._device}
             pixels, _, _ = wan.preprocess_conditions(video, None, None, 1, **size, **kind)
@@ -181,6 +200,19 @@ class _Loss:
             )
         return self._kept[number]
 
+    def _with_depth(self, clip: Clip) -> Clip:
+        missing = [view for view in clip.views if view not in clip.depth]
+        if not missing or self._config.guide == "edges":
+            return clip
+        if self._depth is None:
+            raise EmmaError(
+                "videos without depth teach the control branch nothing",
+                found=f"no depth of {', '.join(missing)}",
+                expected="depth of every view",
+                fix="record depth topics, or estimate it with --depth-model",
+            )
+        return replace(clip, depth=self._depth(clip))
+
     def _pictures(self, images: np.ndarray) -> list[Image.Image]:
         """Scaled to this stage's resolution, rounded to what the transformer's patches divide."""
         edge = self._wan.vae_scale_factor_spatial * self._wan.transformer.config.patch_size[1]
@@ -192,15 +224,3 @@ def guide_type(generator: DreamTransfer) -> torch.dtype:
     """The type the transformer computes in."""
     dtype: torch.dtype = generator.transformer.dtype
     return dtype
-
-
-def _with_depth(clip: Clip) -> Clip:
-    missing = [view for view in clip.views if view not in clip.depth]
-    if missing:
-        raise EmmaError(
-            "videos without depth teach the control branch nothing",
-            found=f"no depth of {', '.join(missing)}",
-            expected="depth of every view",
-            fix="record depth topics, or estimate it when converting",
-        )
-    return clip
