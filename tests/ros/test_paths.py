@@ -21,16 +21,16 @@ from emma.sim.evaluate import EvalConfig, run_episode
 
 # How long an untrained policy may wave about, s of the arm's time.
 TIMEOUT_S = 2.0
-TRIALS = [Trial(seed=4, target="plate", domain="table_checker")]
+TRIALS = [Trial(seed=4, target="plate", domain="table_checker"), Trial(seed=5, target="bin", task="push")]
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A scripted episode, recorded through sim, teleop and recorder in lockstep."""
+    """A scripted episode of each task, recorded through sim, teleop and recorder in lockstep."""
     config = DriveConfig(out=tmp_path_factory.mktemp("paths"), operator="scripted", lockstep=True)
     result = drive(config, TRIALS)
-    assert [row.success for row in result.rows] == [True]
-    assert [row.lost for row in result.rows] == [0]
+    assert [row.success for row in result.rows] == [True] * len(TRIALS)
+    assert [row.lost for row in result.rows] == [0] * len(TRIALS)
     return config, result
 
 
@@ -40,6 +40,7 @@ def in_process(spec):
         episodes = []
         for trial in TRIALS:
             sim.set_domain(trial.domain)
+            sim.set_task(trial.task)
             episodes.append(demonstrate(sim, trial.seed, trial.target, noise=0.0, fps=spec.fps))
     return episodes
 
@@ -63,7 +64,7 @@ def test_bag_frames_are_those_of_the_simulator(recorded, in_process, spec):
 def test_the_dataset_holds_them_too(recorded, in_process, spec, tmp_path):
     config, _ = recorded
     report = convert(config.bag_folder, tmp_path / "data", spec)
-    assert report.count("converted") == 1
+    assert report.count("converted") == len(TRIALS)
     dataset = LeRobotDataset("local/paths", root=tmp_path / "data")
     start = 0
     for number, episode in enumerate(in_process):

@@ -14,6 +14,7 @@ from emma.nodes.graph import NodeProcess
 from emma.nodes.sim_loop import EPOCH_NS
 from emma.sim.arm import DeskArm
 from emma.sim.scene import TARGETS
+from emma.sim.tasks import load_task
 
 TICK_NS = 20_000_000
 
@@ -92,6 +93,13 @@ def test_reset_starts_what_the_parameters_say(live):
         assert said is not None
         assert said["task"]["cube_pose"] == task["cube_pose"]
         assert not said["success"]
+    client.set_parameters("/sim", {"task": "push"})
+    task = json.loads(client.trigger("/sim/reset"))
+    assert task["kind"] == "push"
+    assert load_task("push").target_of(task["instruction"]) == target
+    client.set_parameters("/sim", {"task": "place"})
+    with pytest.raises(EmmaError, match="task"):
+        client.set_parameters("/sim", {"task": "stack"})
     with pytest.raises(EmmaError, match="target"):
         client.set_parameters("/sim", {"target": "floor"})
     with pytest.raises(EmmaError, match="seed"):

@@ -1,12 +1,17 @@
 """Closed-loop evaluation, tried with policies whose result is known."""
 
+import json
+
 import numpy as np
 import pytest
 
+from emma.cli import main
+from emma.resources import data_dir
 from emma.robot import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.evaluate import EvalConfig, evaluate
 from emma.sim.expert import Expert
+from emma.sim.tasks import load_task
 
 FPS, CHUNK = 10, 16
 
@@ -88,6 +93,17 @@ def test_the_same_seed_gives_the_same_episode_and_late_chunks_still_work(sim):
     first, second = (evaluate(sim, Oracle(sim), FPS, config) for _ in range(2))
     assert first.episodes == second.episodes
     assert first.success.value == 1.0
+
+
+def test_the_verb_asks_for_another_task(tmp_path, capsys):
+    bundle = str(data_dir("models") / "desk_arm_source")
+    file = tmp_path / "result.json"
+    assert main(["eval", bundle, "--task", "push", "--episodes", "1", "--json", str(file)]) == 0
+    (row,) = json.loads(file.read_text())["results"].values()
+    assert row["config"]["task"] == "push"
+    assert load_task("push").target_of(row["episodes"][0]["instruction"]) == "bin"
+    assert main(["eval", bundle, "--task", "stack"]) == 2
+    assert "one of place, push" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bad", [{"episodes": 0}, {"latency_s": -1.0}, {"timeout_s": 0.0}])

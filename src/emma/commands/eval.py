@@ -12,6 +12,7 @@ graph in real time: camera topics -> policy node -> command topic -> arm.
 examples:
   emma eval models/desk_arm_source                            100 episodes in the source appearance
   emma eval models/desk_arm_source --domain graded --domain unseen
+  emma eval mine --task push                                  another task than to place the cube
   emma eval models/desk_arm_source --ros --episodes 20 --json result.json
 """
 
@@ -22,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="policy bundle: a folder that `emma train` wrote")
     parser.add_argument("--episodes", type=int, default=100, help="episodes per appearance (default 100)")
     parser.add_argument("--seed", type=int, default=10_000, help="seed of the first episode (default 10000)")
+    parser.add_argument("--task", default="place", help="what is asked for: place or push (default place)")
     parser.add_argument(
         "--domain",
         action="append",
@@ -117,6 +119,7 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
                     domain=domain,
                     latency_s=args.latency_ms / 1000.0,
                     join=args.join,
+                    task=args.task,
                 )
                 done: list[Any] = []
                 task = bar.add_task(domain, total=args.episodes, note="")
@@ -146,6 +149,7 @@ def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -
             out=args.out,
             runtime=args.runtime,
             join=args.join,
+            task=args.task,
         )
         for domain in domains
     }

@@ -34,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the bags; one that has bags gets more")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
     parser.add_argument("--domain", default="source", metavar="NAME", help="visual appearance (default source)")
+    parser.add_argument("--task", default="place", help="what is asked for: place or push (default place)")
     parser.add_argument("--noise", type=float, default=0.0, help="disturbance of the commands, rad (default 0)")
     parser.add_argument("--lockstep", action="store_true", help="in simulated time, one tick per command")
     parser.add_argument("--domain-id", type=int, metavar="N", help="ROS domain (default: a free one)")
@@ -49,19 +50,22 @@ def _person(args: argparse.Namespace) -> int:
     from emma.nodes.session import Trial
     from emma.sim.demonstrations import target_of
     from emma.sim.domains import load_domain
+    from emma.sim.tasks import load_task
     from emma.teleop.gamepad import Gamepad
     from emma.teleop.sources import Keyboard
 
     if args.lockstep or args.noise:
         raise EmmaError("a person works in real time and makes noise enough", fix="leave out --lockstep and --noise")
     load_domain(args.domain)
+    load_task(args.task)
     out = args.out.resolve()
     config = InteractiveConfig(
         bags=out,
         logs=out / "session" / "logs",
         operator=args.operator,
         trials=tuple(
-            Trial(seed=args.seed + i, target=target_of(args.seed + i), domain=args.domain) for i in range(999)
+            Trial(seed=args.seed + i, target=target_of(args.seed + i), domain=args.domain, task=args.task)
+            for i in range(999)
         ),
         policy=args.policy.resolve() if args.policy else None,
         leader_topic=args.leader_topic,
@@ -84,12 +88,14 @@ def _scripted(args: argparse.Namespace) -> int:
     from emma.robot import load_robot
     from emma.sim.demonstrations import target_of
     from emma.sim.domains import load_domain
+    from emma.sim.tasks import load_task
 
     if args.policy is not None:
         raise EmmaError("a scripted operator takes nothing over", found="--policy", fix="choose --operator keyboard")
     if args.episodes is None or args.episodes < 1:
         raise EmmaError("nothing to record", found=f"--episodes {args.episodes}", expected="--episodes 1 or more")
     load_domain(args.domain)
+    load_task(args.task)
     out = args.out.resolve()
     config = DriveConfig(
         out=out / "session",
@@ -100,7 +106,7 @@ def _scripted(args: argparse.Namespace) -> int:
         domain_id=args.domain_id,
     )
     seeds = range(args.seed, args.seed + MAX_FAILED * args.episodes)
-    plan = [Trial(seed=seed, target=target_of(seed), domain=args.domain) for seed in seeds]
+    plan = [Trial(seed=seed, target=target_of(seed), domain=args.domain, task=args.task) for seed in seeds]
     result = drive(config, plan, wanted=args.episodes)
     sheet = draw_sheet(result, load_robot(config.robot), config.out / "contact_sheet.png")
     show(result, bags=out, sheet=sheet, logs=config.logs)

@@ -6,6 +6,7 @@ from typing import Any
 from emma.nodes.drive import DriveConfig, drive, run_folder
 from emma.nodes.session import trials
 from emma.policy.bundle import load_bundle
+from emma.sim.tasks import DEFAULT
 
 
 def evaluate_ros(
@@ -21,6 +22,7 @@ def evaluate_ros(
     record: bool = True,
     lockstep: bool = False,
     domain_id: int | None = None,
+    task: str = DEFAULT,
 ) -> dict[str, Any]:
     """Success and instruction following with 95 % intervals, a row per episode, and timings in ms (`SessionResult`).
 
@@ -40,5 +42,5 @@ def evaluate_ros(
         lockstep=lockstep,
         domain_id=domain_id,
     )
-    result = drive(config, trials(episodes, seed, domain, held_out_words=True))
+    result = drive(config, trials(episodes, seed, domain, held_out_words=True, task=task))
     return {**result.to_json(), "bags": str(config.bag_folder) if record else None}

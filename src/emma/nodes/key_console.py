@@ -154,8 +154,7 @@ class KeyConsole:
             self._expect(PILOT, "state", "idle")
         trial = self._config.trials[self._next % len(self._config.trials)]
         self._next += 1
-        values = {"seed": trial.seed, "target": trial.target, "held_out_words": trial.held_out_words}
-        self._client.set_parameters("/sim", values | ({"domain": trial.domain} if trial.domain else {}))
+        self._client.set_parameters("/sim", trial.parameters())
         words = json.loads(self._client.trigger("/sim/reset", 30.0))["instruction"]
         self._client.say("/instruction", words)
         self._expect(RECORDER, "instruction", words)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from emma.errors import EmmaError
 from emma.nodes.client import RosClient
 from emma.sim.evaluate import EvalConfig
+from emma.sim.tasks import DEFAULT
 from emma.stats import Rate
 
 POLICY, SCRIPTED = "policy", "scripted"
@@ -26,17 +27,24 @@ SLOWDOWN = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one episode asks for. domain: appearance to change to, "" to leave it as it is."""
+    """What one episode asks for. domain: appearance to change to, "" to leave it as it is; task: of
+    `emma.sim.tasks.TASKS`."""
 
     seed: int
     target: str
     domain: str = "source"
     held_out_words: bool = False
+    task: str = DEFAULT
+
+    def parameters(self) -> dict[str, Any]:
+        """Of the sim node, for its next reset."""
+        values = {"seed": self.seed, "target": self.target, "held_out_words": self.held_out_words, "task": self.task}
+        return values | ({"domain": self.domain} if self.domain else {})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of one episode. placed_on: the target that holds the cube, or None; bag: its folder, "" if none."""
+    """What became of one episode. placed_on: the target at which the cube is, or None; bag: its folder, "" if none."""
 
     seed: int
     target: str
@@ -80,10 +88,12 @@ class SessionResult:
         }
 
 
-def trials(episodes: int, seed: int, domain: str = "source", *, held_out_words: bool = False) -> list[Trial]:
+def trials(
+    episodes: int, seed: int, domain: str = "source", *, held_out_words: bool = False, task: str = DEFAULT
+) -> list[Trial]:
     """The episodes of an evaluation from `seed` on: targets alternate, as in process (`emma.sim.evaluate`)."""
     config = EvalConfig(episodes=episodes, seed=seed, domain=domain)
-    return [Trial(seed=s, target=t, domain=domain, held_out_words=held_out_words) for s, t in config.tasks()]
+    return [Trial(seed=s, target=t, domain=domain, held_out_words=held_out_words, task=task) for s, t in config.tasks()]
 
 
 class Session:
@@ -161,8 +171,7 @@ class Session:
         return SessionResult(rows=tuple(self.rows), timings=timings, runtime=runtime)
 
     def _reset(self, trial: Trial) -> dict[str, Any]:
-        values = {"seed": trial.seed, "target": trial.target, "held_out_words": trial.held_out_words}
-        self._client.set_parameters("/sim", values | ({"domain": trial.domain} if trial.domain else {}))
+        self._client.set_parameters("/sim", trial.parameters())
         task: dict[str, Any] = json.loads(self._client.trigger("/sim/reset", 90.0))
         return task
 

@@ -23,6 +23,7 @@ from emma.robot import load_robot
 from emma.sim.arm import Task
 from emma.sim.domains import load_domain
 from emma.sim.outcome import Outcome
+from emma.sim.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class SimParameters:
     target: str = parameter(
         "", "target of the next reset; empty: the seed decides", choices=("", "bin", "plate"), runtime=True
     )
+    task: str = parameter("place", "task of the next reset", choices=tuple(TASKS), runtime=True)
     held_out_words: bool = parameter(False, "ask in words that no training data has", runtime=True)
     lockstep: bool = parameter(False, "one control tick per command, in simulated time")
     repeat_s: float = parameter(0.25, "lockstep: say everything again after so long without a command", minimum=0.01)
@@ -104,6 +106,7 @@ class SimNode(Node):
         def begin(sim: Any) -> Any:
             self._episode += 1
             self._known = None
+            sim.set_task(values.task)
             return sim.reset(values.seed, values.target or None, held_out_words=values.held_out_words)
 
         task = asdict(self.loop.reset(begin))

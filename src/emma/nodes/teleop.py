@@ -89,6 +89,7 @@ class TeleopNode(Node):
                 expected="joint states and a task",
                 fix="start the sim node first",
             )
+        self._plan_arm.set_task(str(self._task["kind"]))
         task = self._plan_arm.reset(int(self._task["seed"]), str(self._task["target"]))
         expert = Expert(self._plan_arm, noise=read(self, TeleopParameters).noise)
         with self._lock:
