@@ -22,8 +22,8 @@ from emma.sim.arm import DeskArm
 HELP = "the shipped generator on unseen prompts and motions, beside its ablations, recolouring and the true re-render"
 GENERATOR = "dreamtransfer_desk"
 # Motions, each with a prompt of its own; in a quick run one motion, its first frames only.
-CLIPS, QUICK_CLIPS, QUICK_FRAMES = 4, 1, 20
-STEPS, QUICK_STEPS = (1, 2, 4, 8), (1, 2)
+CLIPS, QUICK_CLIPS, QUICK_FRAMES = 6, 1, 20
+STEPS, QUICK_STEPS = (1, 2, 4), (1, 2)
 # Expert episodes from here on: no other part of the stack films them.
 FIRST_SEED = 700_000
 SHEETS, MOMENTS = 4, 5

@@ -52,7 +52,7 @@ class SmallConfig:
     heads: int = 6
     seed: int = 0
     threads: int = 2
-    steps: int = 4
+    steps: int = 2
     autoencoder: StageConfig = AUTOENCODER
     text: StageConfig = TEXT
     on_frames: StageConfig = ON_FRAMES
