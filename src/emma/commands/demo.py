@@ -2,18 +2,29 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emma.nodes.before_after import BeforeAfter
+    from emma.nodes.session import SessionResult
 
 HELP = """watch it work: a policy drives the simulated arm through the ROS graph, every run is recorded
 
 Starts the simulated arm, the policy and the recorder as ROS nodes in a domain of their own, gives one instruction after
 another, and ends with a summary. Ctrl+C ends it in order.
 
+Then before and after: in a look that no demonstration showed, the same starts with that policy and, changed over while
+everything runs, with the one that learned from re-imagined episodes, where that one ships.
+
 examples:
   emma demo
+  emma demo --after mine --unlike large
   emma demo --episodes 20 --domain medium --policy mine
 """
 EPISODES, SEED = 6, 10_000
 DEFAULT_POLICY = "desk_arm_source"
+# The policy of the full recipe; a graded shift, because the unseen appearances are kept for the final comparison.
+AFTER_POLICY, UNLIKE, COMPARED = "desk_arm_adamix", "medium", 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,24 +34,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", default="source", metavar="NAME", help="visual appearance (default source)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"seed of the first episode (default {SEED})")
     parser.add_argument("--out", type=Path, help="folder for bags, logs and pictures (default runs/demo-<time>)")
+    parser.add_argument(
+        "--after", type=Path, metavar="BUNDLE", help=f"policy to compare with (default models/{AFTER_POLICY}, if there)"
+    )
+    parser.add_argument("--unlike", default=UNLIKE, metavar="NAME", help=f"appearance for it (default {UNLIKE})")
+    parser.add_argument(
+        "--compared", type=int, default=COMPARED, metavar="N", help=f"starts for it, 0 for none (default {COMPARED})"
+    )
     parser.add_argument("--domain-id", type=int, metavar="N", help="ROS domain (default: a free one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, episodes, commit, machine and seed")
 
 
 def run(args: argparse.Namespace) -> int:
     from emma.errors import EmmaError
-    from emma.nodes.drive import DriveConfig, drive, run_folder
+    from emma.nodes.before_after import BeforeAfter
+    from emma.nodes.drive import DriveConfig, Part, drive_parts, run_folder
     from emma.nodes.session import trials
     from emma.nodes.summary import draw_sheet, show
     from emma.policy.bundle import load_bundle
-    from emma.provenance import write_figures
     from emma.resources import data_dir
     from emma.robot import load_robot
     from emma.sim.domains import load_domain
 
-    if args.episodes < 1:
-        raise EmmaError("nothing to show", found=f"--episodes {args.episodes}", expected="1 or more")
-    policy = (args.policy or data_dir("models") / DEFAULT_POLICY).resolve()
+    if args.episodes < 1 or args.compared < 0:
+        found = f"--episodes {args.episodes}, --compared {args.compared}"
+        raise EmmaError("nothing to show", found=found, expected="1 or more episodes, 0 or more to compare")
+    models = data_dir("models")
+    policy = (args.policy or models / DEFAULT_POLICY).resolve()
+    after = after_policy(args, models)
     load_domain(args.domain)
     spec = load_robot(load_bundle(policy).info.robot)
     config = DriveConfig(
@@ -50,13 +71,43 @@ def run(args: argparse.Namespace) -> int:
         runtime=args.runtime,
         domain_id=args.domain_id,
     )
-    result = drive(config, trials(args.episodes, args.seed, args.domain))
+    parts = [Part(trials=trials(args.episodes, args.seed, args.domain))]
+    if after is not None:
+        load_domain(args.unlike)
+        same = trials(args.compared, args.seed, args.unlike)
+        parts += [Part(trials=same), Part(trials=same, policy=after)]
+    result, *rest = drive_parts(config, parts)
     sheet = draw_sheet(result, spec, config.out / "contact_sheet.png")
     show(result, bags=config.bag_folder, sheet=sheet, logs=config.logs)
+    both = None
+    if after is not None and len(rest) == 2:
+        both = BeforeAfter(names=(policy.name, after.name), domain=args.unlike, before=rest[0], after=rest[1])
+        both.show(both.draw(spec, config.out / "before_after.png"))
     if args.json:
-        figures = {"episodes": len(result.rows), **result.timings}
-        for name in ("success", "instruction_following"):
-            rate = getattr(result, name)
-            figures |= {name: rate.value, f"{name}_interval": rate.interval}
-        write_figures(args.json, figures, seed=args.seed, bundle=str(policy), results=result.to_json())
+        _write(args, result, both, str(policy))
     return 0
+
+
+def after_policy(args: argparse.Namespace, models: Path) -> Path | None:
+    """The policy to compare with: the one named, else the shipped one beside the shipped first; None for none."""
+    if args.compared == 0:
+        return None
+    if args.after is not None:
+        named: Path = args.after.resolve()
+        return named
+    ships = models / AFTER_POLICY
+    return ships.resolve() if args.policy is None and (ships / "emma.json").is_file() else None
+
+
+def _write(args: argparse.Namespace, result: "SessionResult", both: "BeforeAfter | None", bundle: str) -> None:
+    from emma.provenance import write_figures
+
+    figures = {"episodes": len(result.rows), **result.timings}
+    for name in ("success", "instruction_following"):
+        rate = getattr(result, name)
+        figures |= {name: rate.value, f"{name}_interval": rate.interval}
+    more = {}
+    if both is not None:
+        figures |= {"before": both.before.success.value, "after": both.after.success.value}
+        more = {"unlike": both.domain, "before": both.before.to_json(), "after": both.after.to_json()}
+    write_figures(args.json, figures, seed=args.seed, bundle=bundle, results=result.to_json(), **more)

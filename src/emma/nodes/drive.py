@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from emma.nodes.console_view import SessionView, line
 from emma.nodes.domain import own_domain
 from emma.nodes.graph import Graph, NodeProcess
 from emma.nodes.session import OPERATORS, POLICY, SCRIPTED, Session, SessionResult, Trial
+from emma.nodes.swap_client import swap_policy
 from emma.policy.bundle import load_bundle
 from emma.robot import RobotSpec, load_robot
 
@@ -91,31 +92,62 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
     return graph
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A stretch of a run. policy: the bundle that the running node changes to before it; None: what runs goes on."""
+
+    trials: list[Trial]
+    policy: Path | None = None
+
+
 def drive(config: DriveConfig, trials: list[Trial], *, wanted: int | None = None) -> SessionResult:
     """Run the trials, or with `wanted` so many successes from the trials' seeds on, and show how it goes.
 
     Ctrl+C ends the run in order; the episodes done so far are the result. EmmaError if a node fails.
     """
+    return drive_parts(config, [Part(trials=trials)], wanted=wanted)[0]
+
+
+def drive_parts(config: DriveConfig, parts: Sequence[Part], *, wanted: int | None = None) -> list[SessionResult]:
+    """One graph for all parts, one result for each. Ctrl+C as in `drive`: parts without an episode have no result."""
     spec = load_robot(config.robot)
-    if config.policy is not None:
-        load_bundle(config.policy).check(spec)
+    for bundle in (config.policy, *(part.policy for part in parts)):
+        if bundle is not None:
+            load_bundle(bundle).check(spec)
+    results: list[SessionResult] = []
     with running(config, spec) as (client, graph):
-        session = Session(
-            client,
-            operator=config.operator,
-            record=config.record,
-            keep_failed=config.operator == POLICY,
-            timeout_s=config.timeout_s,
-        )
-        with shown(client, session, wanted or len(trials)) as report:
-            try:
-                session.wait_until_ready()
-                _run(session, trials, wanted, report)
-            except KeyboardInterrupt:
-                if not session.rows:
-                    raise
-        graph.check()
-        return session.result()
+        for part in parts:
+            session = Session(
+                client,
+                operator=config.operator,
+                record=config.record,
+                keep_failed=config.operator == POLICY,
+                timeout_s=config.timeout_s,
+            )
+            stopped = False
+            with shown(client, session, wanted or len(part.trials)) as report:
+                try:
+                    session.wait_until_ready()
+                    if part.policy is not None:
+                        _change(config, part.policy, client)
+                    _run(session, part.trials, wanted, report)
+                except KeyboardInterrupt:
+                    stopped = True
+                    if not session.rows and not results:
+                        raise
+            graph.check()
+            if session.rows or not stopped:
+                results.append(session.result())
+            if stopped:
+                break
+        return results
+
+
+def _change(config: DriveConfig, policy: Path, client: RosClient) -> None:
+    """Another policy in the running node, and its name in the episodes that follow."""
+    if config.record:
+        client.set_parameters("/recorder", {"policy": str(policy)})
+    swap_policy(policy, client=client)
 
 
 @contextmanager
