@@ -105,6 +105,20 @@ def make_source(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def make_long(tmp_path: Path) -> Callable[[str, int], Path]:
+    """A dataset of one episode of so many frames of 96 x 128: make_long(name, length)."""
+
+    def make(name: str, length: int) -> Path:
+        spec = tiny_spec()
+        spec = replace(spec, cameras=tuple(replace(camera, width=128, height=96) for camera in spec.cameras))
+        with DatasetWriter(tmp_path / name, spec) as writer:
+            writer.add_episode(frames(spec, length, 0), "wave", {"source": "bag"})
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
 def prompts() -> Callable[[int, int], list[Prompt]]:
     return Grammar.load("desk").sample
 

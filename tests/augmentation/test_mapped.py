@@ -1,8 +1,7 @@
 """Rows in mapped files are the rows; what a whole augmentation holds does not grow with the episode."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from emma.augmentation import mapped
+from emma.augmentation.clips import Tools
+from emma.augmentation.config import AugmentConfig
+from emma.augmentation.job import augment
 from emma.augmentation.source import SourceDataset
-
-HERE = Path(__file__).parent
+from emma.dreamtransfer import scratch
+from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.scorer import ClipScorer
 
 
 def test_rows_of_an_episode_are_the_same_from_memory_and_from_a_file(source: Path) -> None:
@@ -42,62 +45,28 @@ def test_a_file_of_parts_holds_them_in_order_and_groups_them_by_size(monkeypatch
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [20, 20, 10]
 
 
-PROGRAM = """
-import importlib.util, sys, threading, time
-from pathlib import Path
-from emma.augmentation import clips, job, mapped
-from emma.augmentation.config import AugmentConfig
-from emma.dreamtransfer import scratch
-from emma.dreamtransfer.scorer import ClipScorer
-from emma.dreamtransfer.prompts import Grammar
+def test_memory_does_not_grow_with_the_episode(
+    tmp_path: Path, prompts: Callable, hue_shift: type, monkeypatch: pytest.MonkeyPatch, make_long: Callable
+) -> None:
+    class Mapped(hue_shift):  # type: ignore[valid-type,misc]
+        def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
+            return {
+                view: scratch.stacked((i ^ 255 for i in images), len(images)) for view, images in clip.images.items()
+            }
 
-spec = importlib.util.spec_from_file_location("helpers", sys.argv[1])
-helpers = importlib.util.module_from_spec(spec)
-sys.modules["helpers"] = helpers
-spec.loader.exec_module(helpers)
-helpers.FRAMES, helpers.HEIGHT, helpers.WIDTH = int(sys.argv[3]), 240, 320
-root = Path(sys.argv[2])
-helpers.write(root / "data", helpers.tiny_spec(wrist_width=320), 1)
-
-class Mapped(helpers.HueShift):
-    def generate(self, clip, prompt, *, seed):
-        def turned(images):
-            return scratch.stacked((helpers.turned(image, 40) for image in images), len(images))
-        return {camera: turned(images) for camera, images in clip.images.items()}
-
-for function in (scratch.empty, scratch.stacked, mapped.episode_rows, mapped.parquet_bytes):
-    function.__defaults__ = (1 << 20,)
-tools = clips.Tools(generator=Mapped, scorer=lambda: ClipScorer(at_once=10 * 2 * 240 * 320))
-prompts = Grammar.load("desk").sample
-# Once for whatever is only loaded, then measured.
-job.augment(root / "data", root / "warm", tools, prompts, AugmentConfig(variants=1, workers=1, episodes=(0,)))
-
-def held():
-    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-    return int(status["RssAnon"].split()[0]) / 1024
-
-peak, over = [held()], threading.Event()
-before = peak[0]
-def watch():
-    while not over.wait(0.02):
-        peak.append(held())
-watcher = threading.Thread(target=watch)
-watcher.start()
-job.augment(root / "data", root / "out", tools, prompts, AugmentConfig(variants=1, workers=1))
-over.set()
-watcher.join()
-print(max(peak) - before)
-"""
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_episode(tmp_path: Path) -> None:
-    extra = {}
-    for frames in (40, 200):
-        (tmp_path / str(frames)).mkdir()
-        words = [str(HERE / "conftest.py"), str(tmp_path / str(frames)), str(frames)]
-        done = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        extra[frames] = float(done.stdout.split()[-1])
-    # 160 frames more of two views are 160 MB as pictures, depth and copies, and over a gigabyte as points.
-    assert extra[200] - extra[40] < 60, extra
+    for function in (scratch.empty, scratch.stacked, mapped.episode_rows, mapped.parquet_bytes):
+        monkeypatch.setattr(function, "__defaults__", (1,))
+    tools = Tools(generator=Mapped, scorer=lambda: ClipScorer(at_once=8 * 2 * 96 * 128))
+    held = {}
+    for length in (16, 96):
+        source = make_long(f"source-{length}", length)
+        before = pa.total_allocated_bytes()
+        rows = SourceDataset.open(source).read(0).rows
+        assert pa.total_allocated_bytes() - before < 1 << 20, "rows lie in a file"
+        assert len(rows) == length
+        tracemalloc.start()
+        augment(source, tmp_path / f"out-{length}", tools, prompts, AugmentConfig(variants=1, workers=1))
+        held[length] = tracemalloc.get_traced_memory()[1] / 2**20
+        tracemalloc.stop()
+    # 80 frames more of two views are 16 MB as pictures, depth and copies, and more while they are judged.
+    assert held[96] - held[16] < 5, held

@@ -1,7 +1,7 @@
 """Long episodes and large pictures: mapped files instead of memory, judged and fused in stretches that agree."""
 
-import subprocess
-import sys
+import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -78,38 +78,33 @@ def test_stretches_fused_apart_agree(table: Clip) -> None:
         assert np.abs(whole[view].astype(int) - parts[view]).mean() < 4.0
 
 
-MEASURE = """
-import sys
-import numpy as np
-from emma.dreamtransfer import clip, fusion, geometry, scorer, scratch
-moments, size, views = int(sys.argv[1]), 160, ("left", "right")
-scratch.ORDINARY = 1
-scratch.empty.__defaults__ = scratch.stacked.__defaults__ = (1,)
-camera = geometry.CameraGeometry(
-    intrinsics=np.array([[150.0, 0, 80], [0, 150.0, 80], [0, 0, 1]]),
-    base_from_camera=np.tile(np.diag([1.0, -1.0, -1.0, 1.0]), (moments, 1, 1)),
-)
-rng = np.random.default_rng(0)
-def picture(shape, kind, high):
-    return scratch.stacked((rng.integers(1, high, shape, kind) for _ in range(moments)), moments)
-clip = clip.Clip(
-    images={v: picture((size, size, 3), np.uint8, 255) for v in views},
-    depth={v: picture((size, size), np.uint16, 900) for v in views},
-    cameras=dict.fromkeys(views, camera), fps=10.0,
-)
-made = fusion.fuse(clip.images, clip, at_once=8 * 2 * size * size)
-scorer.ClipScorer(at_once=8 * 2 * size * size)(clip, made, "")
-status = dict(line.split(":") for line in open("/proc/self/status"))
-# The largest there was, less what lies in files.
-print(int(status["VmHWM"].split()[0]) - int(status["RssFile"].split()[0]) - int(status["RssShmem"].split()[0]))
-"""
+def held_mb(work: Callable[[], object]) -> float:
+    """The most memory that Python and NumPy hold meanwhile; mapped files are not in it."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
 
 
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_length() -> None:
-    peaks = {}
-    for moments in (16, 96):
-        done = subprocess.run([sys.executable, "-c", MEASURE, str(moments)], capture_output=True, text=True, check=True)
-        peaks[moments] = int(done.stdout) / 1024
-    # 80 moments more are 23 MB as pictures and depth, and would be 800 MB as points and correspondences.
-    assert peaks[96] - peaks[16] < 60, peaks
+def test_memory_does_not_grow_with_the_length(table: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    for function in (empty, stacked):
+        monkeypatch.setattr(function, "__defaults__", (1,))
+    at_once, held = 6 * 2 * SIZE * SIZE, {}
+    for times in (1, 6):
+        moments = np.tile(np.arange(12), times)
+        clip = table.at(moments)
+        made = {view: stacked(images[moments], len(moments)) for view, images in noisy(table).items()}
+        long = Clip(
+            images={view: stacked(images, len(clip)) for view, images in clip.images.items()},
+            depth={view: stacked(depth, len(clip)) for view, depth in clip.depth.items()},
+            cameras=clip.cameras,
+            fps=10.0,
+        )
+        held[times, "fuse"] = held_mb(lambda made=made, long=long: fuse(made, long, at_once))
+        held[times, "score"] = held_mb(lambda made=made, long=long: ClipScorer(at_once=at_once)(long, made, ""))
+        held[times, "whole"] = held_mb(lambda made=made, long=long: fuse(made, long))
+    assert held[6, "whole"] > 4 * held[1, "whole"], "what is not in stretches grows"
+    for what in ("fuse", "score"):
+        assert held[6, what] < 1.5 * held[1, what], held
