@@ -11,6 +11,7 @@ NAMES = (
     "soak",
     "appearances",
     "dream",
+    "large",
     "generalisation",
     "paths",
     "joins",
