@@ -12,7 +12,7 @@ FIRST = 2 * CELL**2 + 3
 
 
 def looking_down(x: float, y: float) -> np.ndarray:
-    """(2 waves, x and y, ...) sines and cosines of what a camera above the table at x, y sees."""
+    """(sine and cosine, waves, along x, y and both diagonals, ...) of what a camera above the table at x, y sees."""
     pose = np.diag([1.0, -1.0, -1.0, 1.0])
     pose[:3, 3] = x, y, HEIGHT_M
     camera = CameraGeometry(
@@ -27,7 +27,7 @@ def looking_down(x: float, y: float) -> np.ndarray:
     )
     found = control(clip)
     assert found.shape == (CHANNELS, 1, SIZE // CELL, SIZE // CELL)
-    return found[FIRST:].reshape(2, len(WAVES[0]), 2, *found.shape[1:])
+    return found[FIRST:].reshape(2, len(WAVES[0]), 4, *found.shape[1:])
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -40,6 +40,12 @@ def test_a_wave_repeats_after_its_length_and_no_sooner(axis: int, wave: int) -> 
         there = looking_down(*moved)
         assert np.allclose(here[:, wave, axis], there[:, wave, axis], atol=1e-3) == same
         assert np.allclose(here[:, :, 1 - axis], there[:, :, 1 - axis], atol=1e-3)
+
+
+@pytest.mark.parametrize("wave", range(5))
+def test_the_diagonals_hold_a_checker(wave: int) -> None:
+    sine, cosine = looking_down(0.13, 0.07)[:, wave]
+    assert np.allclose((cosine[3] - cosine[2]) / 2, sine[0] * sine[1], atol=1e-5)
 
 
 def test_sines_and_cosines_belong_together() -> None:

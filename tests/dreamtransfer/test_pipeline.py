@@ -134,6 +134,12 @@ def test_folders_of_something_else_are_refused(tmp_path: Path, content: str | No
         DreamTransfer.load(tmp_path)
 
 
+def test_weights_for_other_geometry_are_refused(small_generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emma.dreamtransfer.pipeline.CHANNELS", 55)
+    with pytest.raises(EmmaError, match="another version of emma"):
+        DreamTransfer.load(small_generator, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("length", "size", "overlap"), [(1, 8, 2), (8, 8, 2), (9, 8, 2), (74, 8, 2), (81, 81, 5), (20, 4, 0)]
 )

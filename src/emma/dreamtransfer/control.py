@@ -19,7 +19,8 @@ CELL: Final = 4
 NEAR_TABLE: Final = (-0.02, 0.08)
 ANYWHERE: Final = (-0.4, 0.6)
 # Wavelengths of the encoding of x and of y, m: halves of what the table measures, so that a pattern which divides it
-# into fields is in step with one of them all over it.
+# into fields is in step with one of them all over it. Both diagonals are encoded as well: their difference is a wave in
+# x times one in y, a checker, and a network this small does not learn to multiply for every cell of a patch.
 WAVES: Final = ((0.8, 0.4, 0.2, 0.1, 0.05), (0.9, 0.45, 0.225, 0.1125, 0.05625))
 # Depth that the linear channel tells apart, m; beyond it only the inverse one does.
 NEAR, FAR = 0.03, 1.2
@@ -29,14 +30,14 @@ _TURNS: Final = (2.0 * np.pi / np.array(WAVES, np.float32)).T[..., None, None, N
 THINGS: Final = (0.004, 0.06)
 BELOW: Final = -0.05
 
-CHANNELS: Final = 2 * CELL**2 + 3 + 4 * len(WAVES[0])
+CHANNELS: Final = 2 * CELL**2 + 3 + 8 * len(WAVES[0])
 
 
 def control(clip: Clip) -> np.ndarray:
     """(C, T, H/4, V W/4) float32 with views joined along the width; channels of unknown points are 0.
 
     Per pixel, unshuffled into the cell: depth and height near the table. Per cell: inverse depth, height, whether
-    the point is known, and its x and y in the base frame, encoded. Raises EmmaError where a view has no depth.
+    the point is known, and its place in the base frame, encoded. Raises EmmaError where a view has no depth.
     """
     return describe(clip)[0]
 
@@ -60,7 +61,8 @@ def _view(clip: Clip, view: str) -> tuple[np.ndarray, np.ndarray]:
     inverse = np.where(known, _scaled(1.0 / np.maximum(depth, np.float32(NEAR)), 1.0 / FAR, 20.0), np.float32(0.0))
     there = np.isfinite(where[..., 2]).astype(np.float32)
     coarse = _mean(np.stack([inverse, _scaled(height, *ANYWHERE), there]))
-    angles = _mean(np.nan_to_num(np.moveaxis(where[..., :2], -1, 0), nan=0.0)) * _TURNS
+    along = _mean(np.nan_to_num(np.moveaxis(where[..., :2], -1, 0), nan=0.0)) * _TURNS
+    angles = np.concatenate([along, along[:, :1] + along[:, 1:], along[:, :1] - along[:, 1:]], axis=1)
     spread = coarse[2] * np.concatenate([np.sin(angles), np.cos(angles)]).reshape(-1, *angles.shape[2:])
     rare = ((height > THINGS[0]) & (height < THINGS[1])) | (height < BELOW)
     return np.concatenate([*fine, coarse, spread]), _mean(rare.astype(np.float32))

@@ -20,6 +20,7 @@ from diffusers import (
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.control import CHANNELS
 from emma.dreamtransfer.fusion import fuse
 from emma.dreamtransfer.scratch import empty
 from emma.dreamtransfer.settings import LARGE, Settings
@@ -133,6 +134,10 @@ class DreamTransfer(DiffusionPipeline):
                     found=f"{name}: {type(getattr(pipeline, name)).__name__}",
                     expected=" or ".join(kind.__name__ for kind in kinds),
                 )
+        if pipeline.small:
+            _require_channels(
+                str(folder), pipeline.transformer.config.vace_in_channels, len(pipeline.config.latents_mean)
+            )
         if lora is not None:
             pipeline.transformer.load_lora_adapter(str(lora), prefix=None, weight_name=LORA_FILE, use_safetensors=True)
             about = Path(lora) / LORA_ABOUT
@@ -242,3 +247,14 @@ class DreamTransfer(DiffusionPipeline):
             return self.generate(clip, prompt, seed=seed)
         finally:
             self.settings = before
+
+
+def _require_channels(folder: str, found: int, latents: int) -> None:
+    wanted = CHANNELS + latents + 1
+    if found != wanted:
+        raise EmmaError(
+            f"{folder} was trained by another version of emma",
+            found=f"{found} channels of control",
+            expected=f"{wanted}: geometry, known latents and their mask",
+            fix="use the generator that comes with this version, or train yours anew: emma dream train",
+        )
