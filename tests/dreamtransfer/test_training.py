@@ -207,6 +207,8 @@ def test_training_goes_on_from_a_finished_generator(clips: Path, tmp_path: Path)
     for part, kept in (("vae", True), ("text_encoder", True), ("transformer", False)):
         old, new = (getattr(g, part).state_dict() for g in (DreamTransfer.load(tmp_path / "first"), second))
         assert all(torch.equal(old[name], new[name]) for name in old) == kept, part
+    written = "".join(file.read_text() for file in (tmp_path / "second").glob("*/config.json"))
+    assert str(tmp_path) not in written, "a generator says nothing of the machine that trained it"
 
     with pytest.raises(EmmaError, match="cannot go on from first"):
         train_small([clips], tmp_path / "third", grammar, poses, replace(config, views=("top",)), init=first)

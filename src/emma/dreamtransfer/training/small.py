@@ -3,6 +3,7 @@
 Every stage resumes where it was stopped; the folder of the finished generator appears at the end.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -190,6 +191,11 @@ def write(
     aside = out / ".new"
     shutil.rmtree(aside, ignore_errors=True)
     pipeline.save_pretrained(aside)
+    for config in aside.glob("*/config.json"):
+        # Where its weights once came from is a path of this machine.
+        values = json.loads(config.read_text())
+        values.pop("_name_or_path", None)
+        config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
     for part in aside.iterdir():
         target = out / part.name
         if target.is_dir():
