@@ -191,11 +191,11 @@ def write(
     aside = out / ".new"
     shutil.rmtree(aside, ignore_errors=True)
     pipeline.save_pretrained(aside)
-    for config in aside.glob("*/config.json"):
+    for file in aside.glob("*/config.json"):
         # Where its weights once came from is a path of this machine.
-        values = json.loads(config.read_text())
+        values = json.loads(file.read_text())
         values.pop("_name_or_path", None)
-        config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
     for part in aside.iterdir():
         target = out / part.name
         if target.is_dir():
