@@ -17,7 +17,7 @@ from emma.progress import progress_bar
 HELP = "SmolVLA, pi0, pi0.5 in full shape, random weights: graph sizes, parity, latency, roofline; 1 to 3 cameras"
 CAMERAS = (1, 2, 3)
 # What of pi0 and pi0.5 fits into 24 GiB in float32, with the exporter's copies: every width, this many layers.
-PI_LAYERS = 2
+PI_LAYERS = 1
 QUICK = CellConfig(kind="smolvla", cameras=1, layers=1, repetitions=1)
 GPU_REPETITIONS = 50
 NOT_TRIED = "not tried"
