@@ -54,6 +54,25 @@ def test_the_page_cache_takes_over_in_the_middle(tmp_path: Path) -> None:
     assert (tmp_path / "x").read_bytes() == sent
 
 
+def test_nothing_is_written_over_when_the_disk_refuses_the_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = made(tmp_path / "x", True)
+    file.append([b"first"])
+
+    def refuses(fd: int, length: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("emma.episodes.append_file.os.ftruncate", refuses)
+        with pytest.raises(OSError, match="Input/output"):
+            file.use_cache()
+    file.append([b", second"])
+    file.cut()
+    file.close()
+    assert (tmp_path / "x").read_bytes() == b"first, second"
+
+
 @WAYS
 def test_what_cannot_be_written_whole_is_not_there(
     tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch

@@ -56,7 +56,7 @@ class AppendFile:
     @property
     def direct(self) -> bool:
         """Whether writes go past the page cache."""
-        return self._stage is not None
+        return self._stage is not None and bool(fcntl.fcntl(self._fd, fcntl.F_GETFL) & _DIRECT)
 
     def fileno(self) -> int:
         """The file descriptor, for a second thread that syncs; -1 when closed."""
@@ -79,9 +79,9 @@ class AppendFile:
 
     def cut(self) -> None:
         """Let the file end at `end`: no zeros, nothing torn. Raises OSError."""
+        # First: whatever the disk says to the rest, nothing is ever written over what is there.
+        os.lseek(self._fd, self._end, os.SEEK_SET)
         os.ftruncate(self._fd, self._end)
-        if self._stage is None:
-            os.lseek(self._fd, self._end, os.SEEK_SET)
 
     def use_cache(self) -> None:
         """From now on through the page cache, whose memory takes a burst that the disk cannot."""

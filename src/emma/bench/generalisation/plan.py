@@ -186,9 +186,7 @@ class Budget:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
         free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "seeds", "export")
         sweeps = ("sweeps", "sweep_seeds", "ratios", "lambdas")
-        # What came later and is left as it was before changes no folder's name.
-        later = ("init",) if not self.init else ()
-        return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, *later, "task")} | self.other_task
+        return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 
     @property
     def other_task(self) -> dict[str, Any]:
