@@ -268,6 +268,7 @@ class PolicyNode(LifecycleNode):
         status = self._loop.status()
         person = self._handover is not None and self._handover.person
         values = {**asdict(status), **self._loaded.about, "swap": asdict(self._swap.state), "intervention": person}
+        values["listeners"] = self._commands.get_subscription_count() if self._commands is not None else 0
         values |= {"e_stop": self._e_stop.pressed, "timings": self._timings, "stated": self._stated}
         self._state_topic.publish(messages.json_string(values))
         complain(self.get_logger(), status)

@@ -194,7 +194,13 @@ class RecorderNode(Node):
         values |= {"root": str(self.episodes.root), "instruction": self._instruction}
         values |= {"rates_hz": self._seen.rates_hz, "skew_s": self._seen.skew_s}
         values |= {"success": meta.success if meta else None, "intervention": self._person}
+        values |= {"unheard": self._unheard()}
         self._state_topic.publish(messages.json_string(values))
+
+    def _unheard(self) -> list[str]:
+        """Topics that an episode needs and no message has come from. Whoever sends may not know of this node yet."""
+        taps = self._taps.taps
+        return [topic for topic in self._needed if topic not in taps or not taps[topic].received]
 
     def _lost(self) -> dict[str, int]:
         """Messages that the middleware lost since the episode began, by topic."""

@@ -132,6 +132,7 @@ class Session:
         self.current, self.phase = trial, "reset"
         task = self._reset(trial)
         self._instruct(task["instruction"])
+        self._wait_until_heard()
         bag = json.loads(self._client.trigger("/recorder/start"))["folder"] if self._record else ""
         self.phase = "running"
         outcome = (self._run_policy if self._operator == POLICY else self._run_teleop)(trial, task["episode"])
@@ -186,6 +187,21 @@ class Session:
                     found=f"{topic} says {self._client.heard(topic).get('instruction')!r}",
                     expected=repr(instruction),
                 )
+
+    def _wait_until_heard(self) -> None:
+        """Return when the recorder hears the robot, and everyone the operator: discovery is not done at once, and what
+        is sent before then is in no episode."""
+        if not self._record:
+            return
+        operator, listeners = POLICY_STATE if self._operator == POLICY else TELEOP_STATE, 2
+        if self._client.wait_for(RECORDER, lambda s: not s["unheard"], ANSWER_S) is None:
+            unheard = ", ".join(self._client.heard(RECORDER).get("unheard", ()))
+            raise EmmaError("the recorder does not hear the robot", found=f"nothing on {unheard}", expected="messages")
+        if self._client.wait_for(operator, lambda s: s.get("listeners", 0) >= listeners, ANSWER_S) is None:
+            heard = self._client.heard(operator).get("listeners", 0)
+            raise EmmaError(
+                "the commands are not heard", found=f"{heard} listeners", expected="the robot and the recorder"
+            )
 
     def _run_policy(self, trial: Trial, episode: int) -> dict[str, Any]:
         self._client.set_parameters("/policy", {"seed": trial.seed})

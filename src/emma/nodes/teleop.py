@@ -30,6 +30,7 @@ from emma.sim.expert import Expert
 OPERATORS = ("scripted",)
 # Targets this near to what the filter allows go out as they are: its sums round in the last digits.
 SAME = 1e-9
+LOOK_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,8 @@ class TeleopNode(Node):
         self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
         self.create_service(Trigger, "~/stop", answer(lambda _: self._finish("stopped")))
         self._ending = threading.Event()
+        self._state, self._listeners = "idle", 0
+        self.create_timer(LOOK_S, self._look)
         self._thread = threading.Thread(target=self._stream, name="teleop", daemon=True)
         if not values.lockstep:
             self._thread.start()
@@ -143,8 +146,15 @@ class TeleopNode(Node):
         if done:
             self._finish("done")
 
+    def _look(self) -> None:
+        """Say it when somebody begins or ends listening to the commands."""
+        if self._command.get_subscription_count() != self._listeners:
+            self._say(self._state)
+
     def _say(self, state: str) -> None:
-        self._state_topic.publish(messages.json_string({"state": state, "operator": "scripted"}))
+        self._state, self._listeners = state, self._command.get_subscription_count()
+        values = {"state": state, "operator": "scripted", "listeners": self._listeners}
+        self._state_topic.publish(messages.json_string(values))
 
 
 def main() -> int:

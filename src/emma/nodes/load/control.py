@@ -84,6 +84,7 @@ def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Pa
     client.say("/instruction", instruction)
     for topic in (POLICY, RECORDER):
         _expect(client, topic, lambda s: s["instruction"] == instruction, ANSWER_S)
+    _expect(client, RECORDER, lambda s: not s["unheard"], ANSWER_S)
     bag = Path(json.loads(client.trigger("/recorder/start"))["folder"])
     _enable(client)
     deadline = time.monotonic() + seconds
