@@ -41,6 +41,26 @@ def test_hard_episodes_weigh_more_within_their_group_and_never_above_the_cap():
     assert not state.uniform
 
 
+def test_against_its_source_a_clip_is_as_hard_as_its_look():
+    # Motion 3 is hard whoever shows it; the second clip's look costs most; nobody knows where the last clip is from.
+    layout = Layout(starts=LAYOUT.starts, group=LAYOUT.group, made_from=np.array([-1, -1, -1, -1, 0, 1, 3, -1]))
+    config = {"smoothing": 0.0, "smoothness": 0.0, "limits": 0.0}
+    errors = judged([0.0, 0.1, 0.2, 1.0, 0.1, 0.4, 1.1, 9.0])
+    state = AdaMix(AdaMixConfig(against="source", **config), layout)
+    state.update(1000, errors)
+    w = state.episode_weights
+    assert w[5] > w[7] > w[4]
+    assert w[4] == pytest.approx(w[6])
+    assert w[3] == w[:4].max() > w[0]
+    whole = AdaMix(AdaMixConfig(**config), layout)
+    whole.update(1000, errors)
+    assert whole.episode_weights[6] > whole.episode_weights[5]
+    # Without a clip of known origin there is nothing to compare with.
+    alone = AdaMix(AdaMixConfig(against="source", **config), LAYOUT)
+    alone.update(1000, errors)
+    np.testing.assert_array_equal(alone.episode_weights, whole.episode_weights)
+
+
 def test_lambda_1_never_leaves_uniform():
     state = AdaMix(AdaMixConfig(lam=1), LAYOUT)
     for step in (1000, 2000):

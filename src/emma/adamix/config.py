@@ -10,6 +10,7 @@ from emma.errors import EmmaError
 
 JUDGED = ("policy", "demonstration")
 LEVELS = ("episode", "frame")
+AGAINST = ("dataset", "source")
 # `lambda` is a word of Python; on the command line it may be used all the same.
 ALIASES = {"lambda": "lam"}
 
@@ -18,6 +19,8 @@ ALIASES = {"lambda": "lam"}
 class AdaMixConfig:
     """error, smoothness, limits: shares of the three metrics in the performance; 0 leaves one out.
     judged: whose motion smoothness and limits look at: the policy's predicted chunks, or the demonstration itself.
+    against: what an episode's difficulty is compared with: all others, or, for a generated one, first the episode it
+    was made from. Half and more of what makes a clip hard is its motion; what is left is what its look costs.
     level: weights per episode, or per frame too (frames of one episode share that episode's weight).
     lam, gamma: w = 1 + (lam - 1)(1 - P)^gamma. cap: an episode is drawn at most `cap` times as often as uniformly.
     smoothing: share of the previous weights kept at a re-evaluation. trim: quantile cut off at both ends before
@@ -29,6 +32,7 @@ class AdaMixConfig:
     smoothness: float = 1.0
     limits: float = 1.0
     judged: str = "policy"
+    against: str = "dataset"
     level: str = "episode"
     lam: float = 10.0
     gamma: float = 1.0
@@ -49,6 +53,7 @@ class AdaMixConfig:
             all(0 <= s < math.inf for s in shares) and sum(shares) > 0, "metric shares", shares, "0 or more, not all 0"
         )
         _require(self.judged in JUDGED, "judged", self.judged, " or ".join(JUDGED))
+        _require(self.against in AGAINST, "against", self.against, " or ".join(AGAINST))
         _require(self.level in LEVELS, "level", self.level, " or ".join(LEVELS))
         _require(1 <= self.lam < math.inf, "lambda", self.lam, "1 or more; 1 is uniform")
         _require(0 < self.gamma < math.inf, "gamma", self.gamma, "more than 0")

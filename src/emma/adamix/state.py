@@ -13,7 +13,15 @@ from safetensors.numpy import save_file
 from emma.adamix.config import AdaMixConfig
 from emma.adamix.difficulty import COMPONENTS, METRICS, Difficulty
 from emma.adamix.watch import LossWatch, weights_collapsed
-from emma.adamix.weights import capped, effective_share, metric_scores, performance, smoothed, weights
+from emma.adamix.weights import (
+    capped,
+    effective_share,
+    metric_scores,
+    performance,
+    performance_of,
+    smoothed,
+    weights,
+)
 
 FILE = "adamix.safetensors"
 
@@ -21,10 +29,12 @@ FILE = "adamix.safetensors"
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Which frames make which episode, and whose weights are compared. starts: (E + 1,) first frame of each episode,
-    the number of frames at the end; group: (E,) the source an episode belongs to: shares between groups are fixed."""
+    the number of frames at the end; group: (E,) the source an episode belongs to: shares between groups are fixed;
+    made_from: (E,) the episode that one was generated from, -1 for none; None: nobody knows of any."""
 
     starts: np.ndarray
     group: np.ndarray
+    made_from: np.ndarray | None = None
 
     @property
     def episodes(self) -> int:
@@ -76,7 +86,7 @@ class AdaMix:
         """New weights from an evaluation before step `step`. Returns why they collapsed and were reset, or None."""
         config, groups = self.config, self.layout.group
         self.components = difficulty.by_episode(self._episode_of, self.layout.episodes)
-        self.performance = performance(self.components, config)
+        self.performance = performance_of(self._scores(), config)
         now = weights(self.performance, config)
         for number in np.unique(groups):
             mine = groups == number
@@ -113,6 +123,25 @@ class AdaMix:
         # Asked for in every step, so not counted over all frames there.
         self.uniform = bool((self.episode_weights == 1).all() and (self._factors == 1).all())
 
+    def _scores(self) -> dict[str, np.ndarray]:
+        """metric -> (E,) hardness in [0, 1]."""
+        trim, made_from = self.config.trim, self.layout.made_from
+        if self.config.against == "dataset" or made_from is None or (made_from < 0).all():
+            return metric_scores(self.components, trim)
+        # Differences and whole values do not share a scale: each group has its own. A clip of unknown origin counts as
+        # an average one.
+        scores = {metric: np.zeros(self.layout.episodes) for metric in METRICS}
+        for mine in self._groups():
+            origin = made_from[mine]
+            values = {name: v[mine] for name, v in self.components.items()}
+            if (origin >= 0).any():
+                values = {
+                    name: np.where(origin >= 0, v - self.components[name][origin], np.nan) for name, v in values.items()
+                }
+            for metric, found in metric_scores(values, trim).items():
+                scores[metric][mine] = found
+        return scores
+
     def _frame_factors(self, difficulty: Difficulty) -> np.ndarray:
         """(N,) weights within episodes, mean 1 in each; between judged frames interpolated."""
         hard = weights(performance(difficulty.values, self.config), self.config)
@@ -129,7 +158,7 @@ class AdaMix:
 
     def row(self, step: int, reset: str | None = None) -> dict[str, Any]:
         """One line of the history: everything by episode, rounded for reading, and what watches over it."""
-        scores = metric_scores(self.components, self.config.trim) if self.components else {}
+        scores = self._scores() if self.components else {}
         by_group = [effective_share(self.episode_weights[g], self._size[g]) for g in self._groups()]
         return {
             "step": step,

@@ -37,7 +37,11 @@ def metric_scores(components: Mapping[str, np.ndarray], trim: float = 0.0) -> di
 
 def performance(components: Mapping[str, np.ndarray], config: AdaMixConfig) -> np.ndarray:
     """P (N,) in [0, 1], 1 = nothing is easier: 1 minus the mean hardness of the metrics, weighted by their shares."""
-    scores = metric_scores(components, config.trim)
+    return performance_of(metric_scores(components, config.trim), config)
+
+
+def performance_of(scores: Mapping[str, np.ndarray], config: AdaMixConfig) -> np.ndarray:
+    """The same from `metric_scores`."""
     shares = {metric: getattr(config, metric) for metric in METRICS}
     hard = sum(shares[metric] * scores[metric] for metric in METRICS) / sum(shares.values())
     return np.asarray(1.0 - hard)

@@ -19,6 +19,7 @@ from emma.training.config import TrainConfig
 from emma.training.frames import FrameTable
 from emma.training.judge import Judge
 from emma.training.mixture import KINDS
+from emma.training.origins import origins
 from emma.training.policies import Built
 from emma.training.sampler import FrameSampler
 
@@ -43,7 +44,8 @@ class Adaptive:
         self._table, self._accelerator, self._folder, self._say = table, accelerator, run / history.FOLDER, say
         self._names = table.episode_names()
         group = np.array([KINDS.index(source.kind) for source in table.sources])[table.source_of]
-        self.state = AdaMix(config.adamix, Layout(starts=table.starts, group=group))
+        layout = Layout(starts=table.starts, group=group, made_from=origins(table))
+        self.state = AdaMix(config.adamix, layout)
         self._judge = Judge(config.adamix, table, built.preprocessor, built.postprocessor, spec, seed=config.seed)
         on_loss = config.sampler == "adamix-loss"
         self.weighter = AdaMixWeighter(self.state, accelerator.device) if on_loss else None

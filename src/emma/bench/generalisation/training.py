@@ -13,7 +13,7 @@ from emma.files import sha256_file
 RUN, LOG, CONFIG = "training", "log.jsonl", "train.json"
 # Of the run: lost at most when it is killed.
 CHECKPOINTS = 14
-# Steps of uniform draws before AdaMix, and between its evaluations: a seventh of the run.
+# Steps between AdaMix' evaluations, and of uniform draws before the first of random weights: a seventh of the run.
 PERIODS = 7
 OBSERVATIONS = 4
 
@@ -52,7 +52,9 @@ class Policy:
         if not self.recipe.sampler.startswith("adamix"):
             return {}
         part = max(1, self.budget.steps // PERIODS)
-        return {"lambda": self.budget.lam, "warm_up": part, "period": part, **self.recipe.adamix}
+        # What goes on from a trained policy can be judged at once.
+        warm_up = 0 if self.budget.init else part
+        return {"lambda": self.budget.lam, "warm_up": warm_up, "period": part, **self.recipe.adamix}
 
     def _key(self) -> dict[str, Any]:
         """All that decides the weights, and nothing else: a policy that another budget shares is not trained again."""
