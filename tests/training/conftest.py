@@ -1,5 +1,7 @@
 """A small real dataset, made by the expert in the simulator, and a stand-in for a generated one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def generated(dataset, tmp_path_factory):
     table = FrameTable([open_source(dataset)], ("top", "wrist"))
     with DatasetWriter(root, load_robot("desk_arm"), cameras=("top", "wrist"), depth=False) as writer:
         for channels in ([2, 0, 1], [1, 2, 0]):
-            for first, end in zip(table.starts, table.starts[1:], strict=False):
+            for episode, (first, end) in enumerate(pairwise(table.starts)):
                 at = np.arange(first, end)
                 images = {camera: table.pixels(camera, at)[..., channels] for camera in table.cameras}
                 frames = [
@@ -39,5 +41,6 @@ def generated(dataset, tmp_path_factory):
                     for i in at
                 ]
                 rows = zip(frames, table.actions[at].numpy(), strict=True)
-                writer.add_episode(rows, table.tasks[first], {"source": "generated"})
+                origin = {"dataset": dataset.name, "episode": episode}
+                writer.add_episode(rows, table.tasks[first], {"source": "generated", "from": origin})
     return root
