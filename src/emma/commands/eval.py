@@ -120,6 +120,7 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
                     latency_s=args.latency_ms / 1000.0,
                     join=args.join,
                     task=args.task,
+                    depth=bundle.info.depth,
                 )
                 done: list[Any] = []
                 task = bar.add_task(domain, total=args.episodes, note="")

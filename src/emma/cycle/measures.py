@@ -1,6 +1,7 @@
 """Trials of one policy: closed loop in the simulator, or action errors on episodes that it never saw."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,7 +68,8 @@ class InSimulator:
             self._sim.set_domain(appearance)
             self._shown = appearance
         target = self._targets[start]
-        episode = run_episode(self._sim, runtime, bundle.info.fps, int(start), target, self._config)
+        config = replace(self._config, depth=bundle.info.depth)
+        episode = run_episode(self._sim, runtime, bundle.info.fps, int(start), target, config)
         return float(episode.success), {"target": target, "placed_on": episode.placed_on, "seconds": episode.seconds}
 
     def close(self) -> None:

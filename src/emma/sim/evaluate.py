@@ -27,7 +27,8 @@ FIRST_SEED = 10_000
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then has failed;
-    join: one of `emma.policy.joins.JOINS`; task: one of `emma.sim.tasks.TASKS`."""
+    join: one of `emma.policy.joins.JOINS`; task: one of `emma.sim.tasks.TASKS`; depth: whether the policy sees any; a
+    third of the time where it is drawn."""
 
     episodes: int = 100
     seed: int = FIRST_SEED
@@ -38,6 +39,7 @@ class EvalConfig:
     blend_s: float = 0.2
     join: str = "auto"
     task: str = DEFAULT
+    depth: bool = False
 
     def __post_init__(self) -> None:
         load_task(self.task)
@@ -135,7 +137,8 @@ def run_episode(
             executor.asked(t_ns)
             previous = executor.previous(t_ns)
             continued = () if previous is None else (previous,)
-            pending = (t_ns + latency_ns, t_ns, runtime.infer(observation(sim), task.instruction, *continued))
+            seen = observation(sim, depth=config.depth)
+            pending = (t_ns + latency_ns, t_ns, runtime.infer(seen, task.instruction, *continued))
         tick = controller.tick(t_ns, {})
         held += tick.mode is Mode.HOLDING
         assert tick.command is not None  # enabled above, so there is always a pose to command

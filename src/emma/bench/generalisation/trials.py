@@ -69,7 +69,14 @@ def evaluate_bundle(
         stack.callback(runtime.close)
         sim = stack.enter_context(DeskArm(load_robot(opened.info.robot), cameras=opened.info.cameras))
         for appearance, first, number in missing:
-            config = EvalConfig(episodes=number, seed=seed + first, domain=appearance, timeout_s=timeout_s, task=task)
+            config = EvalConfig(
+                episodes=number,
+                seed=seed + first,
+                domain=appearance,
+                timeout_s=timeout_s,
+                task=task,
+                depth=opened.info.depth,
+            )
             done = evaluate(sim, runtime, opened.info.fps, config)
             cells.put(
                 name_of(appearance, first, number),
