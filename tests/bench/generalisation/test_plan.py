@@ -50,7 +50,8 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
     assert {name: list(settings) for name, settings in found.items()} == {
         "ratio": ["0%", "25%", "50%", "75%", "90%"],
         "lambda": ["1", "3", "10", "30"],
-        "metrics": ["all", "without error", "without smoothness", "without limits"],
+        "metrics": ["error alone", "all", "without error", "without smoothness", "without limits"],
+        "against": ["all", "its source"],
         "generator": ["whole", "views_alone", "no_depth"],
     }
     for settings in found.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emma.bench.cells import Cells
-from emma.bench.generalisation.plan import UNSEEN, Budget, Recipe, digest, require_allowed
+from emma.bench.generalisation.plan import ROWS, UNSEEN, Budget, Recipe, digest, require_allowed
 from emma.bench.generalisation.training import Policy
 from emma.files import atomic_write_text
 from emma.policy.exported import weights_of
@@ -24,7 +24,7 @@ def run_trials(policy: Policy, appearances: Sequence[str], seed: int) -> None:
     cells = open_cells(policy, seed)
     b = policy.budget
     if set(appearances) & set(UNSEEN):
-        key = {**b.decisive(), "seed": seed, "clips": policy.data.names("kept", "whole")}
+        key = {**b.decisive(), "seed": seed, "clips": policy.data.names("kept", "whole"), "recipes": _recipes()}
         atomic_write_text(b.root / LOOKED / f"{digest(key)}.json", json.dumps(key, indent=2) + "\n")
     evaluate_bundle(policy.folder, policy.recipe, appearances, seed, b.episodes, b.batch, b.timeout_s, cells, b.task)
 
@@ -99,6 +99,10 @@ def open_cells(policy: Policy, seed: int) -> Cells:
     key = {"weights": weights, "seed": seed, "timeout_s": policy.budget.timeout_s}
     key |= policy.budget.other_task
     return Cells(f"{policy.recipe.name}-{policy.seed}", key, policy.budget.root / FOLDER)
+
+
+def _recipes() -> list[dict[str, Any]]:
+    return [asdict(row) for row in ROWS]
 
 
 @cache
