@@ -135,6 +135,15 @@ def test_a_run_from_before_these_options_can_be_resumed(dataset, tmp_path):
         del old[key]
     file.write_text(json.dumps(old))
     plain.require_same(file)
+    old["adamix"] = {"lam": 10.0}
+    file.write_text(json.dumps(old))
+    plain.require_same(file)
+    old["adamix"] = {"lam": 3.0}
+    file.write_text(json.dumps(old))
+    with pytest.raises(EmmaError, match="another training run"):
+        plain.require_same(file)
+    del old["adamix"]
+    file.write_text(json.dumps(old))
     other = TrainConfig(
         data=(str(dataset),), policy="spatial_flow", steps=2, batch_size=2, options=SMALL, augment="jitter"
     )

@@ -72,7 +72,8 @@ class TrainConfig:
         mine = json.loads(self.to_json())
         # A run from before an option existed had its default.
         default = json.loads(TrainConfig(data=("",), policy="", steps=1).to_json())
-        before = {**default, **json.loads(file.read_text())}
+        said = json.loads(file.read_text())
+        before = {**default, **said, "adamix": {**default["adamix"], **said.get("adamix", {})}}
         different = [key for key in mine if key not in FREE and before.get(key) != mine[key]]
         if different:
             raise EmmaError(

@@ -65,6 +65,7 @@ def table_figures(found: Results) -> dict[str, Any]:
     figures |= _said("adamix_gain_vs_fixmix", outcomes.combine(("adamix", "fixmix"), UNSEEN, _relative))
     for name, pair in GAINS.items():
         figures |= _said(name, outcomes.combine(pair, UNSEEN, np.subtract))
+        figures |= _said(f"{name}_graded", outcomes.combine(pair, GRADED, np.subtract))
     share = outcomes.combine(("adamix", "upper_bound", "real_only"), UNSEEN, _share)
     figures |= _said("upper_bound_share", share)
     rows = [_row(row, found, outcomes) for row in ROWS]

@@ -6,13 +6,15 @@ from typing import Any
 
 from emma.bench.generalisation.costs import measured_costs
 from emma.bench.generalisation.data import SOURCE, Data, episodes_of
+from emma.bench.generalisation.difficulty import difficulty_figures
 from emma.bench.generalisation.figures import ALL, collect_results, sweep_figures, table_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
 from emma.bench.generalisation.pictures import write_clips
-from emma.bench.generalisation.plan import CAMERAS, Budget
+from emma.bench.generalisation.plan import CAMERAS, FULL, Budget
 from emma.bench.generalisation.progress import Watch, in_words
 from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.table import generalisation
+from emma.bench.generalisation.training import Policy, trained
 from emma.bench.generalisation.trials import looked
 from emma.files import atomic_write_text
 from emma.long_work import alone, ended_by_signals
@@ -59,6 +61,8 @@ def figures_of(steps: Steps) -> dict[str, Any]:
     figures = {name: getattr(budget, name) for name in SAID}
     figures |= {"trainings": budget.seeds, "episodes_per_training": budget.episodes}
     figures |= {"unseen_configurations": looked(budget), **table_figures(found)}
+    judged = [Policy(data=steps.data, recipe=FULL, seed=seed) for seed in range(budget.seeds)]
+    figures["difficulty"] = difficulty_figures([policy for policy in judged if trained(policy)])
     if budget.sweeps:
         figures["sweeps"] = sweep_figures(steps)
     if steps.costs is not None:

@@ -27,6 +27,7 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
         lines += [f"| {line['setting']} | {_cell(line, 'graded')} | {_cell(line, 'source')} |" for line in mine]
     return [
         *lines,
+        *_difficulty(figures),
         "",
         f"![Success by appearance](results/{page(figures)}.png)",
         "",
@@ -57,11 +58,33 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
 
 
 def _gains(figures: Mapping[str, Any]) -> list[str]:
-    lines = ["| mean unseen success gained by | points | 95 % interval |", "|---|---|---|"]
+    lines = ["| success gained by, in points | unseen | graded shifts |", "|---|---|---|"]
     for name, about in GAINS.items():
-        if figures.get(name) is None:
-            lines.append(f"| {about} | - | - |")
-            continue
-        low, high = figures[f"{name}_interval"]
-        lines.append(f"| {about} | {figures[name] * 100:+.1f} | {low * 100:+.1f} to {high * 100:+.1f} |")
+        lines.append(f"| {about} | {_points(figures, name)} | {_points(figures, f'{name}_graded')} |")
     return lines
+
+
+def _points(figures: Mapping[str, Any], name: str) -> str:
+    if figures.get(name) is None:
+        return "-"
+    low, high = figures[f"{name}_interval"]
+    return f"{figures[name] * 100:+.1f} ({low * 100:+.1f} to {high * 100:+.1f})"
+
+
+def _difficulty(figures: Mapping[str, Any]) -> list[str]:
+    rows = figures.get("difficulty") or []
+    if not rows:
+        return []
+    return [
+        "",
+        f"What AdaMix found hard ({rows[0]['trainings']} trainings; its weights left {rows[0]['effective']:.0%} of the "
+        "samples effective). Explained by motion: the share of the spread among clips that the demonstration they were "
+        "made from explains; the rest is the look.",
+        "",
+        "| metric | by motion, at the start | by motion, later | correlation with the next evaluation |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['metric']} | {row['motion_first']:.0%} | {row['motion_later']:.0%} | {row['again']:.2f} |"
+            for row in rows
+        ),
+    ]
