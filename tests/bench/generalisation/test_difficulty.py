@@ -41,7 +41,7 @@ def test_looks_at_the_start_motion_later(policy):
     for line in lines:
         assert line["trainings"] == 1
         assert line["effective"] == pytest.approx(0.8)
-        assert line["motion_first"] < 0.2
+        assert line["motion_first"] < 0.3
         assert line["motion_later"] == pytest.approx(1)
         assert -1 <= line["again"] < 1
     rows = [{"row": row.name, "about": row.about, "state": "missing"} for row in ROWS]
