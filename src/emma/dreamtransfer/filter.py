@@ -3,6 +3,10 @@
 A score has no absolute scale that holds for every robot and prompt, so a run is judged against itself: each score gets
 a threshold at the same quantile q of its values, and q is the largest at which no more than `reject` of the clips fall
 below any threshold. EMMA (arXiv 2509.22407) filters its videos this way in spirit and removes 5-8 %.
+
+What a look costs is not held against a clip. Dark pictures flicker more for their contrast and agree less between
+views, however well they are drawn: judged as they are, such scores would throw out the dark looks, which a policy needs
+as much as the bright ones. So a score counts by how far it is from that of the clips nearest in contrast.
 """
 
 import math
@@ -25,6 +29,8 @@ MORE_IS_BETTER: Mapping[str, bool] = {
     "depth_sq_rel": False,
     "text_score": True,
 }
+# Clips nearest in contrast that one is compared with: a share of the run, and no fewer than this.
+NEAREST, LEAST = 0.25, 10
 
 
 class Scorer(Protocol):
@@ -41,11 +47,13 @@ class FilterConfig:
 
     reject: share of a run's clips to reject, 0..1. more_is_better: which scores are judged, and in which direction.
     limits: absolute bounds that hold whatever the quantiles say (lower bounds where more is better, else upper ones).
+    alike: the score in which clips are near each other that are compared; without it each is compared with all.
     """
 
     reject: float = 0.07
     more_is_better: Mapping[str, bool] = field(default_factory=lambda: dict(MORE_IS_BETTER))
     limits: Mapping[str, float] = field(default_factory=dict)
+    alike: str = "contrast"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.reject < 1.0:
@@ -74,13 +82,15 @@ def decide(scores: Sequence[Mapping[str, float]], config: FilterConfig | None = 
     """
     config = FilterConfig() if config is None else config
     reasons = [_beyond_limit(clip, config) for clip in scores]
-    for clip, why in worst_first(scores, config.more_is_better)[: _allowed(config.reject, len(scores))]:
+    for clip, why in worst_first(scores, config.more_is_better, config.alike)[: _allowed(config.reject, len(scores))]:
         reasons[clip] = reasons[clip] or why
     return [Decision(accepted=reason is None, reason=reason) for reason in reasons]
 
 
 def worst_first(
-    scores: Sequence[Mapping[str, float]], more_is_better: Mapping[str, bool] = MORE_IS_BETTER
+    scores: Sequence[Mapping[str, float]],
+    more_is_better: Mapping[str, bool] = MORE_IS_BETTER,
+    alike: str = FilterConfig.alike,
 ) -> list[tuple[int, str]]:
     """Clips of a run with what is worst about each, worst first; only those on the worse side of some score's median.
 
@@ -92,14 +102,46 @@ def worst_first(
         return []
     values = np.array([[s.get(name, math.nan) for name in names] for s in scores], np.float64)
     badness = values * np.array([-1.0 if more_is_better[name] else 1.0 for name in names])
+    near = np.array([s.get(alike, math.nan) for s in scores], np.float64)
+    usual = np.stack([_usual(column, near) for column in values.T], axis=1)
+    if np.isfinite(near).all():
+        badness = np.stack([_excess(column, near) for column in badness.T], axis=1)
     ranks = np.stack([_rank(column) for column in badness.T], axis=1)
     # Of clips that are the worst in one score each, the one that is bad in more of them comes first.
     order = np.lexsort((-ranks.mean(axis=1), -ranks.max(axis=1)))
     return [
-        (int(clip), _in_words(names[score], values[:, score], clip, more_is_better[names[score]]))
+        (int(clip), _in_words(names[score], values[:, score], clip, more_is_better[names[score]], usual[clip, score]))
         for clip, score in zip(order, ranks[order].argmax(axis=1), strict=True)
         if ranks[clip, score] > 0.5
     ]
+
+
+def _nearest(known: np.ndarray, near: np.ndarray, clip: int) -> np.ndarray:
+    """Numbers of the clips with a value (`known`) that are nearest to `clip`."""
+    numbers = np.flatnonzero(known)
+    count = max(LEAST, math.ceil(NEAREST * len(numbers)))
+    return numbers[np.argsort(np.abs(near[numbers] - near[clip]), kind="stable")[:count]]
+
+
+def _usual(values: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(N,) median of the clips nearest to each, of all where nobody knows which are near."""
+    known = np.isfinite(values)
+    if not known.any() or not np.isfinite(near).all():
+        return np.full(len(values), np.median(values[known]) if known.any() else np.nan)
+    return np.array([np.median(values[_nearest(known, near, clip)]) for clip in range(len(values))])
+
+
+def _excess(badness: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(N,) distance from the median of the nearest clips in median absolute deviations of theirs; NaN where unknown."""
+    known = np.isfinite(badness)
+    excess, usual = np.full(len(badness), np.nan), _usual(badness, near)
+    everywhere = float(np.median(np.abs(badness - usual)[known])) if known.any() else 0.0
+    for clip in np.flatnonzero(known):
+        others = badness[_nearest(known, near, clip)]
+        # A few clips that happen to agree must not make a small difference large.
+        spread = max(float(np.median(np.abs(others - usual[clip]))), everywhere)
+        excess[clip] = (badness[clip] - usual[clip]) / spread if spread else badness[clip] - usual[clip]
+    return excess
 
 
 def _allowed(reject: float, clips: int) -> int:
@@ -123,9 +165,11 @@ def _beyond_limit(scores: Mapping[str, float], config: FilterConfig) -> str | No
     return None
 
 
-def _in_words(name: str, values: np.ndarray, clip: int, more: bool) -> str:
+def _in_words(name: str, values: np.ndarray, clip: int, more: bool, usual: float) -> str:
     known = values[np.isfinite(values)]
     worse = int((known < values[clip]).sum() if more else (known > values[clip]).sum())
     place = "the lowest" if more else "the highest"
     place = place if worse == 0 else f"{place} but {worse}"
-    return f"{name} {values[clip]:.3g} is {place} of {len(known)} clips (median {np.median(known):.3g})"
+    median = np.median(known)
+    beside = "" if usual == median else f"; of those with its contrast {usual:.3g}"
+    return f"{name} {values[clip]:.3g} is {place} of {len(known)} clips (median {median:.3g}{beside})"

@@ -7,7 +7,7 @@ import numpy as np
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.metrics.boundary import boundary_score
-from emma.dreamtransfer.metrics.flicker import flicker_error, follow_flow, follow_static, local_contrast
+from emma.dreamtransfer.metrics.flicker import contrast, flicker_error, follow_flow, follow_static, local_contrast
 from emma.dreamtransfer.metrics.model_scores import depth_sq_rel, text_score
 from emma.dreamtransfer.metrics.models import DepthModel, TextModel
 from emma.dreamtransfer.metrics.multiview import ViewPairs, matched_points, multiview_error
@@ -23,7 +23,8 @@ class ClipScorer:
 
     `boundary_recall`, `boundary_f`: edges against depth edges. `multiview_error`, `flicker_error`: relative to what
     unrelated colours, and neighbouring pixels, of the same pictures would give, so that prompts with texture are not
-    worse by themselves. `matched_points`: per moment and pair of views. `depth_sq_rel`: m. `text_score`: 0..100.
+    worse by themselves. `contrast`: in grey levels, says nothing about quality, but which clips can be compared.
+    `matched_points`: per moment and pair of views. `depth_sq_rel`: m. `text_score`: 0..100.
 
     Long or large clips are judged in stretches of `at_once` pixels, and the scores' means by length given.
     """
@@ -64,6 +65,7 @@ class ClipScorer:
             "flicker_error": flicker,
             "depth_sq_rel": depth_sq_rel(generated, clip.depth, self.depth_model) if self.depth_model else nan,
             "text_score": text_score(generated, prompt, self.text_model) if self.text_model else nan,
+            "contrast": contrast(generated),
         }
 
 

@@ -42,16 +42,20 @@ class Data:
 
     def clips(self, way: str) -> list[Path]:
         """One dataset a shard, with what the filter rejected in `rejected` beside the rest."""
-        return [self._folder(f"clips-{way}-{shard}", self._of_clips(way)) for shard in range(self.budget.shards)]
+        key = self._of_kept(way)
+        return [self._folder(f"clips-{way}-{shard}", key) for shard in range(self.budget.shards)]
 
     def names(self, pictures: str, way: str) -> list[str]:
         """What identifies the data of a recipe's pictures."""
         beside = {"none": [], "true": [self.true()]}.get(pictures, self.clips(way))
+        if pictures == "all":
+            # The same clips, whichever of them the filter keeps.
+            beside = [self._folder(f"clips-{way}-{shard}", self._of_clips(way)) for shard in range(self.budget.shards)]
         return [folder.name for folder in (self.demonstrations, *beside)]
 
     def true(self) -> Path:
         """The prompts of the kept clips, as the simulator shows them."""
-        return self._folder("true", self._of_clips("whole"))
+        return self._folder("true", self._of_kept("whole"))
 
     def episodes(self, shard: int) -> tuple[int, ...]:
         """The demonstrations of a shard."""
@@ -67,6 +71,11 @@ class Data:
             "shards": b.shards,
             "reject": b.reject,
         }
+
+    def _of_kept(self, way: str) -> dict[str, Any]:
+        from emma.dreamtransfer.filter import FilterConfig
+
+        return {**self._of_clips(way), "filter": asdict(FilterConfig(reject=self.budget.reject))}
 
     def _folder(self, name: str, key: Mapping[str, Any]) -> Path:
         return self.budget.root / "data" / f"{name}-{digest(key)}"

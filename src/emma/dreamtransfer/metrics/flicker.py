@@ -81,3 +81,8 @@ def local_contrast(images: Mapping[str, np.ndarray]) -> float:
     """Mean absolute colour difference (grey levels) of neighbouring pixels: what a slip by one pixel would cost."""
     across = [np.abs(np.diff(pictures.astype(np.int16), axis=axis)) for pictures in images.values() for axis in (1, 2)]
     return float(np.mean([difference.mean() for difference in across]))
+
+
+def contrast(images: Mapping[str, np.ndarray]) -> float:
+    """Standard deviation of the grey values (0..255) of a view's pictures, mean over views."""
+    return float(np.mean([pictures.mean(axis=-1, dtype=np.float32).std() for pictures in images.values()]))
