@@ -1,6 +1,7 @@
 """The filter of generated clips: how many fall, which, and why."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,38 @@ def test_the_share_asked_for_falls_and_the_reason_says_why():
     assert decisions[22].reason.startswith("error 0.95 is the highest of 40 clips (median 0.1")
     assert all(d.reason is None for d in decisions if d.accepted)
     assert [i for i, _ in worst_first(scores, CONFIG.more_is_better)][:2] in ([7, 22], [22, 7])
+
+
+def dark_and_bright(n=60, seed=0):
+    """Half of the clips dark, where the same quality costs three times the error."""
+    rng = np.random.default_rng(seed)
+    scores = []
+    for clip in range(n):
+        contrast = rng.uniform(15, 20) if clip % 2 else rng.uniform(50, 60)
+        usual = 0.3 if clip % 2 else 0.1
+        scores.append({"contrast": contrast, "recall": 0.9, "error": usual * rng.uniform(0.9, 1.1)})
+    return scores
+
+
+def test_a_dark_look_is_not_held_against_a_clip():
+    scores = dark_and_bright()
+    scores[10]["error"] = 0.2  # twice what a bright clip has, and less than any dark one
+    scores[31]["error"] = 0.6
+    decisions = decide(scores, CONFIG)
+    fallen = [i for i, d in enumerate(decisions) if not d.accepted]
+    assert len(fallen) == 6
+    assert {10, 31} <= set(fallen)
+    assert "error 0.2 is the highest but 30 of 60 clips (median 0." in decisions[10].reason
+    assert "of those with its contrast 0.1" in decisions[10].reason
+    alone = decide(scores, replace(CONFIG, alike=""))
+    assert {i % 2 for i, d in enumerate(alone) if not d.accepted} == {1}
+
+
+def test_without_contrast_clips_are_compared_with_all():
+    scores = dark_and_bright()
+    assert decide(scores, replace(CONFIG, alike="")) == decide(
+        [{k: v for k, v in s.items() if k != "contrast"} for s in scores], CONFIG
+    )
 
 
 @pytest.mark.parametrize(("clips", "fallen"), [(0, 0), (1, 0), (9, 0), (10, 1), (29, 2), (100, 10)])

@@ -87,9 +87,12 @@ def test_the_figures_and_their_table():
     row = next(line for line in figures["rows"] if line["row"] == "adamix")
     assert row["mean_unseen_by_seed"] == pytest.approx([0.5] * 3)
     assert (row["trainings"], row["episodes"], row["instruction_following"]) == (3, 60, 1.0)
-    text = "\n".join(generalisation({**figures, "sweeps": [{"sweep": "ratio", "setting": "25%", "state": "missing"}]}))
+    scores = [{"score": "flicker_error", "clips": 112, "with_contrast": -0.78, "with_error": 0.09}]
+    swept = [{"sweep": "ratio", "setting": "25%", "state": "missing"}]
+    text = "\n".join(generalisation({**figures, "sweeps": swept, "filter_scores": scores}))
+    assert "| flicker_error | -0.78 | +0.09 |" in text
     assert "| real + DreamTransfer, filtered, AdaMix | 50% (" in text
-    assert "| the filter (FixMix against unfiltered) | +0.0 |" in text
+    assert "| the filter (FixMix against unfiltered) | +0.0 (" in text
     assert "| 25% | - | - |" in text
 
 

@@ -8,6 +8,7 @@ from emma.bench.generalisation.costs import measured_costs
 from emma.bench.generalisation.data import SOURCE, Data, episodes_of
 from emma.bench.generalisation.difficulty import difficulty_figures
 from emma.bench.generalisation.figures import ALL, collect_results, sweep_figures, table_figures
+from emma.bench.generalisation.filtering import filter_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
 from emma.bench.generalisation.pictures import write_clips
 from emma.bench.generalisation.plan import CAMERAS, FULL, Budget
@@ -51,7 +52,7 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
 
             run_jobs(jobs, budget.workers, budget.root / "logs", changed)
         write_clips(data, budget.root / CLIPS)
-        return figures_of(steps)
+        return figures_of(steps) | {"filter_scores": filter_figures(data)}
 
 
 def figures_of(steps: Steps) -> dict[str, Any]:

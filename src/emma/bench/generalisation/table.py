@@ -28,6 +28,7 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         *_difficulty(figures),
+        *_filter(figures),
         "",
         f"![Success by appearance](results/{page(figures)}.png)",
         "",
@@ -69,6 +70,21 @@ def _points(figures: Mapping[str, Any], name: str) -> str:
         return "-"
     low, high = figures[f"{name}_interval"]
     return f"{figures[name] * 100:+.1f} ({low * 100:+.1f} to {high * 100:+.1f})"
+
+
+def _filter(figures: Mapping[str, Any]) -> list[str]:
+    rows = figures.get("filter_scores") or []
+    if not rows:
+        return []
+    return [
+        "",
+        f"What the filter's scores go with ({rows[0]['clips']} kept clips, rank correlations): the contrast of a look, "
+        "and the error of the pictures against the simulator's true ones, relative to their variance.",
+        "",
+        "| score | with contrast | with the true error |",
+        "|---|---|---|",
+        *(f"| {row['score']} | {row['with_contrast']:+.2f} | {row['with_error']:+.2f} |" for row in rows),
+    ]
 
 
 def _difficulty(figures: Mapping[str, Any]) -> list[str]:
