@@ -30,10 +30,7 @@ def filter_figures(data: Data) -> list[dict[str, Any]]:
     for episode in range(len(clips)):
         error, variance = [], []
         for camera in CAMERAS:
-            one, other = (
-                table.pixels(camera, np.arange(*table.starts[episode : episode + 2], EVERY)).astype(np.float64)
-                for table in (made, true)
-            )
+            one, other = (_pictures(table, camera, episode) for table in (made, true))
             error.append(np.square(one - other).mean())
             variance.append(other.var())
         errors.append(np.mean(error) / np.mean(variance))
@@ -48,3 +45,8 @@ def filter_figures(data: Data) -> list[dict[str, Any]]:
             }
             lines.append({"score": name, "clips": len(clips), **said})
     return lines
+
+
+def _pictures(table: FrameTable, camera: str, episode: int) -> np.ndarray:
+    first, end = table.starts[episode : episode + 2]
+    return table.pixels(camera, np.arange(first, end, EVERY)).astype(np.float64)
