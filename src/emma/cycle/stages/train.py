@@ -45,7 +45,8 @@ def work(job: Job) -> Made:
         ratio=settings.ratio if generated else None,
         interventions=settings.interventions,
         augment=settings.augment,
-        adamix=AdaMixConfig.of(dict(settings.adamix)),
+        # What goes on from a trained policy can be judged at once, when clips differ most by their look.
+        adamix=AdaMixConfig.of({**({"warm_up": 0} if start else {}), **settings.adamix}),
     )
     out = job.folder / BUNDLE
     resume = bool(checkpoint_folders(out / RUN)) and (out / RUN / CONFIG).is_file()
