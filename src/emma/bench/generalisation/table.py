@@ -14,10 +14,11 @@ GAINS = {
 
 def generalisation(figures: Mapping[str, Any]) -> list[str]:
     """Markdown lines."""
+    most = max((row.get("trainings", 0) for row in figures["rows"]), default=0)
     lines = [
         "| trained on | " + " | ".join(name.replace("_", " ") for name in APPEARANCES) + " | / max(real, 5 %) |",
         "|---" * (len(APPEARANCES) + 2) + "|",
-        *(_row(row) for row in figures["rows"]),
+        *(_row(row, most) for row in figures["rows"]),
         "",
         *_gains(figures),
     ]
@@ -44,11 +45,15 @@ def page(figures: Mapping[str, Any]) -> str:
     return "generalisation" if task == DEFAULT else f"generalisation_{task}"
 
 
-def _row(row: Mapping[str, Any]) -> str:
+def _row(row: Mapping[str, Any], most: int) -> str:
+    """most: trainings of the row that has most of them; fewer are said."""
     if row["state"] == "missing":
         return f"| {row['about']} | " + " | ".join(["-"] * (len(APPEARANCES) + 1)) + " |"
     ratio = "-" if row["ratio"] is None else f"{row['ratio']:.1f}"
-    return f"| {row['about']} | " + " | ".join(_cell(row, name) for name in APPEARANCES) + f" | {ratio} |"
+    about = row["about"]
+    if row["trainings"] < most:
+        about += f" ({row['trainings']} of {most} trainings)"
+    return f"| {about} | " + " | ".join(_cell(row, name) for name in APPEARANCES) + f" | {ratio} |"
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
