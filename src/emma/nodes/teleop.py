@@ -72,7 +72,7 @@ class TeleopNode(Node):
         self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
         self.create_service(Trigger, "~/stop", answer(lambda _: self._finish("stopped")))
         self._ending = threading.Event()
-        self._state, self._listeners = "idle", 0
+        self._state, self._listeners, self._saying = "idle", 0, threading.Lock()
         self.create_timer(LOOK_S, self._look)
         self._thread = threading.Thread(target=self._stream, name="teleop", daemon=True)
         if not values.lockstep:
@@ -149,12 +149,15 @@ class TeleopNode(Node):
     def _look(self) -> None:
         """Say it when somebody begins or ends listening to the commands."""
         if self._command.get_subscription_count() != self._listeners:
-            self._say(self._state)
+            self._say()
 
-    def _say(self, state: str) -> None:
-        self._state, self._listeners = state, self._command.get_subscription_count()
-        values = {"state": state, "operator": "scripted", "listeners": self._listeners}
-        self._state_topic.publish(messages.json_string(values))
+    def _say(self, state: str = "") -> None:
+        """Say a new state, or the present one again."""
+        # The demonstration ends on a thread of its own: what it says must not be followed by what was before.
+        with self._saying:
+            self._state, self._listeners = state or self._state, self._command.get_subscription_count()
+            values = {"state": self._state, "operator": "scripted", "listeners": self._listeners}
+            self._state_topic.publish(messages.json_string(values))
 
 
 def main() -> int:
