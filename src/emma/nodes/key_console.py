@@ -16,7 +16,7 @@ from emma.nodes import messages, qos
 from emma.nodes.client import RosClient
 from emma.nodes.pilot import JOG_TOPIC
 from emma.nodes.policy_watch import POLICY_STATE
-from emma.nodes.session import RECORDER, Trial
+from emma.nodes.session import RECORDER, Trial, require_recorder_hears
 from emma.teleop.keys import HELP, Action, action
 from emma.teleop.sources import KeySource
 
@@ -110,6 +110,8 @@ class KeyConsole:
         call = self._client.trigger
         match wanted:
             case Action.START:
+                # What is sent before the recorder is known to the sender would be in no episode.
+                require_recorder_hears(self._client, ANSWER_S)
                 return "recording " + str(json.loads(call("/recorder/start", ANSWER_S))["episode"])
             case Action.SAVE | Action.DISCARD:
                 return self._end(wanted)

@@ -119,6 +119,8 @@ class RecorderNode(Node):
         self._began_ns = began_ns
         self._lost_at_start = {topic: tap.lost for topic, tap in self._taps.taps.items()}
         self._taps.deliver_latched(self._began_ns)
+        if unheard := self._unheard():
+            self.episodes.mark(f"nothing heard yet on {', '.join(unheard)}", self._began_ns)
         if self._person:
             self._mark_intervention(self._began_ns)
         self.get_logger().info(f"recording {folder}")
@@ -194,11 +196,11 @@ class RecorderNode(Node):
         values |= {"root": str(self.episodes.root), "instruction": self._instruction}
         values |= {"rates_hz": self._seen.rates_hz, "skew_s": self._seen.skew_s}
         values |= {"success": meta.success if meta else None, "intervention": self._person}
-        values |= {"unheard": self._unheard()}
+        values |= {"unheard": self._unheard(), "publishers": self._taps.publishers}
         self._state_topic.publish(messages.json_string(values))
 
     def _unheard(self) -> list[str]:
-        """Topics that an episode needs and no message has come from. Whoever sends may not know of this node yet."""
+        """Topics that an episode needs and no message has come from."""
         taps = self._taps.taps
         return [topic for topic in self._needed if topic not in taps or not taps[topic].received]
 

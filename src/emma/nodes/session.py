@@ -96,6 +96,27 @@ def trials(
     return [Trial(seed=s, target=t, domain=domain, held_out_words=held_out_words, task=task) for s, t in config.tasks()]
 
 
+def require_recorder_hears(client: RosClient, timeout_s: float) -> None:
+    """Return when everyone who sends what an episode holds sends it to the recorder. EmmaError when time is up.
+
+    The recorder cannot tell: it does not know of a publisher that discovery has not brought to it yet.
+    """
+
+    def missing(said: dict[str, Any]) -> list[str]:
+        known = {topic: client.node.count_publishers(topic) for topic in said["publishers"]}
+        few = [f"{t} from {n} of {known[t]} publishers" for t, n in said["publishers"].items() if n < known[t]]
+        return [f"nothing on {topic}" for topic in said["unheard"]] + few
+
+    if client.wait_for(RECORDER, lambda said: not missing(said), timeout_s) is None:
+        said = client.heard(RECORDER)
+        raise EmmaError(
+            "the recorder does not hear the robot",
+            found="; ".join(missing(said)) if said else f"nothing on {RECORDER}",
+            expected="messages of every publisher of every topic in its robot.yaml",
+            fix="start the drivers, correct topics and types, or leave topics out with the recorder's parameter skip",
+        )
+
+
 class Session:
     """Drives a graph of sim, operator (policy or teleop) and, if `record`, recorder. One episode at a time."""
 
@@ -194,9 +215,7 @@ class Session:
         if not self._record:
             return
         operator, listeners = POLICY_STATE if self._operator == POLICY else TELEOP_STATE, 2
-        if self._client.wait_for(RECORDER, lambda s: not s["unheard"], ANSWER_S) is None:
-            unheard = ", ".join(self._client.heard(RECORDER).get("unheard", ()))
-            raise EmmaError("the recorder does not hear the robot", found=f"nothing on {unheard}", expected="messages")
+        require_recorder_hears(self._client, ANSWER_S)
         if self._client.wait_for(operator, lambda s: s.get("listeners", 0) >= listeners, ANSWER_S) is None:
             heard = self._client.heard(operator).get("listeners", 0)
             raise EmmaError(

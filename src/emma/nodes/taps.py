@@ -73,6 +73,12 @@ class Taps:
         """Every topic to record with its type: the wanted ones, published or not, and those found by pattern."""
         return {**self._wanted, **{topic: tap.type for topic, tap in self.taps.items()}}
 
+    @property
+    def publishers(self) -> dict[str, int]:
+        """How many publishers of every wanted topic send to this node. One that exists may not know of it yet."""
+        found = {topic: self.taps.get(topic) for topic in self._wanted}
+        return {topic: tap.subscription.get_publisher_count() if tap else 0 for topic, tap in found.items()}
+
     def unpublished(self) -> list[str]:
         """The wanted topics that nobody publishes."""
         return [topic for topic in self._wanted if self._node.count_publishers(topic) == 0]
