@@ -221,6 +221,8 @@ def _replay(args: argparse.Namespace) -> int:
                 print(
                     f"{report.messages} messages in {report.seconds:.1f} s, at most {report.late_s * 1e3:.1f} ms late"
                 )
+                if report.unacknowledged:
+                    print(f"not everyone has confirmed all messages of {', '.join(report.unacknowledged)}")
                 if not args.loop:
                     break
         except KeyboardInterrupt:

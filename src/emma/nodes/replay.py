@@ -22,8 +22,8 @@ from emma.nodes.taps import message_class
 NS = 1_000_000_000
 # A wait is cut into pieces of this length (s), so that somebody who wants to stop is heard.
 LOOK_S = 0.1
-# How long a subscriber may take to acknowledge the last messages.
-ACKNOWLEDGED = Duration(seconds=2.0)
+# How long subscribers may take to acknowledge the last messages, s: some of the middleware's heartbeats, 3 s apart.
+ACKNOWLEDGED_S = 15.0
 
 
 def _nobody(_count: int) -> None:
@@ -32,11 +32,13 @@ def _nobody(_count: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayReport:
-    """messages: published; seconds: how long it took; late_s: the latest message after its time."""
+    """messages: published; seconds: how long it took; late_s: the latest message after its time; unacknowledged: topics
+    of which a subscriber that asked for all messages has not confirmed them."""
 
     messages: int
     seconds: float
     late_s: float
+    unacknowledged: tuple[str, ...] = ()
 
 
 class Replayer:
@@ -110,10 +112,18 @@ class Replayer:
             self._publishers[int(index.topic[position])].publish(data)
             late, sent = max(late, time.monotonic() - due), sent + 1
             progress(1)
-        for publisher in self._publishers.values():
-            # A publisher that goes away takes what is not acknowledged yet with it.
-            publisher.wait_for_all_acked(ACKNOWLEDGED)
-        return ReplayReport(messages=sent, seconds=time.monotonic() - start, late_s=late)
+        seconds = time.monotonic() - start
+        return ReplayReport(messages=sent, seconds=seconds, late_s=late, unacknowledged=self._unacknowledged(alive))
+
+    def _unacknowledged(self, alive: Callable[[], bool]) -> tuple[str, ...]:
+        """The topics that are not acknowledged in time: a publisher that goes away takes what is not with it."""
+        deadline, open_ones = time.monotonic() + ACKNOWLEDGED_S, list(self._publishers.values())
+        while open_ones:
+            left = min(max(deadline - time.monotonic(), 0.0), LOOK_S)
+            open_ones = [one for one in open_ones if not one.wait_for_all_acked(Duration(seconds=left))]
+            if left == 0.0 or not alive():
+                break
+        return tuple(publisher.topic_name for publisher in open_ones)
 
 
 def _latched(bag: Bag) -> set[str]:
