@@ -25,7 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="option of a bench that has some; repeatable"
     )
-    parser.add_argument("--sweeps", action="store_true", help="generalisation: ratio, lambda, metrics, generator, too")
+    parser.add_argument(
+        "--sweeps", action="store_true", help="generalisation: one thing of the full recipe changed at a time, too"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

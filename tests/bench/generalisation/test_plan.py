@@ -53,6 +53,7 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         "metrics": ["error alone", "all", "without error", "without smoothness", "without limits"],
         "against": ["all", "its source"],
         "generator": ["whole", "views_alone", "no_depth"],
+        "learning rate": ["own", "0.0003", "0.001", "0.002"],
     }
     for settings in found.values():
         recipes = list(settings.values())
@@ -60,6 +61,12 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         assert len({r.name for r in recipes}) == len(recipes)
     assert found["ratio"]["0%"].pictures == "none"
     assert found["lambda"]["30"].adamix["min_effective"] < 4 * 30 / 31**2
+    budget = Budget(options={"optimizer_lr": 1e-3, "x": 1})
+    rates = sweeps(budget)["learning rate"]
+    assert {setting for setting, recipe in rates.items() if recipe == FULL} == {"0.001"}
+    slow = Policy(data=Data(budget=budget), recipe=rates["0.0003"], seed=0)
+    assert slow.options == {"optimizer_lr": 3e-4, "x": 1}
+    assert replace(slow, recipe=FULL).options == budget.options
 
 
 def test_jobs_come_in_order_and_once(tmp_path):

@@ -26,6 +26,8 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "views_alone": {"together": False, "fuse": False},
     "no_depth": {"control": 0.0, "fuse": False},
 }
+# As LeRobot's policies call the learning rate.
+RATE = "optimizer_lr"
 METRICS = ("error", "smoothness", "limits")
 # The recipe's AdaMix, chosen on the graded shifts: a policy that is lost in a look idles, so its chunks keep to the
 # limits best where it fails.
@@ -37,7 +39,8 @@ class Recipe:
     """One way to train on the same demonstrations for the same number of steps.
 
     pictures: none; kept: generated clips that the filter kept; all: those that it rejected, too; true: the simulator's
-    own pictures of the kept clips' prompts. way: one of WAYS. ratio and adamix: where they differ from the budget's.
+    own pictures of the kept clips' prompts. way: one of WAYS. ratio, adamix, rate (the optimiser's highest learning
+    rate): where they differ from the budget's.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Recipe:
     augment: str = "none"
     ratio: float | None = None
     adamix: Mapping[str, Any] = field(default_factory=dict)
+    rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.pictures not in PICTURES or self.way not in WAYS:
@@ -95,8 +99,14 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
     }
     sources = {**ADAMIX, "against": "source"}
     compared = {"all": FULL, "its source": other("against_source", "clips against their source", adamix=sources)}
+    rates = {"own": FULL} if budget.rate is None else {}
+    rates |= {
+        f"{rate:g}": FULL if rate == budget.rate else other(f"rate_{rate:g}", f"learning rate {rate:g}", rate=rate)
+        for rate in budget.rates
+    }
     ways = {"whole": FULL} | {way: other(way, way.replace("_", " "), way=way) for way in WAYS if way != "whole"}
-    return {"ratio": ratios, "lambda": lambdas, "metrics": metrics, "against": compared, "generator": ways}
+    data = {"ratio": ratios, "generator": ways}
+    return data | {"lambda": lambdas, "metrics": metrics, "against": compared, "learning rate": rates}
 
 
 def _lambda(lam: float) -> dict[str, Any]:
@@ -128,7 +138,7 @@ class Budget:
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
     trained policy; batch: those that an interruption costs at most. seeds: trainings of each row. rows: some of
     ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings.
-    workers: processes at work at once; options: of the policy.
+    workers: processes at work at once; options: of the policy; ratios, lambdas, rates: of the sweeps.
     """
 
     task: str = DEFAULT
@@ -156,6 +166,7 @@ class Budget:
     sweep_seeds: int = 1
     ratios: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9)
     lambdas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
+    rates: tuple[float, ...] = (3e-4, 1e-3, 2e-3)
     generator: str = ""
     workspace: str = "runs/bench/generalisation"
     workers: int = field(default_factory=lambda: min(2, len(os.sched_getaffinity(0))))
@@ -185,6 +196,11 @@ class Budget:
         return Path(self.workspace)
 
     @property
+    def rate(self) -> float | None:
+        """The optimiser's highest learning rate, None for the policy's own."""
+        return self.options.get(RATE)
+
+    @property
     def chosen(self) -> tuple[Recipe, ...]:
         """The rows asked for, in the table's order."""
         return tuple(row for row in ROWS if not self.rows or row.name in self.rows)
@@ -192,7 +208,7 @@ class Budget:
     def decisive(self) -> dict[str, Any]:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
         free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "seeds", "export")
-        sweeps = ("sweeps", "sweep_seeds", "ratios", "lambdas")
+        sweeps = ("sweeps", "sweep_seeds", "ratios", "lambdas", "rates")
         return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 
     @property

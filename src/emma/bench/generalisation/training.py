@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emma.bench.generalisation.data import Data, datasets
-from emma.bench.generalisation.plan import CAMERAS, Budget, Recipe, digest
+from emma.bench.generalisation.plan import CAMERAS, RATE, Budget, Recipe, digest
 from emma.files import sha256_file
 
 # Names of `emma.training.loop`, which is slow to import.
@@ -56,6 +56,11 @@ class Policy:
         warm_up = 0 if self.budget.init else part
         return {"lambda": self.budget.lam, "warm_up": warm_up, "period": part, **self.recipe.adamix}
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The policy's."""
+        return {**self.budget.options, **({} if self.recipe.rate is None else {RATE: self.recipe.rate})}
+
     def _key(self) -> dict[str, Any]:
         """All that decides the weights, and nothing else: a policy that another budget shares is not trained again."""
         b, recipe = self.budget, self.recipe
@@ -67,7 +72,7 @@ class Policy:
             "ratio": self.ratio,
             "adamix": self.adamix,
             **{name: getattr(b, name) for name in ("steps", "batch_size", "policy", "precision", "device")},
-            "options": dict(b.options),
+            "options": self.options,
             "seed": self.seed,
             **({"init": sha256_file(Path(b.init) / "model.safetensors")} if b.init else {}),
         }
@@ -90,7 +95,7 @@ def make(policy: Policy) -> None:
             batch_size=b.batch_size,
             seed=policy.seed,
             cameras=CAMERAS,
-            options=dict(b.options),
+            options=policy.options,
             precision=b.precision,
             device=b.device,
             checkpoint_every=max(1, b.steps // CHECKPOINTS),
