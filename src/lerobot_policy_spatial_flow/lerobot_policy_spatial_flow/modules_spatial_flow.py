@@ -52,7 +52,8 @@ class CameraEncoder(nn.Module):
         with torch.autocast(maps.device.type, enabled=False):
             rows = maps.permute(0, 2, 3, 1).flatten(1, 2).float()
             attention = F.softmax(rows * (scale.float() * self.sharpness.T)[:, None], dim=1)
-            places = (attention.transpose(1, 2) @ self.grid).flatten(1)
+            # Not attention.T @ grid: its gradient would come channels first, and the softmax would copy it.
+            places = (self.grid.T @ attention).transpose(1, 2).flatten(1)
         maps = maps * scale[..., None, None].to(maps.dtype) + shift[..., None, None].to(maps.dtype)
         return torch.cat([places, F.relu(self.whole(self.down(maps))).float()], dim=-1)
 
