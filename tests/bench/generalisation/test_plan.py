@@ -87,6 +87,14 @@ def test_jobs_come_in_order_and_once(tmp_path):
     ] * 4
 
 
+def test_jobs_are_weighed_in_seconds_though_nobody_measured_them(tmp_path):
+    budget = Budget(workspace=str(tmp_path), demonstrations=120, variants=1, steps=1500, episodes=40)
+    jobs = Steps(data=Data(budget=budget), seed=0).jobs()
+    costs = {job.name: job.cost_s for job in jobs}
+    assert costs["train jitter, seed 0"] > costs["train adamix, seed 0"] > costs["train real_only, seed 0"] > 300
+    assert costs["evaluate adamix, seed 0, unseen"] < costs["train adamix, seed 0"] / 3
+
+
 def test_another_budget_is_another_folder(tmp_path):
     budget = Budget(workspace=str(tmp_path))
     policy = Policy(data=Data(budget=budget), recipe=FULL, seed=0)

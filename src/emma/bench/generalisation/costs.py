@@ -46,6 +46,20 @@ class Costs:
         return batch_size / self.step_s["none"]
 
 
+# Of two processes on two hyperthreads. Only how they compare counts: a forecast goes on from the time that was needed.
+TYPICAL = Costs(
+    workers=2,
+    demonstration_s=2.5,
+    true_s=1.3,
+    clip_s=22.0,
+    load_s=1.5,
+    step_s={"none": 0.25, "jitter": 0.6, "randconv": 0.3},
+    judge_s=3.0,
+    export_s=15.0,
+    episode_s=0.6,
+)
+
+
 def measured_costs(budget: Budget) -> Costs:
     """Measured once in a workspace and machine, by as many processes at once as will be at work; then kept."""
     here = machine()

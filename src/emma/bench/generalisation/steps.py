@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from emma.bench.generalisation.costs import Costs
+from emma.bench.generalisation.costs import TYPICAL, Costs
 from emma.bench.generalisation.data import Data, generate, generated, kept_clips, render, rendered
 from emma.bench.generalisation.jobs import Job
 from emma.bench.generalisation.plan import ROWS, SEEN, UNSEEN, Recipe, sweeps
@@ -18,7 +18,8 @@ TRUE = "re-render the prompts"
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """seed: of the first evaluation episode. costs: None if nobody asked how long it takes."""
+    """seed: of the first evaluation episode. costs: None if nobody measured them; the forecast then goes by how they
+    usually compare."""
 
     data: Data
     seed: int
@@ -100,20 +101,18 @@ class Steps:
         )
 
     def _training_s(self, policy: Policy) -> float:
-        if self.costs is None:
-            return 1.0
-        b, recipe = self.data.budget, policy.recipe
+        b, recipe, costs = self.data.budget, policy.recipe, self.costs or TYPICAL
         episodes = b.demonstrations * (1 if recipe.pictures == "none" else 1 + b.variants)
         judged = episodes * JUDGED * (PERIODS - 1) if recipe.sampler.startswith("adamix") else 0
         return (
-            b.steps * self.costs.step_s[recipe.augment]
-            + episodes * FRAMES / 1000 * self.costs.load_s
-            + judged / 1000 * self.costs.judge_s
-            + self.costs.export_s
+            b.steps * costs.step_s[recipe.augment]
+            + episodes * FRAMES / 1000 * costs.load_s
+            + judged / 1000 * costs.judge_s
+            + costs.export_s
         )
 
     def _cost(self, name: str) -> float:
-        return 1.0 if self.costs is None else float(getattr(self.costs, name))
+        return float(getattr(self.costs or TYPICAL, name))
 
 
 def _clips(way: str, shard: int) -> str:
