@@ -53,6 +53,7 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         "metrics": ["error alone", "all", "without error", "without smoothness", "without limits"],
         "against": ["all", "its source"],
         "generator": ["whole", "views_alone", "no_depth"],
+        "augment": ["none", "jitter", "randconv"],
         "learning rate": ["own", "0.0003", "0.001", "0.002"],
     }
     for settings in found.values():

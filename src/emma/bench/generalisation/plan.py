@@ -104,8 +104,9 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
         f"{rate:g}": FULL if rate == budget.rate else other(f"rate_{rate:g}", f"learning rate {rate:g}", rate=rate)
         for rate in budget.rates
     }
+    changed = {"none": FULL} | {a: other(f"with_{a}", f"and {a}", augment=a) for a in ("jitter", "randconv")}
     ways = {"whole": FULL} | {way: other(way, way.replace("_", " "), way=way) for way in WAYS if way != "whole"}
-    data = {"ratio": ratios, "generator": ways}
+    data = {"ratio": ratios, "generator": ways, "augment": changed}
     return data | {"lambda": lambdas, "metrics": metrics, "against": compared, "learning rate": rates}
 
 
