@@ -7,7 +7,7 @@ import pytest
 from emma.adamix import history
 from emma.adamix.difficulty import METRICS
 from emma.bench.generalisation.data import Data
-from emma.bench.generalisation.difficulty import difficulty_figures
+from emma.bench.generalisation.difficulty import clip_errors, difficulty_figures
 from emma.bench.generalisation.plan import FULL, ROWS, Budget
 from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.training import RUN, Policy
@@ -44,6 +44,8 @@ def test_looks_at_the_start_motion_later(policy):
         assert line["motion_first"] < 0.3
         assert line["motion_later"] == pytest.approx(1)
         assert -1 <= line["again"] < 1
+    # Of the clips alone, and not from the first evaluation.
+    assert clip_errors([policy, policy]) == pytest.approx(MOTIONS[4:])
     rows = [{"row": row.name, "about": row.about, "state": "missing"} for row in ROWS]
     table = "\n".join(generalisation({"rows": rows, "difficulty": lines}))
     assert "| error | " in table
@@ -53,5 +55,6 @@ def test_looks_at_the_start_motion_later(policy):
 def test_a_training_without_evaluations_says_nothing(policy):
     (policy.folder / RUN / history.FOLDER / history.HISTORY).unlink()
     assert difficulty_figures([policy]) == []
+    assert clip_errors([policy]) is None
     rows = [{"row": row.name, "about": row.about, "state": "missing"} for row in ROWS]
     assert "found hard" not in "\n".join(generalisation({"rows": rows, "difficulty": []}))

@@ -47,6 +47,17 @@ def difficulty_figures(policies: Sequence[Policy]) -> list[dict[str, Any]]:
     ]
 
 
+def clip_errors(policies: Sequence[Policy]) -> np.ndarray | None:
+    """(clips,): AdaMix' error of each kept clip, mean over the trainings and their evaluations after the first."""
+    found = []
+    for policy in policies:
+        rows = [row for row in history.read(policy.folder / RUN / history.FOLDER) if "error" in row]
+        pairs = _pairs(policy) if len(rows) > 1 else []
+        if pairs:
+            found.append(np.mean([row["error"] for row in rows[1:]], axis=0)[[clip for clip, _ in pairs]])
+    return np.mean(found, axis=0) if found else None
+
+
 def _pairs(policy: Policy) -> list[tuple[int, int]]:
     """(clip, demonstration it was made from) as columns of the history."""
     file = policy.folder / RUN / history.FOLDER / history.EPISODES

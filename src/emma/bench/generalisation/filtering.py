@@ -1,20 +1,24 @@
-"""What the filter's scores go with: the look of a clip, or how far its pictures are from the true ones."""
+"""What the filter's scores and AdaMix' error go with: a clip's look, or how far its pictures are from true ones."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from emma.bench.generalisation.data import Data, episodes_of, kept_clips
+from emma.bench.generalisation.difficulty import clip_errors
 from emma.bench.generalisation.plan import CAMERAS
+from emma.bench.generalisation.training import Policy
 from emma.dreamtransfer.filter import MORE_IS_BETTER
 from emma.training.frames import FrameTable, open_source
 
 # One frame in so many is compared.
 EVERY = 8
+HARD = "AdaMix' error"
 
 
-def filter_figures(data: Data) -> list[dict[str, Any]]:
-    """A line a score, over the clips that were kept: rank correlations (Spearman).
+def filter_figures(data: Data, judges: Sequence[Policy] = ()) -> list[dict[str, Any]]:
+    """A line a score, over the clips that were kept: rank correlations (Spearman). judges: trainings with AdaMix.
 
     with_contrast: with the standard deviation of the true pictures; with_error: with the generated pictures' mean
     squared error against them, divided by their variance. Empty unless every kept clip was re-rendered.
@@ -35,9 +39,14 @@ def filter_figures(data: Data) -> list[dict[str, Any]]:
             variance.append(other.var())
         errors.append(np.mean(error) / np.mean(variance))
         contrasts.append(np.sqrt(np.mean(variance)))
+    scores = {
+        name: np.array([np.nan if (v := clip["scores"].get(name)) is None else v for clip in clips], np.float64)
+        for name in MORE_IS_BETTER
+    }
+    if (hard := clip_errors(judges)) is not None and len(hard) == len(clips):
+        scores[HARD] = hard
     lines = []
-    for name in MORE_IS_BETTER:
-        values = np.array([np.nan if (v := clip["scores"].get(name)) is None else v for clip in clips], np.float64)
+    for name, values in scores.items():
         if np.isfinite(values).all() and len(np.unique(values)) > 1:
             said = {
                 "with_contrast": float(spearmanr(values, contrasts).statistic),

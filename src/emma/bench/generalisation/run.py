@@ -52,7 +52,7 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
 
             run_jobs(jobs, budget.workers, budget.root / "logs", changed)
         write_clips(data, budget.root / CLIPS)
-        return figures_of(steps) | {"filter_scores": filter_figures(data)}
+        return figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
 
 
 def figures_of(steps: Steps) -> dict[str, Any]:
@@ -62,8 +62,7 @@ def figures_of(steps: Steps) -> dict[str, Any]:
     figures = {name: getattr(budget, name) for name in SAID}
     figures |= {"trainings": budget.seeds, "episodes_per_training": budget.episodes}
     figures |= {"unseen_configurations": looked(budget), **table_figures(found)}
-    judged = [Policy(data=steps.data, recipe=FULL, seed=seed) for seed in range(budget.seeds)]
-    figures["difficulty"] = difficulty_figures([policy for policy in judged if trained(policy)])
+    figures["difficulty"] = difficulty_figures(_judges(steps))
     if budget.sweeps:
         figures["sweeps"] = sweep_figures(steps)
     if steps.costs is not None:
@@ -71,6 +70,12 @@ def figures_of(steps: Steps) -> dict[str, Any]:
         figures |= {name: value for name, value in asdict(steps.costs).items() if name in COSTS}
         figures["estimated_hours"] = sum(job.cost_s for job in steps.jobs()) / budget.workers / 3600
     return figures
+
+
+def _judges(steps: Steps) -> list[Policy]:
+    """The trainings of the full recipe that are done."""
+    policies = [Policy(data=steps.data, recipe=FULL, seed=seed) for seed in range(steps.data.budget.seeds)]
+    return [policy for policy in policies if trained(policy)]
 
 
 def estimate(steps: Steps, jobs: list[Job]) -> list[str]:

@@ -83,8 +83,9 @@ def _filter(figures: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "",
-        f"What the filter's scores go with ({rows[0]['clips']} kept clips, rank correlations): the contrast of a look, "
-        "and the error of the pictures against the simulator's true ones, relative to their variance.",
+        f"What the filter's scores go with, and what AdaMix finds hard ({rows[0]['clips']} kept clips, rank "
+        "correlations): the contrast of a look, and the error of the pictures against the simulator's true ones, "
+        "relative to their variance.",
         "",
         "| score | with contrast | with the true error |",
         "|---|---|---|",
