@@ -56,6 +56,9 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         "augment": ["none", "jitter", "randconv"],
         "learning rate": ["own", "0.0003", "0.001", "0.002"],
     }
+    assert list(sweeps(Budget.of({"swept": "lambda,learning rate"}))) == ["lambda", "learning rate"]
+    with pytest.raises(EmmaError, match="bad swept"):
+        Budget(swept=("colour",))
     for settings in found.values():
         recipes = list(settings.values())
         assert recipes.count(FULL) == 1

@@ -26,6 +26,7 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "views_alone": {"together": False, "fuse": False},
     "no_depth": {"control": 0.0, "fuse": False},
 }
+SWEEPS = ("ratio", "generator", "augment", "lambda", "metrics", "against", "learning rate")
 # As LeRobot's policies call the learning rate.
 RATE = "optimizer_lr"
 METRICS = ("error", "smoothness", "limits")
@@ -107,7 +108,8 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
     changed = {"none": FULL} | {a: other(f"with_{a}", f"and {a}", augment=a) for a in ("jitter", "randconv")}
     ways = {"whole": FULL} | {way: other(way, way.replace("_", " "), way=way) for way in WAYS if way != "whole"}
     data = {"ratio": ratios, "generator": ways, "augment": changed}
-    return data | {"lambda": lambdas, "metrics": metrics, "against": compared, "learning rate": rates}
+    found = data | {"lambda": lambdas, "metrics": metrics, "against": compared, "learning rate": rates}
+    return {name: settings for name, settings in found.items() if name in (budget.swept or SWEEPS)}
 
 
 def _lambda(lam: float) -> dict[str, Any]:
@@ -138,7 +140,7 @@ class Budget:
     shards: jobs that generation is divided into, each with a filter of its own. init: bundle that every row goes on
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
     trained policy; batch: those that an interruption costs at most. seeds: trainings of each row. rows: some of
-    ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings.
+    ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings; swept: some of SWEEPS, empty for all.
     workers: processes at work at once; options: of the policy; ratios, lambdas, rates: of the sweeps.
     """
 
@@ -164,6 +166,7 @@ class Budget:
     export: bool = True
     rows: tuple[str, ...] = ()
     sweeps: bool = False
+    swept: tuple[str, ...] = ()
     sweep_seeds: int = 1
     ratios: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9)
     lambdas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
@@ -181,6 +184,7 @@ class Budget:
         _require(self.shards <= self.demonstrations, "shards", self.shards, "no more than demonstrations")
         _require(0 < self.ratio < 1, "ratio", self.ratio, "a share between 0 and 1")
         _require(set(self.rows) <= set(ROW_NAMES), "rows", ", ".join(self.rows), f"some of {', '.join(ROW_NAMES)}")
+        _require(set(self.swept) <= set(SWEEPS), "swept", ", ".join(self.swept), f"some of {', '.join(SWEEPS)}")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -209,7 +213,7 @@ class Budget:
     def decisive(self) -> dict[str, Any]:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
         free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "seeds", "export")
-        sweeps = ("sweeps", "sweep_seeds", "ratios", "lambdas", "rates")
+        sweeps = ("sweeps", "sweep_seeds", "swept", "ratios", "lambdas", "rates")
         return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 
     @property

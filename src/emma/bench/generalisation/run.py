@@ -24,7 +24,7 @@ from emma.robot import load_robot
 
 TABLE, CLIPS = "table.md", "clips.png"
 # Of the budget and the measured costs, what the figures say.
-SAID = ("task", "demonstrations", "variants", "steps", "batch_size", "ratio", "lam")
+SAID = ("task", "demonstrations", "variants", "steps", "batch_size", "rate", "ratio", "lam")
 COSTS = ("clip_s", "episode_s", "demonstration_s", "true_s", "export_s")
 
 
