@@ -7,7 +7,7 @@ differently every time counts less. A cell whose colours disagree over
 time holds something that moves; there only pixels of the same moment are brought together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,8 @@ from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import MM, points
 from emma.dreamtransfer.scratch import empty
 
-# Edges of the grids, m, finest first: a flat surface takes its colour from the coarsest that is still of one colour.
+# Edges of the grids, m, finest first, each twice the one before: a flat surface takes its colour from the coarsest that
+# is still of one colour.
 CELLS: Final = (0.006, 0.012, 0.024, 0.048)
 # How many grids lie beside each other, and what shifts each against the one before, in edges of the coarsest: multiples
 # of it fill a cell evenly (Roberts' generalisation of the golden ratio to three dimensions).
@@ -94,48 +95,58 @@ def _fused(
 ) -> np.ndarray:
     """(N, 3) colours of N pixels: of their cell over all time where it holds one surface, else of their moment."""
     out, still = color.copy(), np.zeros(len(color), bool)
-    cells = {edge: _cell(place, edge) for edge in CELLS}
+    cells = dict(zip(CELLS, _cells(place), strict=True))
     own, _ = pd.factorize(cells[CELLS[0]].astype(np.int64) * (camera.max() + 1) + camera)
-    share = share / (1.0 + (_means(own, color, share).spread / STEADY) ** 2)
+    share = share / (1.0 + (_means(own, color, share).spread / STEADY) ** 2)[own]
     for edge in CELLS:
-        found = _means(cells[edge], color, share)
+        cell, found = cells[edge], _means(cells[edge], color, share)
         # What few pixels show finely may still be one surface with its surroundings.
-        new = ~still & (found.count >= FEWEST) & (found.spread <= (SAME if edge == CELLS[0] else FLAT))
-        out[new] = found.mean[new]
+        alike = (found.count >= FEWEST) & (found.spread <= (SAME if edge == CELLS[0] else FLAT))
+        new = ~still & alike[cell]
+        out[new] = found.mean[cell[new]]
         still |= new
     moving = ~still
     if moving.any():
         # The moment becomes part of the cell: only what is seen at the same time is one thing there.
         here, _ = pd.factorize(cells[CELLS[1]][moving].astype(np.int64) * moments + moment[moving])
-        out[moving] = _means(here, color[moving], share[moving]).mean
+        out[moving] = _means(here, color[moving], share[moving]).mean[here]
     for edge in CELLS[1:]:
-        coarse = _means(cells[edge], out, share)
-        flat = still & (coarse.spread <= FLAT)
-        out[flat] = coarse.mean[flat]
+        cell, coarse = cells[edge], _means(cells[edge], out, share)
+        flat = still & (coarse.spread <= FLAT)[cell]
+        out[flat] = coarse.mean[cell[flat]]
     return out
 
 
 @dataclass(frozen=True)
 class _Means:
-    """Per pixel, of the cell it lies in: weighted mean colour (N, 3), its spread (N,) and the pixels in it (N,)."""
+    """Per cell: weighted mean colour (C, 3), its spread (C,) and the pixels in it (C,)."""
 
     mean: np.ndarray
     spread: np.ndarray
     count: np.ndarray
 
 
-def _cell(place: np.ndarray, edge: float) -> np.ndarray:
-    """(N,) for each point the number of its cell among those of the grid that hold points, from 0."""
-    index = np.floor(place / edge).astype(np.int64) + _OFFSET
+def _cells(place: np.ndarray) -> Iterator[np.ndarray]:
+    """For each grid, finest first, (N,) the number of each point's cell among those that hold points, from 0."""
+    index = np.floor(place / CELLS[0]).astype(np.int64) + _OFFSET
     # By hashing: sorting a million numbers takes most of an episode's time.
-    found, _ = pd.factorize((index[:, 0] * (2 * _OFFSET) + index[:, 1]) * (2 * _OFFSET) + index[:, 2])
-    return np.asarray(found)
+    found, keys = pd.factorize((index[:, 0] * (2 * _OFFSET) + index[:, 1]) * (2 * _OFFSET) + index[:, 2])
+    yield np.asarray(found)
+    # Eight cells make one of the next grid, so there only cells are counted, not points.
+    corner = np.stack([keys // (2 * _OFFSET) ** 2, keys // (2 * _OFFSET) % (2 * _OFFSET), keys % (2 * _OFFSET)], axis=1)
+    for _ in CELLS[1:]:
+        corner //= 2
+        part, _ = pd.factorize((corner[:, 0] * (2 * _OFFSET) + corner[:, 1]) * (2 * _OFFSET) + corner[:, 2])
+        yield np.asarray(part)[found]
 
 
 def _means(member: np.ndarray, color: np.ndarray, share: np.ndarray) -> _Means:
+    """member: (N,) cell of each pixel. A channel at a time: arrays of all pixels and channels leave the cache."""
     total = np.bincount(member, share)
     count = np.bincount(member)
-    mean = np.stack([np.bincount(member, share * color[:, c]) / total for c in range(3)], axis=1)
-    square = sum(np.bincount(member, share * (color[:, c] - mean[member, c]) ** 2) / total for c in range(3))
-    spread = np.sqrt(np.asarray(square) / 3.0)
-    return _Means(mean[member], spread[member], count[member])
+    means, square = [], np.zeros(len(total))
+    for channel in np.ascontiguousarray(color.T):
+        mean = np.bincount(member, share * channel) / total
+        square += np.bincount(member, share * (channel - mean[member]) ** 2) / total
+        means.append(mean)
+    return _Means(np.stack(means, axis=1), np.sqrt(square / 3.0), count)
