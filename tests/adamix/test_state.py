@@ -55,10 +55,34 @@ def test_against_its_source_a_clip_is_as_hard_as_its_look():
     whole = AdaMix(AdaMixConfig(**config), layout)
     whole.update(1000, errors)
     assert whole.episode_weights[6] > whole.episode_weights[5]
+    # By looks alone a demonstration has nothing to be compared with.
+    looks = AdaMix(AdaMixConfig(against="look", **config), layout)
+    looks.update(1000, errors)
+    assert (looks.episode_weights[:4] == 1).all()
+    np.testing.assert_array_equal(looks.episode_weights[4:], w[4:])
     # Without a clip of known origin there is nothing to compare with.
     alone = AdaMix(AdaMixConfig(against="source", **config), LAYOUT)
     alone.update(1000, errors)
     np.testing.assert_array_equal(alone.episode_weights, whole.episode_weights)
+
+
+def test_weights_dealt_out_by_chance_are_the_same_weights_of_other_episodes():
+    sizes = [10] * 8
+    layout = Layout(starts=np.arange(0, 90, 10), group=LAYOUT.group)
+    values = {name: np.zeros(80) for name in COMPONENTS}
+    values["error"] = np.repeat([0, 1, 2, 3, 0, 2, 4, 9], sizes).astype(float)
+    hard = Difficulty(frames=np.arange(80), values=values)
+    fair, chance = (AdaMix(AdaMixConfig(dealt=dealt), layout) for dealt in ("difficulty", "chance"))
+    for state in (fair, chance):
+        state.update(1000, hard)
+    for group in (slice(0, 4), slice(4, 8)):
+        assert sorted(chance.episode_weights[group]) == pytest.approx(sorted(fair.episode_weights[group]))
+    assert not np.allclose(chance.episode_weights, fair.episode_weights)
+    np.testing.assert_array_equal(chance.performance, fair.performance)
+    # The same deal every time, or smoothing would make it uniform.
+    before = chance.episode_weights
+    chance.update(2000, hard)
+    np.testing.assert_array_equal(chance.episode_weights, before)
 
 
 def test_lambda_1_never_leaves_uniform():

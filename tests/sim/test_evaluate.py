@@ -1,6 +1,7 @@
 """Closed-loop evaluation, tried with policies whose result is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,28 @@ def test_the_same_seed_gives_the_same_episode_and_late_chunks_still_work(sim):
     first, second = (evaluate(sim, Oracle(sim), FPS, config) for _ in range(2))
     assert first.episodes == second.episodes
     assert first.success.value == 1.0
+
+
+def test_random_looks_are_those_of_the_seeds_whatever_runs_before(sim, monkeypatch):
+    shown = []
+    change = sim.set_domain
+    monkeypatch.setattr(sim, "set_domain", lambda domain: (change(domain), shown.append(sim.domain)))
+    config = EvalConfig(episodes=2, timeout_s=0.2, domain="random")
+    evaluate(sim, Frozen(sim), FPS, config)
+    first, second = shown[-2:]
+    assert first.role == second.role == "random"
+    assert first != second
+    evaluate(sim, Frozen(sim), FPS, replace(config, episodes=1, seed=config.seed + 1))
+    assert shown[-1] == second
+    sim.set_domain("source")
+
+
+def test_the_verb_takes_random_looks_but_not_through_ros(tmp_path, capsys):
+    bundle, file = str(data_dir("models") / "desk_arm_source"), tmp_path / "result.json"
+    assert main(["eval", bundle, "--domain", "random", "--episodes", "1", "--json", str(file)]) == 0
+    assert json.loads(file.read_text())["results"]["random"]["config"]["domain"] == "random"
+    assert main(["eval", bundle, "--domain", "random", "--ros"]) == 2
+    assert "leave --ros out" in capsys.readouterr().err
 
 
 def test_the_verb_asks_for_another_task(tmp_path, capsys):

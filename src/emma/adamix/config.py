@@ -10,7 +10,8 @@ from emma.errors import EmmaError
 
 JUDGED = ("policy", "demonstration")
 LEVELS = ("episode", "frame")
-AGAINST = ("dataset", "source")
+AGAINST = ("dataset", "source", "look")
+DEALT = ("difficulty", "chance")
 # `lambda` is a word of Python; on the command line it may be used all the same.
 ALIASES = {"lambda": "lam"}
 
@@ -20,7 +21,10 @@ class AdaMixConfig:
     """error, smoothness, limits: shares of the three metrics in the performance; 0 leaves one out.
     judged: whose motion smoothness and limits look at: the policy's predicted chunks, or the demonstration itself.
     against: what an episode's difficulty is compared with: all others, or, for a generated one, first the episode it
-    was made from. Half and more of what makes a clip hard is its motion; what is left is what its look costs.
+    was made from. Half and more of what makes a clip hard is its motion; what is left is what its look costs. look: so
+    too, and episodes that were made from none, which have no other look to be compared with, all count alike.
+    dealt: weights by difficulty, or the same weights dealt out by chance among a source's episodes, the control that
+    says whether what is found hard matters or only that draws are uneven.
     level: weights per episode, or per frame too (frames of one episode share that episode's weight).
     lam, gamma: w = 1 + (lam - 1)(1 - P)^gamma. cap: an episode is drawn at most `cap` times as often as uniformly.
     smoothing: share of the previous weights kept at a re-evaluation. trim: quantile cut off at both ends before
@@ -33,6 +37,7 @@ class AdaMixConfig:
     limits: float = 1.0
     judged: str = "policy"
     against: str = "dataset"
+    dealt: str = "difficulty"
     level: str = "episode"
     lam: float = 10.0
     gamma: float = 1.0
@@ -54,6 +59,7 @@ class AdaMixConfig:
         )
         _require(self.judged in JUDGED, "judged", self.judged, " or ".join(JUDGED))
         _require(self.against in AGAINST, "against", self.against, " or ".join(AGAINST))
+        _require(self.dealt in DEALT, "dealt", self.dealt, " or ".join(DEALT))
         _require(self.level in LEVELS, "level", self.level, " or ".join(LEVELS))
         _require(1 <= self.lam < math.inf, "lambda", self.lam, "1 or more; 1 is uniform")
         _require(0 < self.gamma < math.inf, "gamma", self.gamma, "more than 0")

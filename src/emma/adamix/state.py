@@ -24,6 +24,7 @@ from emma.adamix.weights import (
 )
 
 FILE = "adamix.safetensors"
+_DEAL = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class AdaMix:
         config, groups = self.config, self.layout.group
         self.components = difficulty.by_episode(self._episode_of, self.layout.episodes)
         self.performance = performance_of(self._scores(), config)
-        now = weights(self.performance, config)
+        now = weights(self.performance if config.dealt == "difficulty" else self._by_chance(), config)
         for number in np.unique(groups):
             mine = groups == number
             now[mine] = capped(now[mine], self._size[mine], config.cap)
@@ -133,6 +134,8 @@ class AdaMix:
         scores = {metric: np.zeros(self.layout.episodes) for metric in METRICS}
         for mine in self._groups():
             origin = made_from[mine]
+            if self.config.against == "look" and (origin < 0).all():
+                continue
             values = {name: v[mine] for name, v in self.components.items()}
             if (origin >= 0).any():
                 values = {
@@ -141,6 +144,13 @@ class AdaMix:
             for metric, found in metric_scores(values, trim).items():
                 scores[metric][mine] = found
         return scores
+
+    def _by_chance(self) -> np.ndarray:
+        """(E,) the performances, dealt out anew within each group, the same way at every evaluation."""
+        dealt = self.performance.copy()
+        for number, mine in enumerate(self._groups()):
+            dealt[mine] = np.random.default_rng([_DEAL, number]).permutation(dealt[mine])
+        return dealt
 
     def _frame_factors(self, difficulty: Difficulty) -> np.ndarray:
         """(N,) weights within episodes, mean 1 in each; between judged frames interpolated."""

@@ -12,6 +12,7 @@ graph in real time: camera topics -> policy node -> command topic -> arm.
 examples:
   emma eval models/desk_arm_source                            100 episodes in the source appearance
   emma eval models/desk_arm_source --domain graded --domain unseen
+  emma eval mine --domain random                              each episode in a look of its own
   emma eval mine --task push                                  another task than to place the cube
   emma eval models/desk_arm_source --ros --episodes 20 --json result.json
 """
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--domain",
         action="append",
         metavar="NAME",
-        help=f"appearance, or a group: {', '.join(GROUPS)}; may be given again (default source)",
+        help=f"appearance, random, or a group: {', '.join(GROUPS)}; may be given again (default source)",
     )
     parser.add_argument(
         "--latency-ms", type=float, default=60.0, help="observation to usable chunk, simulated (default 60)"
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 def expand(names: list[str]) -> list[str]:
     """Appearances by name, with the groups spelled out. Raises EmmaError for an unknown one."""
+    from emma.sim.demonstrations import RANDOM
     from emma.sim.domains import list_domains, load_domain
 
     groups = {
@@ -97,7 +99,8 @@ def expand(names: list[str]) -> list[str]:
     }
     domains = [domain for name in names for domain in groups.get(name, [name])]
     for domain in domains:
-        load_domain(domain)
+        if domain != RANDOM:
+            load_domain(domain)
     return list(dict.fromkeys(domains))
 
 
@@ -138,8 +141,17 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
 
 
 def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -> dict[str, dict[str, Any]]:
+    from emma.errors import EmmaError
     from emma.nodes.evaluate_ros import evaluate_ros
+    from emma.sim.demonstrations import RANDOM
 
+    if RANDOM in domains:
+        raise EmmaError(
+            "random looks cannot be shown through the ROS graph",
+            found="--ros --domain random",
+            expected="an appearance by name: the sim node keeps one for a whole run",
+            fix="leave --ros out",
+        )
     return {
         domain: evaluate_ros(
             bundle.path,

@@ -15,6 +15,7 @@ from emma.policy.executor import NS, ExecutorConfig
 from emma.policy.joins import choose_join
 from emma.policy.runtime import PolicyRuntime
 from emma.sim.arm import DeskArm, observation
+from emma.sim.demonstrations import RANDOM, domain_of
 from emma.sim.scene import TARGETS
 from emma.sim.smoothness import Smoothness
 from emma.sim.tasks import DEFAULT, load_task
@@ -26,9 +27,10 @@ FIRST_SEED = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then has failed;
-    join: one of `emma.policy.joins.JOINS`; task: one of `emma.sim.tasks.TASKS`; depth: whether the policy sees any; a
-    third of the time where it is drawn."""
+    """domain: a name, or "random": for each episode a look of its own that its seed decides, none of which shows what
+    the unseen ones keep. latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then
+    has failed; join: one of `emma.policy.joins.JOINS`; task: one of `emma.sim.tasks.TASKS`; depth: whether the policy
+    sees any; a third of the time where it is drawn."""
 
     episodes: int = 100
     seed: int = FIRST_SEED
@@ -173,9 +175,11 @@ def evaluate(
     progress: Callable[[EpisodeResult], None] | None = None,
 ) -> EvalResult:
     """Run every episode of `config` on one simulator."""
-    sim.set_domain(config.domain)
+    sim.set_domain(domain_of(config.domain, config.seed))
     results = []
     for seed, target in config.tasks():
+        if config.domain == RANDOM:
+            sim.set_domain(domain_of(RANDOM, seed))
         results.append(run_episode(sim, runtime, fps, seed, target, config))
         if progress is not None:
             progress(results[-1])

@@ -6,7 +6,18 @@ import pytest
 
 from emma.bench.cells import Cells
 from emma.bench.generalisation.data import Data
-from emma.bench.generalisation.plan import FULL, ROW_NAMES, ROWS, SEEN, UNSEEN, Budget, require_allowed, sweeps
+from emma.bench.generalisation.plan import (
+    CHOICE,
+    FIXMIX,
+    FULL,
+    ROW_NAMES,
+    ROWS,
+    SEEN,
+    UNSEEN,
+    Budget,
+    require_allowed,
+    sweeps,
+)
 from emma.bench.generalisation.shipped import bundles
 from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.table import generalisation, page
@@ -28,17 +39,23 @@ def test_the_rows_are_those_of_the_paper_and_the_bounds():
 def test_nothing_but_a_row_is_evaluated_on_unseen_appearances(tmp_path):
     budget = Budget(sweeps=True, workspace=str(tmp_path))
     swept = [recipe for sweep in sweeps(budget).values() for recipe in sweep.values()]
-    for recipe in [*(r for r in swept if r != FULL), replace(FULL, adamix={"lambda": 3}), replace(ROWS[0], name="x")]:
+    for recipe in [
+        *(r for r in swept if r not in ROWS),
+        replace(FULL, adamix={"lambda": 3}),
+        replace(ROWS[0], name="x"),
+    ]:
         for appearance in UNSEEN:
             with pytest.raises(EmmaError, match="kept for the final table"):
                 require_allowed(recipe, appearance)
             # Before anything is loaded or run.
             with pytest.raises(EmmaError, match="kept for the final table"):
-                evaluate_bundle(tmp_path, recipe, ("source", appearance), 10_000, 1, 1, 1.0, Cells("x", {}, tmp_path))
-        for appearance in SEEN:
+                evaluate_bundle(
+                    tmp_path, recipe, {"source": 1, appearance: 1}, 10_000, 1, 1.0, Cells("x", {}, tmp_path)
+                )
+        for appearance in CHOICE:
             require_allowed(recipe, appearance)
     for recipe in ROWS:
-        for appearance in SEEN + UNSEEN:
+        for appearance in CHOICE + UNSEEN:
             require_allowed(recipe, appearance)
     # The other looks of the simulator are neither.
     with pytest.raises(EmmaError, match="final table"):
@@ -51,7 +68,9 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         "ratio": ["0%", "25%", "50%", "75%", "90%"],
         "lambda": ["1", "3", "10", "30"],
         "metrics": ["error alone", "all", "without error", "without smoothness", "without limits"],
-        "against": ["all", "its source"],
+        "against": ["all", "its source", "its source, demonstrations alike"],
+        "dealt": ["by difficulty", "by chance"],
+        "level": ["episode", "frame"],
         "generator": ["whole", "views_alone", "no_depth"],
         "augment": ["none", "jitter", "randconv"],
         "learning rate": ["own", "0.0003", "0.001", "0.002"],
@@ -64,6 +83,7 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         assert recipes.count(FULL) == 1
         assert len({r.name for r in recipes}) == len(recipes)
     assert found["ratio"]["0%"].pictures == "none"
+    assert found["lambda"]["1"] == FIXMIX
     assert found["lambda"]["30"].adamix["min_effective"] < 4 * 30 / 31**2
     budget = Budget(options={"optimizer_lr": 1e-3, "x": 1})
     rates = sweeps(budget)["learning rate"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emma.bench.generalisation.plan import ROWS, SEEN, UNSEEN, Recipe, sweeps
+from emma.bench.generalisation.plan import CHOICE, LOOKS, ROWS, SEEN, UNSEEN, Recipe, sweeps
 from emma.bench.generalisation.statistics import Estimate, Outcomes
 from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.training import Policy, trained
@@ -15,6 +15,7 @@ from emma.sim.evaluate import EpisodeResult
 # A real-only success of 0 would make any ratio infinite.
 LEAST = 0.05
 ALL = SEEN + UNSEEN
+EVERY = (*CHOICE, *UNSEEN)
 GRADED = SEEN[1:]
 # By what part of the recipe: the row with it, and the row without.
 GAINS = {
@@ -36,7 +37,7 @@ def collect_results(steps: Steps, recipes: Sequence[Recipe], appearances: Sequen
             if not trained(policy):
                 continue
             cells = open_cells(policy, steps.seed)
-            episodes = {a: results(cells, a, budget.episodes, budget.batch) for a in appearances}
+            episodes = {a: results(cells, a, n, budget.batch) for a, n in budget.episodes_in(appearances).items()}
             whole = {a: rows for a, rows in episodes.items() if rows is not None}
             if len(whole) == len(appearances):
                 found.setdefault(recipe.name, []).append(whole)
@@ -68,7 +69,9 @@ def table_figures(found: Results) -> dict[str, Any]:
         figures |= _said(f"{name}_graded", outcomes.combine(pair, GRADED, np.subtract))
     share = outcomes.combine(("adamix", "upper_bound", "real_only"), UNSEEN, _share)
     figures |= _said("upper_bound_share", share)
-    rows = [_row(row, found, outcomes) for row in ROWS]
+    varied = {name: seeds for name, seeds in found.items() if all(LOOKS in one for one in seeds)}
+    looks = outcomes_of(varied, (LOOKS,))
+    rows = [_row(row, found, outcomes, looks) for row in ROWS]
     ratios = [row["ratio"] for row in rows if row.get("ratio") is not None and row["row"] != "upper_bound"]
     figures["best_ratio"] = max(ratios) if ratios else None
     figures["missing"] = ", ".join(row.name for row in ROWS if row.name not in found) or None
@@ -76,10 +79,10 @@ def table_figures(found: Results) -> dict[str, Any]:
 
 
 def sweep_figures(steps: Steps) -> list[dict[str, Any]]:
-    """A line a sweep and setting: mean success over the graded shifts, and the source."""
+    """A line a sweep and setting: mean success over the graded shifts, in random looks, and in the source."""
     budget = steps.data.budget
-    found = collect_results(steps, steps.swept(), SEEN, budget.sweep_seeds)
-    outcomes, lines = outcomes_of(found, SEEN), []
+    found = collect_results(steps, steps.swept(), CHOICE, budget.sweep_seeds)
+    outcomes, looks, lines = outcomes_of(found, SEEN), outcomes_of(found, (LOOKS,)), []
     for sweep, settings in sweeps(budget).items() if budget.sweeps else ():
         for setting, recipe in settings.items():
             if recipe.name not in found:
@@ -88,11 +91,13 @@ def sweep_figures(steps: Steps) -> list[dict[str, Any]]:
             graded, source = outcomes.mean(recipe.name, GRADED), outcomes.mean(recipe.name, SEEN[:1])
             line: dict[str, Any] = {"sweep": sweep, "setting": setting, "state": "measured"}
             line["trainings"] = len(found[recipe.name])
-            lines.append({**line, **_said("graded", graded), **_said("source", source)})
+            line |= {**_said("graded", graded), **_said("source", source)}
+            line["looks_by_seed"] = looks.by_seed(recipe.name)
+            lines.append({**line, **_said("looks", looks.mean(recipe.name))})
     return lines
 
 
-def _row(row: Recipe, found: Results, outcomes: Outcomes) -> dict[str, Any]:
+def _row(row: Recipe, found: Results, outcomes: Outcomes, looks: Outcomes) -> dict[str, Any]:
     line: dict[str, Any] = {"row": row.name, "about": row.about}
     if row.name not in found:
         return {**line, "state": "missing"}
@@ -109,6 +114,7 @@ def _row(row: Recipe, found: Results, outcomes: Outcomes) -> dict[str, Any]:
         **_said("mean_unseen", outcomes.mean(row.name, UNSEEN)),
         "mean_unseen_by_seed": outcomes.by_seed(row.name, UNSEEN),
         **_said("mean_graded", outcomes.mean(row.name, GRADED)),
+        **_said("looks", looks.mean(row.name) if row.name in looks.rows else None),
         **_said("difference", difference),
         **_said("ratio", ratio),
         "instruction_following": sum(e.placed_on == e.target for e in placed) / len(placed) if placed else None,

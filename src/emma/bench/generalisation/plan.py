@@ -3,17 +3,21 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from emma.errors import EmmaError
+from emma.sim.demonstrations import RANDOM
 from emma.sim.domains import load_domain
 from emma.sim.tasks import DEFAULT, load_task
 
 # Where choices are made, and what nothing but the final table may look at.
 SEEN = ("source", "small", "medium", "large")
+# A look of its own for every episode: the graded shifts are soon all solved or all failed, which tells nothing apart.
+LOOKS = RANDOM
+CHOICE = (*SEEN, LOOKS)
 UNSEEN = ("unseen_1", "unseen_2", "unseen_3", "unseen_4")
 CAMERAS = ("top", "wrist")
 GENERATOR = "dreamtransfer_desk"
@@ -26,7 +30,7 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "views_alone": {"together": False, "fuse": False},
     "no_depth": {"control": 0.0, "fuse": False},
 }
-SWEEPS = ("ratio", "generator", "augment", "lambda", "metrics", "against", "learning rate")
+SWEEPS = ("ratio", "generator", "augment", "lambda", "metrics", "against", "dealt", "level", "learning rate")
 # As LeRobot's policies call the learning rate.
 RATE = "optimizer_lr"
 METRICS = ("error", "smoothness", "limits")
@@ -72,6 +76,7 @@ ROWS = (
 )
 ROW_NAMES = tuple(row.name for row in ROWS)
 FULL = next(row for row in ROWS if row.name == "adamix")
+FIXMIX = next(row for row in ROWS if row.name == "fixmix")
 
 
 def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
@@ -92,14 +97,27 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
         for share in budget.ratios
     }
     lambdas = {
-        f"{lam:g}": FULL if lam == budget.lam else other(f"lambda_{lam:g}", f"lambda {lam:g}", adamix=_lambda(lam))
+        f"{lam:g}": FULL
+        if lam == budget.lam
+        # To the bit: nothing but the shares is left.
+        else FIXMIX
+        if lam == 1
+        else other(f"lambda_{lam:g}", f"lambda {lam:g}", adamix=_lambda(lam))
         for lam in budget.lambdas
     }
     metrics = {"error alone": FULL, "all": other("all_metrics", "AdaMix with all metrics", adamix={})} | {
         f"without {m}": other(f"without_{m}", f"AdaMix without {m}", adamix={m: 0}) for m in METRICS
     }
-    sources = {**ADAMIX, "against": "source"}
-    compared = {"all": FULL, "its source": other("against_source", "clips against their source", adamix=sources)}
+    compared = {"all": FULL} | {
+        setting: other(f"against_{against}", about, adamix={**ADAMIX, "against": against})
+        for setting, against, about in (
+            ("its source", "source", "clips against their source"),
+            ("its source, demonstrations alike", "look", "clips against their source, demonstrations alike"),
+        )
+    }
+    chance = {**ADAMIX, "dealt": "chance"}
+    dealt = {"by difficulty": FULL, "by chance": other("by_chance", "weights dealt out by chance", adamix=chance)}
+    frames = other("by_frame", "weights by frame, too", adamix={**ADAMIX, "level": "frame"})
     rates = {"own": FULL} if budget.rate is None else {}
     rates |= {
         f"{rate:g}": FULL if rate == budget.rate else other(f"rate_{rate:g}", f"learning rate {rate:g}", rate=rate)
@@ -108,7 +126,8 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
     changed = {"none": FULL} | {a: other(f"with_{a}", f"and {a}", augment=a) for a in ("jitter", "randconv")}
     ways = {"whole": FULL} | {way: other(way, way.replace("_", " "), way=way) for way in WAYS if way != "whole"}
     data = {"ratio": ratios, "generator": ways, "augment": changed}
-    found = data | {"lambda": lambdas, "metrics": metrics, "against": compared, "learning rate": rates}
+    found = data | {"lambda": lambdas, "metrics": metrics, "against": compared, "dealt": dealt}
+    found |= {"level": {"episode": FULL, "frame": frames}, "learning rate": rates}
     return {name: settings for name, settings in found.items() if name in (budget.swept or SWEEPS)}
 
 
@@ -119,16 +138,17 @@ def _lambda(lam: float) -> dict[str, Any]:
 
 def allowed(recipe: Recipe) -> tuple[str, ...]:
     """The appearances that a policy of this recipe may be evaluated in."""
-    return SEEN + UNSEEN if recipe in ROWS else SEEN
+    return CHOICE + UNSEEN if recipe in ROWS else CHOICE
 
 
 def require_allowed(recipe: Recipe, appearance: str) -> None:
     """Raise EmmaError for an appearance that this recipe may not be evaluated in: the test set is for the table."""
-    if appearance not in allowed(recipe) or (load_domain(appearance).role == "unseen" and recipe not in ROWS):
+    unseen = appearance != LOOKS and load_domain(appearance).role == "unseen"
+    if appearance not in allowed(recipe) or (unseen and recipe not in ROWS):
         raise EmmaError(
             f"{appearance} is kept for the final table",
             found=f"an evaluation of {recipe.name} ({recipe.about})",
-            expected=f"{', '.join(SEEN)} for everything that is not a row of it",
+            expected=f"{', '.join(CHOICE)} for everything that is not a row of it",
         )
 
 
@@ -139,9 +159,10 @@ class Budget:
 
     shards: jobs that generation is divided into, each with a filter of its own. init: bundle that every row goes on
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
-    trained policy; batch: those that an interruption costs at most. seeds: trainings of each row. rows: some of
-    ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings; swept: some of SWEEPS, empty for all.
-    workers: processes at work at once; options: of the policy; ratios, lambdas, rates: of the sweeps.
+    trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
+    trainings of each row. rows: some of ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings;
+    swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of the policy; ratios, lambdas,
+    rates: of the sweeps.
     """
 
     task: str = DEFAULT
@@ -161,6 +182,7 @@ class Budget:
     device: str = "cpu"
     seeds: int = 3
     episodes: int = 100
+    looks: int = 100
     batch: int = 10
     timeout_s: float = 13.0
     export: bool = True
@@ -178,7 +200,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         load_task(self.task)
-        counts = ("demonstrations", "variants", "shards", "steps", "batch_size", "seeds", "episodes", "batch")
+        counts = ("demonstrations", "variants", "shards", "steps", "batch_size", "seeds", "episodes", "looks", "batch")
         for name in (*counts, "sweep_seeds", "workers"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.shards <= self.demonstrations, "shards", self.shards, "no more than demonstrations")
@@ -210,9 +232,13 @@ class Budget:
         """The rows asked for, in the table's order."""
         return tuple(row for row in ROWS if not self.rows or row.name in self.rows)
 
+    def episodes_in(self, appearances: Sequence[str]) -> dict[str, int]:
+        """Appearance -> episodes of each trained policy."""
+        return {name: self.looks if name == LOOKS else self.episodes for name in appearances}
+
     def decisive(self) -> dict[str, Any]:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
-        free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "seeds", "export")
+        free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "looks", "seeds", "export")
         sweeps = ("sweeps", "sweep_seeds", "swept", "ratios", "lambdas", "rates")
         return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 

@@ -7,7 +7,7 @@ from typing import Any
 from emma.bench.generalisation.costs import measured_costs
 from emma.bench.generalisation.data import SOURCE, Data, episodes_of
 from emma.bench.generalisation.difficulty import difficulty_figures
-from emma.bench.generalisation.figures import ALL, collect_results, sweep_figures, table_figures
+from emma.bench.generalisation.figures import EVERY, collect_results, sweep_figures, table_figures
 from emma.bench.generalisation.filtering import filter_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
 from emma.bench.generalisation.pictures import write_clips
@@ -58,7 +58,7 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
 def figures_of(steps: Steps) -> dict[str, Any]:
     """Of what is there so far."""
     budget = steps.data.budget
-    found = collect_results(steps, budget.chosen, ALL, budget.seeds)
+    found = collect_results(steps, budget.chosen, EVERY, budget.seeds)
     figures = {name: getattr(budget, name) for name in SAID}
     figures |= {"trainings": budget.seeds, "episodes_per_training": budget.episodes}
     figures |= {"unseen_configurations": looked(budget), **table_figures(found)}

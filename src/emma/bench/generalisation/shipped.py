@@ -71,7 +71,8 @@ def run_shipped(budget: Budget, seed: int) -> dict[str, Any]:
 def _evaluate(
     bundle: Path, row: Recipe, where: Sequence[str], seed: int, episodes: int, budget: Budget, cells: Cells
 ) -> None:
-    evaluate_bundle(bundle, row, where, seed, episodes, BATCH, budget.timeout_s, cells, budget.task)
+    wanted = dict.fromkeys(where, episodes)
+    evaluate_bundle(bundle, row, wanted, seed, BATCH, budget.timeout_s, cells, budget.task)
 
 
 def _share(cells: Cells, where: Sequence[str], episodes: int) -> float:

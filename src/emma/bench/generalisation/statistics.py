@@ -48,7 +48,7 @@ class Outcomes:
         low, high = _interval(self._means(row, appearances))
         return Estimate(float(values.mean()), (min(low, wilson[0]), max(high, wilson[1])))
 
-    def by_seed(self, row: str, appearances: Sequence[str]) -> list[float]:
+    def by_seed(self, row: str, appearances: Sequence[str] | None = None) -> list[float]:
         """Success of each training of a row."""
         return [float(v) for v in self._over(row, appearances).mean(1)]
 

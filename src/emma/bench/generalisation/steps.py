@@ -7,7 +7,7 @@ from functools import partial
 from emma.bench.generalisation.costs import TYPICAL, Costs
 from emma.bench.generalisation.data import Data, generate, generated, kept_clips, render, rendered
 from emma.bench.generalisation.jobs import Job
-from emma.bench.generalisation.plan import ROWS, SEEN, UNSEEN, Recipe, sweeps
+from emma.bench.generalisation.plan import CHOICE, ROWS, UNSEEN, Recipe, sweeps
 from emma.bench.generalisation.training import PERIODS, Policy, made, make
 from emma.bench.generalisation.trials import run_trials, tried
 
@@ -32,7 +32,7 @@ class Steps:
         for seed in range(budget.seeds):
             policies = [Policy(data=self.data, recipe=recipe, seed=seed) for recipe in budget.chosen]
             jobs += [self._training(policy) for policy in policies]
-            jobs += [self._trials(policy, SEEN) for policy in policies]
+            jobs += [self._trials(policy, CHOICE) for policy in policies]
             jobs += [self._trials(policy, UNSEEN) for policy in policies]
         # What a sweep shares with the table is there once, in the table's place.
         return list({job.name: job for job in (*jobs, *self._sweeps())}.values())
@@ -50,7 +50,7 @@ class Steps:
             for recipe in recipes:
                 policy = Policy(data=self.data, recipe=recipe, seed=seed)
                 yield self._training(policy)
-                yield self._trials(policy, SEEN)
+                yield self._trials(policy, CHOICE)
 
     def _pictures(self, recipes: tuple[Recipe, ...] | list[Recipe]) -> Iterator[Job]:
         budget = self.data.budget
@@ -97,7 +97,7 @@ class Steps:
             work=partial(run_trials, policy, appearances, self.seed),
             share=partial(tried, policy, appearances, self.seed),
             needs=(f"train {policy.name}",),
-            cost_s=self._cost("episode_s") * self.data.budget.episodes * len(appearances),
+            cost_s=self._cost("episode_s") * sum(self.data.budget.episodes_in(appearances).values()),
         )
 
     def _training_s(self, policy: Policy) -> float:

@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-APPEARANCES = ("source", "small", "medium", "large", "unseen_1", "unseen_2", "unseen_3", "unseen_4", "mean_unseen")
+APPEARANCES = (
+    "source",
+    "small",
+    "medium",
+    "large",
+    "looks",
+    "unseen_1",
+    "unseen_2",
+    "unseen_3",
+    "unseen_4",
+    "mean_unseen",
+)
+TITLES = {"looks": "random looks"}
 GAINS = {
     "gain_generator": "the generator (unfiltered against real only)",
     "gain_filter": "the filter (FixMix against unfiltered)",
@@ -16,16 +28,21 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
     """Markdown lines."""
     most = max((row.get("trainings", 0) for row in figures["rows"]), default=0)
     lines = [
-        "| trained on | " + " | ".join(name.replace("_", " ") for name in APPEARANCES) + " | / max(real, 5 %) |",
+        "| trained on | "
+        + " | ".join(TITLES.get(name, name.replace("_", " ")) for name in APPEARANCES)
+        + " | / max(real, 5 %) |",
         "|---" * (len(APPEARANCES) + 2) + "|",
         *(_row(row, most) for row in figures["rows"]),
         "",
         *_gains(figures),
     ]
     for sweep in dict.fromkeys(line["sweep"] for line in figures.get("sweeps", ())):
-        lines += ["", f"| {sweep} | graded shifts | source |", "|---|---|---|"]
+        lines += ["", f"| {sweep} | graded shifts | random looks | source |", "|---|---|---|---|"]
         mine = [line for line in figures["sweeps"] if line["sweep"] == sweep]
-        lines += [f"| {line['setting']} | {_cell(line, 'graded')} | {_cell(line, 'source')} |" for line in mine]
+        lines += [
+            f"| {line['setting']} | " + " | ".join(_cell(line, name) for name in ("graded", "looks", "source")) + " |"
+            for line in mine
+        ]
     return [
         *lines,
         *_difficulty(figures),

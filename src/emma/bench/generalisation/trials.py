@@ -1,7 +1,7 @@
 """A trained policy in closed loop, through the controller that deploys, in batches that are kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cache
@@ -26,7 +26,8 @@ def run_trials(policy: Policy, appearances: Sequence[str], seed: int) -> None:
     if set(appearances) & set(UNSEEN):
         key = {**b.decisive(), "seed": seed, "clips": policy.data.names("kept", "whole"), "recipes": _recipes()}
         atomic_write_text(b.root / LOOKED / f"{digest(key)}.json", json.dumps(key, indent=2) + "\n")
-    evaluate_bundle(policy.folder, policy.recipe, appearances, seed, b.episodes, b.batch, b.timeout_s, cells, b.task)
+    wanted = b.episodes_in(appearances)
+    evaluate_bundle(policy.folder, policy.recipe, wanted, seed, b.batch, b.timeout_s, cells, b.task)
 
 
 def looked(budget: Budget) -> int:
@@ -38,27 +39,26 @@ def looked(budget: Budget) -> int:
 def evaluate_bundle(
     bundle: Path,
     recipe: Recipe,
-    appearances: Sequence[str],
+    episodes: Mapping[str, int],
     seed: int,
-    episodes: int,
     batch: int,
     timeout_s: float,
     cells: Cells,
     task: str = DEFAULT,
 ) -> None:
-    """Fill `cells` with batches of episodes; those that are there stay."""
+    """Fill `cells` with batches of `episodes` (appearance -> how many); those that are there stay."""
     from emma.policy.bundle import load_bundle
     from emma.policy.runtime import open_runtime
     from emma.robot import load_robot
     from emma.sim.arm import DeskArm
     from emma.sim.evaluate import evaluate
 
-    for appearance in appearances:
+    for appearance in episodes:
         require_allowed(recipe, appearance)
     missing = [
         (appearance, first, number)
-        for appearance in appearances
-        for first, number in batches(episodes, batch)
+        for appearance, wanted in episodes.items()
+        for first, number in batches(wanted, batch)
         if cells.get(name_of(appearance, first, number)) is None
     ]
     if not missing:
@@ -127,5 +127,5 @@ def tried(policy: Policy, appearances: Sequence[str], seed: int) -> float:
     if not (policy.folder / "emma.json").is_file():
         return 0.0
     cells, b = open_cells(policy, seed), policy.budget
-    wanted = [name_of(a, *part) for a in appearances for part in batches(b.episodes, b.batch)]
+    wanted = [name_of(a, *part) for a, n in b.episodes_in(appearances).items() for part in batches(n, b.batch)]
     return sum((cells.folder / f"{name}.cell.json").is_file() for name in wanted) / len(wanted)
