@@ -163,6 +163,7 @@ def test_options_are_read_as_the_command_line_gives_them():
     assert budget.lambdas == (1.0, 3.0)
     assert [row.name for row in budget.chosen] == ["real_only", "adamix"]
     assert Budget.of({"rows": "fixmix"}).rows == ("fixmix",)
+    assert Budget.of({"rows": "none"}).chosen == ()
     for wrong in (
         {"step": 1},
         {"steps": 1.5},
@@ -170,6 +171,7 @@ def test_options_are_read_as_the_command_line_gives_them():
         {"steps": 0},
         {"ratio": 1},
         {"rows": "best"},
+        {"rows": "none,fixmix"},
         {"export": 1},
     ):
         with pytest.raises(EmmaError, match="generalisation bench"):

@@ -36,5 +36,7 @@ def draw(figures: Mapping[str, Any], folder: Path) -> None:
     from emma.bench.generalisation.pictures import draw_appearances, draw_table
     from emma.bench.generalisation.table import page
 
+    if "rows" not in figures:
+        return
     draw_appearances(folder / f"{page(figures)}-appearances.png", figures.get("task"))
     draw_table(figures, folder / f"{page(figures)}.png")

@@ -75,6 +75,8 @@ ROWS = (
     Recipe(name="upper_bound", about="real + re-render in the same prompts", pictures="true", sampler="fixmix"),
 )
 ROW_NAMES = tuple(row.name for row in ROWS)
+# As `rows`: the sweeps without the table.
+NONE = "none"
 FULL = next(row for row in ROWS if row.name == "adamix")
 FIXMIX = next(row for row in ROWS if row.name == "fixmix")
 
@@ -160,9 +162,9 @@ class Budget:
     shards: jobs that generation is divided into, each with a filter of its own. init: bundle that every row goes on
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
     trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
-    trainings of each row. rows: some of ROW_NAMES, empty for all. sweeps: those too, each with sweep_seeds trainings;
-    swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of the policy; ratios, lambdas,
-    rates: of the sweeps.
+    trainings of each row. rows: some of ROW_NAMES, empty for all, NONE for the sweeps alone. sweeps: those too, each
+    with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of the
+    policy; ratios, lambdas, rates: of the sweeps.
     """
 
     task: str = DEFAULT
@@ -205,7 +207,10 @@ class Budget:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.shards <= self.demonstrations, "shards", self.shards, "no more than demonstrations")
         _require(0 < self.ratio < 1, "ratio", self.ratio, "a share between 0 and 1")
-        _require(set(self.rows) <= set(ROW_NAMES), "rows", ", ".join(self.rows), f"some of {', '.join(ROW_NAMES)}")
+        rows = set(self.rows)
+        _require(
+            rows <= set(ROW_NAMES) or rows == {NONE}, "rows", ", ".join(rows), f"of {', '.join(ROW_NAMES)}; {NONE}"
+        )
         _require(set(self.swept) <= set(SWEEPS), "swept", ", ".join(self.swept), f"some of {', '.join(SWEEPS)}")
 
     @classmethod

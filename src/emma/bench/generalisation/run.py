@@ -58,10 +58,11 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
 def figures_of(steps: Steps) -> dict[str, Any]:
     """Of what is there so far."""
     budget = steps.data.budget
-    found = collect_results(steps, budget.chosen, EVERY, budget.seeds)
     figures = {name: getattr(budget, name) for name in SAID}
     figures |= {"trainings": budget.seeds, "episodes_per_training": budget.episodes}
-    figures |= {"unseen_configurations": looked(budget), **table_figures(found)}
+    if budget.chosen:
+        found = collect_results(steps, budget.chosen, EVERY, budget.seeds)
+        figures |= {"unseen_configurations": looked(budget), **table_figures(found)}
     figures["difficulty"] = difficulty_figures(_judges(steps))
     if budget.sweeps:
         figures["sweeps"] = sweep_figures(steps)

@@ -25,9 +25,11 @@ GAINS = {
 
 
 def generalisation(figures: Mapping[str, Any]) -> list[str]:
-    """Markdown lines."""
+    """Markdown lines. Of sweeps without a table, those alone."""
+    if "rows" not in figures:
+        return sweeps(figures)[1:]
     most = max((row.get("trainings", 0) for row in figures["rows"]), default=0)
-    lines = [
+    return [
         "| trained on | "
         + " | ".join(TITLES.get(name, name.replace("_", " ")) for name in APPEARANCES)
         + " | / max(real, 5 %) |",
@@ -35,16 +37,7 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
         *(_row(row, most) for row in figures["rows"]),
         "",
         *_gains(figures),
-    ]
-    for sweep in dict.fromkeys(line["sweep"] for line in figures.get("sweeps", ())):
-        lines += ["", f"| {sweep} | graded shifts | random looks | source |", "|---|---|---|---|"]
-        mine = [line for line in figures["sweeps"] if line["sweep"] == sweep]
-        lines += [
-            f"| {line['setting']} | " + " | ".join(_cell(line, name) for name in ("graded", "looks", "source")) + " |"
-            for line in mine
-        ]
-    return [
-        *lines,
+        *sweeps(figures),
         *_difficulty(figures),
         *_filter(figures),
         "",
@@ -52,6 +45,19 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
         "",
         f"![Every appearance, the same moments](results/{page(figures)}-appearances.png)",
     ]
+
+
+def sweeps(figures: Mapping[str, Any]) -> list[str]:
+    """Markdown lines: a table a sweep, each line a setting."""
+    lines = []
+    for sweep in dict.fromkeys(line["sweep"] for line in figures.get("sweeps", ())):
+        lines += ["", f"| {sweep} | graded shifts | random looks | source |", "|---|---|---|---|"]
+        mine = [line for line in figures["sweeps"] if line["sweep"] == sweep]
+        lines += [
+            f"| {line['setting']} | " + " | ".join(_cell(line, name) for name in ("graded", "looks", "source")) + " |"
+            for line in mine
+        ]
+    return lines
 
 
 def page(figures: Mapping[str, Any]) -> str:
