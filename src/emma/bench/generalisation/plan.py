@@ -162,9 +162,10 @@ class Budget:
     shards: jobs that generation is divided into, each with a filter of its own. init: bundle that every row goes on
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
     trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
+    trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
     trainings of each row. rows: some of ROW_NAMES, empty for all, NONE for the sweeps alone. sweeps: those too, each
-    with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of the
-    policy; ratios, lambdas, rates: of the sweeps.
+    with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of
+    the policy; ratios, lambdas, rates: of the sweeps.
     """
 
     task: str = DEFAULT
