@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -162,10 +163,10 @@ class Budget:
     shards: jobs that generation is divided into, each with a filter of its own. init: bundle that every row goes on
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
     trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
-    trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
     trainings of each row. rows: some of ROW_NAMES, empty for all, NONE for the sweeps alone. sweeps: those too, each
     with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of
-    the policy; ratios, lambdas, rates: of the sweeps.
+    the policy; ratios, lambdas, rates: of the sweeps. ship: folder to copy the first training of each row to when all
+    is done, for `--quick`.
     """
 
     task: str = DEFAULT
@@ -197,6 +198,7 @@ class Budget:
     lambdas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
     rates: tuple[float, ...] = (3e-4, 1e-3, 2e-3)
     generator: str = ""
+    ship: str = ""
     workspace: str = "runs/bench/generalisation"
     workers: int = field(default_factory=lambda: min(2, len(os.sched_getaffinity(0))))
     estimate: bool = True
@@ -242,9 +244,20 @@ class Budget:
         """Appearance -> episodes of each trained policy."""
         return {name: self.looks if name == LOOKS else self.episodes for name in appearances}
 
+    @property
+    def command(self) -> str:
+        """What makes this table anew, on any machine."""
+        here = ("workspace", "workers", "estimate", "ship")
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in here}
+        usual = type(self)()
+        changed = {name: value for name, value in own.items() if value != getattr(usual, name)}
+        words = {n: ",".join(map(str, v)) if isinstance(v, tuple) else v for n, v in changed.items()}
+        said = (f"{n}={v if isinstance(v, str) else json.dumps(v)}" for n, v in words.items())
+        return " ".join(["emma bench generalisation", *(f"--set {shlex.quote(text)}" for text in said)])
+
     def decisive(self) -> dict[str, Any]:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
-        free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "looks", "seeds", "export")
+        free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "looks", "seeds", "export", "ship")
         sweeps = ("sweeps", "sweep_seeds", "swept", "ratios", "lambdas", "rates")
         return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from emma.bench.generalisation.costs import measured_costs
@@ -13,6 +14,7 @@ from emma.bench.generalisation.jobs import Job, State, run_jobs
 from emma.bench.generalisation.pictures import write_clips
 from emma.bench.generalisation.plan import CAMERAS, FULL, Budget
 from emma.bench.generalisation.progress import Watch, in_words
+from emma.bench.generalisation.ship import ship
 from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.training import Policy, trained
@@ -52,6 +54,8 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
 
             run_jobs(jobs, budget.workers, budget.root / "logs", changed)
         write_clips(data, budget.root / CLIPS)
+        for bundle in ship(steps, budget.chosen, Path(budget.ship)) if budget.ship else ():
+            print(f"wrote {bundle}", file=sys.stderr)
         return figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
 
 
