@@ -55,11 +55,15 @@ def test_against_its_source_a_clip_is_as_hard_as_its_look():
     whole = AdaMix(AdaMixConfig(**config), layout)
     whole.update(1000, errors)
     assert whole.episode_weights[6] > whole.episode_weights[5]
-    # By looks alone a demonstration has nothing to be compared with.
+    # By looks alone a demonstration has nothing to be compared with, and weights rest where looks cost nothing.
     looks = AdaMix(AdaMixConfig(against="look", **config), layout)
-    looks.update(1000, errors)
+    looks.update(1000, judged([0.1, 0.1, 0.2, 1.0, 0.1, 0.4, 1.1, 9.0]))
     assert (looks.episode_weights[:4] == 1).all()
-    np.testing.assert_array_equal(looks.episode_weights[4:], w[4:])
+    np.testing.assert_allclose(1 - looks.performance[4:], [0, 0.75, 1 - 1 / 1.1, 0])
+    assert looks.episode_weights[5] > looks.episode_weights[6] > looks.episode_weights[4] == looks.episode_weights[7]
+    looks = AdaMix(AdaMixConfig(against="look", **config), layout)
+    looks.update(1000, judged([0.1, 0.1, 0.2, 1.0, 0.1, 0.1, 1.0, 9.0]))
+    assert looks.uniform
     # Without a clip of known origin there is nothing to compare with.
     alone = AdaMix(AdaMixConfig(against="source", **config), LAYOUT)
     alone.update(1000, errors)

@@ -21,8 +21,9 @@ class AdaMixConfig:
     """error, smoothness, limits: shares of the three metrics in the performance; 0 leaves one out.
     judged: whose motion smoothness and limits look at: the policy's predicted chunks, or the demonstration itself.
     against: what an episode's difficulty is compared with: all others, or, for a generated one, first the episode it
-    was made from. Half and more of what makes a clip hard is its motion; what is left is what its look costs. look: so
-    too, and episodes that were made from none, which have no other look to be compared with, all count alike.
+    was made from. Half and more of what makes a clip hard is its motion; what is left is what its look costs. look: the
+    share of an episode's error that it has beyond that one's, without a min-max, so weights come to rest when the looks
+    are learnt; other metrics do not count then, and episodes that were made from none weigh 1.
     dealt: weights by difficulty, or the same weights dealt out by chance among a source's episodes, the control that
     says whether what is found hard matters or only that draws are uneven.
     level: weights per episode, or per frame too (frames of one episode share that episode's weight).
@@ -60,6 +61,7 @@ class AdaMixConfig:
         _require(self.judged in JUDGED, "judged", self.judged, " or ".join(JUDGED))
         _require(self.against in AGAINST, "against", self.against, " or ".join(AGAINST))
         _require(self.dealt in DEALT, "dealt", self.dealt, " or ".join(DEALT))
+        _require(self.against != "look" or self.error > 0, "error", self.error, "above 0 with against=look")
         _require(self.level in LEVELS, "level", self.level, " or ".join(LEVELS))
         _require(1 <= self.lam < math.inf, "lambda", self.lam, "1 or more; 1 is uniform")
         _require(0 < self.gamma < math.inf, "gamma", self.gamma, "more than 0")

@@ -14,6 +14,7 @@ from emma.adamix.config import AdaMixConfig
 from emma.adamix.difficulty import COMPONENTS, METRICS, Difficulty
 from emma.adamix.watch import LossWatch, weights_collapsed
 from emma.adamix.weights import (
+    beyond_source,
     capped,
     effective_share,
     metric_scores,
@@ -129,13 +130,13 @@ class AdaMix:
         trim, made_from = self.config.trim, self.layout.made_from
         if self.config.against == "dataset" or made_from is None or (made_from < 0).all():
             return metric_scores(self.components, trim)
+        if self.config.against == "look":
+            return dict.fromkeys(METRICS, beyond_source(self.components["error"], made_from))
         # Differences and whole values do not share a scale: each group has its own. A clip of unknown origin counts as
         # an average one.
         scores = {metric: np.zeros(self.layout.episodes) for metric in METRICS}
         for mine in self._groups():
             origin = made_from[mine]
-            if self.config.against == "look" and (origin < 0).all():
-                continue
             values = {name: v[mine] for name, v in self.components.items()}
             if (origin >= 0).any():
                 values = {

@@ -35,6 +35,18 @@ def metric_scores(components: Mapping[str, np.ndarray], trim: float = 0.0) -> di
     }
 
 
+def beyond_source(error: np.ndarray, made_from: np.ndarray) -> np.ndarray:
+    """(E,) in [0, 1]: the share of an episode's error that the episode it was made from does not have.
+
+    The actions are the same to the bit, so what cannot be predicted of them is in both errors, and the rest is what the
+    look costs (the reducible loss of Mindermann et al., ICML 2022, with the policy on the source's own look as the
+    model of what is irreducible). 0 for episodes of no known origin. made_from: (E,) number of that one, -1 for none.
+    """
+    floor = error[made_from]
+    share = 1.0 - np.minimum(1.0, floor / np.maximum(error, np.finfo(float).tiny))
+    return np.where((made_from >= 0) & np.isfinite(share), share, 0.0)
+
+
 def performance(components: Mapping[str, np.ndarray], config: AdaMixConfig) -> np.ndarray:
     """P (N,) in [0, 1], 1 = nothing is easier: 1 minus the mean hardness of the metrics, weighted by their shares."""
     return performance_of(metric_scores(components, config.trim), config)

@@ -31,7 +31,7 @@ def policy(tmp_path):
     names = [f"real:{data.demonstrations.name}#{n}" for n in range(4)]
     history.write_episodes(folder, names + [f"generated:{clips.name}#{n}" for n in range(4)])
     for step, scores in ((0, LOOKS), (10, MOTIONS), (20, MOTIONS)):
-        history.append(folder, {"step": step, "effective": 0.8, **dict.fromkeys(METRICS, scores)})
+        history.append(folder, {"step": step, "effective": 0.8, "raw_error": scores, **dict.fromkeys(METRICS, scores)})
     return policy
 
 
@@ -44,11 +44,15 @@ def test_looks_at_the_start_motion_later(policy):
         assert line["motion_first"] < 0.3
         assert line["motion_later"] == pytest.approx(1)
         assert -1 <= line["again"] < 1
+    assert lines[0]["look_first"] == pytest.approx(1 - 1 / 1.8)
+    assert lines[0]["look_last"] == pytest.approx(0.5)
+    assert "look_last" not in lines[1]
     # Of the clips alone, and not from the first evaluation.
     assert clip_errors([policy, policy]) == pytest.approx(MOTIONS[4:])
     rows = [{"row": row.name, "about": row.about, "state": "missing"} for row in ROWS]
     table = "\n".join(generalisation({"rows": rows, "difficulty": lines}))
     assert "| error | " in table
+    assert "50% at the last" in table
     assert " | 100% | " in table
 
 

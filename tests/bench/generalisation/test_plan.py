@@ -68,7 +68,7 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         "ratio": ["0%", "25%", "50%", "75%", "90%"],
         "lambda": ["1", "3", "10", "30"],
         "metrics": ["error alone", "all", "without error", "without smoothness", "without limits"],
-        "against": ["all", "its source", "its source, demonstrations alike"],
+        "against": ["all", "its source", "its source, as a share"],
         "dealt": ["by difficulty", "by chance"],
         "level": ["episode", "frame"],
         "generator": ["whole", "views_alone", "no_depth"],

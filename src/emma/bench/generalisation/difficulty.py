@@ -19,9 +19,11 @@ def difficulty_figures(policies: Sequence[Policy]) -> list[dict[str, Any]]:
     motion_first, motion_later: share of the spread among clips (R2) that the score of the demonstration they were made
     from explains, at the first evaluation and, on average, at later ones. again: correlation of a clip's scores at one
     evaluation and the next. effective: share of the samples that the weights leave effective, the least over sources.
+    Of the error alone, look_first, look_later, look_last: the share of it, over all clips, that their demonstrations do
+    not have, at the first, the second and the last evaluation.
     """
     found: dict[str, list[dict[str, float]]] = {metric: [] for metric in METRICS}
-    effective = []
+    effective, looks = [], []
     for policy in policies:
         rows = [row for row in history.read(policy.folder / RUN / history.FOLDER) if "error" in row]
         pairs = _pairs(policy) if len(rows) > 1 else []
@@ -29,6 +31,7 @@ def difficulty_figures(policies: Sequence[Policy]) -> list[dict[str, Any]]:
             continue
         clips, sources = np.array(pairs).T
         effective.append(float(np.mean([row["effective"] for row in rows])))
+        looks.append([_beyond(np.array(row["raw_error"], np.float64), clips, sources) for row in rows])
         for metric in METRICS:
             scores = np.array([row[metric] for row in rows], np.float64)
             motion = [_correlation(one[clips], one[sources]) ** 2 for one in scores]
@@ -41,10 +44,24 @@ def difficulty_figures(policies: Sequence[Policy]) -> list[dict[str, Any]]:
             "trainings": len(lines),
             "effective": float(np.mean(effective)),
             **{name: float(np.mean([line[name] for line in lines])) for name in lines[0]},
+            **(_of_looks(looks) if metric == "error" else {}),
         }
         for metric, lines in found.items()
         if lines
     ]
+
+
+def _beyond(error: np.ndarray, clips: np.ndarray, sources: np.ndarray) -> float:
+    """Of all clips together: their error beyond that of their demonstrations, as a share of it; below 0 it is less."""
+    return 1.0 - float(error[sources].mean() / error[clips].mean())
+
+
+def _of_looks(looks: Sequence[Sequence[float]]) -> dict[str, float]:
+    return {
+        "look_first": float(np.mean([one[0] for one in looks])),
+        "look_later": float(np.mean([one[1] for one in looks])),
+        "look_last": float(np.mean([one[-1] for one in looks])),
+    }
 
 
 def clip_errors(policies: Sequence[Policy]) -> np.ndarray | None:

@@ -115,7 +115,7 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
         setting: other(f"against_{against}", about, adamix={**ADAMIX, "against": against})
         for setting, against, about in (
             ("its source", "source", "clips against their source"),
-            ("its source, demonstrations alike", "look", "clips against their source, demonstrations alike"),
+            ("its source, as a share", "look", "the share of a clip's error beyond its source's"),
         )
     }
     chance = {**ADAMIX, "dealt": "chance"}
@@ -126,7 +126,7 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
         f"{rate:g}": FULL if rate == budget.rate else other(f"rate_{rate:g}", f"learning rate {rate:g}", rate=rate)
         for rate in budget.rates
     }
-    changed = {"none": FULL} | {a: other(f"with_{a}", f"and {a}", augment=a) for a in ("jitter", "randconv")}
+    changed = {"none": FULL} | {a: other(f"with_{a}", f"and {a}", augment=a) for a in budget.augments}
     ways = {"whole": FULL} | {way: other(way, way.replace("_", " "), way=way) for way in WAYS if way != "whole"}
     data = {"ratio": ratios, "generator": ways, "augment": changed}
     found = data | {"lambda": lambdas, "metrics": metrics, "against": compared, "dealt": dealt}
@@ -165,8 +165,8 @@ class Budget:
     trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
     trainings of each row. rows: some of ROW_NAMES, empty for all, NONE for the sweeps alone. sweeps: those too, each
     with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of
-    the policy; ratios, lambdas, rates: of the sweeps. ship: folder to copy the first training of each row to when all
-    is done, for `--quick`.
+    the policy; ratios, lambdas, augments, rates: of the sweeps. ship: folder to copy the first training of each row to
+    when all is done, for `--quick`.
     """
 
     task: str = DEFAULT
@@ -196,6 +196,7 @@ class Budget:
     sweep_seeds: int = 1
     ratios: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9)
     lambdas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
+    augments: tuple[str, ...] = ("jitter", "randconv")
     rates: tuple[float, ...] = (3e-4, 1e-3, 2e-3)
     generator: str = ""
     ship: str = ""
@@ -258,7 +259,7 @@ class Budget:
     def decisive(self) -> dict[str, Any]:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
         free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "looks", "seeds", "export", "ship")
-        sweeps = ("sweeps", "sweep_seeds", "swept", "ratios", "lambdas", "rates")
+        sweeps = ("sweeps", "sweep_seeds", "swept", "ratios", "lambdas", "augments", "rates")
         return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 
     @property

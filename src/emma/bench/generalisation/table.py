@@ -1,6 +1,6 @@
 """The proof as tables for people: rows against appearances, what each part gains, the sweeps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 APPEARANCES = (
@@ -27,7 +27,7 @@ GAINS = {
 def generalisation(figures: Mapping[str, Any]) -> list[str]:
     """Markdown lines. Of sweeps without a table, those alone."""
     if "rows" not in figures:
-        return sweeps(figures)[1:]
+        return [*sweeps(figures)[1:], *_difficulty(figures)]
     most = max((row.get("trainings", 0) for row in figures["rows"]), default=0)
     return [
         "| trained on | "
@@ -132,4 +132,18 @@ def _difficulty(figures: Mapping[str, Any]) -> list[str]:
             f"| {row['metric']} | {row['motion_first']:.0%} | {row['motion_later']:.0%} | {row['again']:.2f} |"
             for row in rows
         ),
+        *_learnt(rows),
+    ]
+
+
+def _learnt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    row = next((row for row in rows if row.get("look_last") is not None), None)
+    if row is None:
+        return []
+    first, later, last = (f"{row[name]:.0%}" for name in ("look_first", "look_later", "look_last"))
+    return [
+        "",
+        "What the looks cost: the share of the clips' prediction error that their demonstrations, the same actions in "
+        f"the source look, do not have, was {first} before the training, {later} at the second evaluation and {last} at "
+        "the last.",
     ]
