@@ -112,10 +112,10 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
         f"without {m}": other(f"without_{m}", f"AdaMix without {m}", adamix={m: 0}) for m in METRICS
     }
     compared = {"all": FULL} | {
-        setting: other(f"against_{against}", about, adamix={**ADAMIX, "against": against})
-        for setting, against, about in (
-            ("its source", "source", "clips against their source"),
-            ("its source, as a share", "look", "the share of a clip's error beyond its source's"),
+        setting: other(name, about, adamix={**ADAMIX, "against": against})
+        for setting, name, against, about in (
+            ("its source", "against_source", "source", "clips against their source"),
+            ("its source, as a share", "look_share", "look", "the share of a clip's error beyond its source's"),
         )
     }
     chance = {**ADAMIX, "dealt": "chance"}

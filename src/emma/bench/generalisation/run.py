@@ -11,14 +11,15 @@ from emma.bench.generalisation.difficulty import difficulty_figures
 from emma.bench.generalisation.figures import EVERY, collect_results, sweep_figures, table_figures
 from emma.bench.generalisation.filtering import filter_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
+from emma.bench.generalisation.looks import InLooks, looks_figures
 from emma.bench.generalisation.pictures import write_clips
-from emma.bench.generalisation.plan import CAMERAS, FULL, Budget
+from emma.bench.generalisation.plan import CAMERAS, FIXMIX, FULL, LOOKS, Budget
 from emma.bench.generalisation.progress import Watch, in_words
 from emma.bench.generalisation.ship import ship
 from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.training import Policy, trained
-from emma.bench.generalisation.trials import looked
+from emma.bench.generalisation.trials import looked, open_cells, results
 from emma.files import atomic_write_text
 from emma.long_work import alone, ended_by_signals
 from emma.progress import progress_bar
@@ -56,7 +57,8 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
         write_clips(data, budget.root / CLIPS)
         for bundle in ship(steps, budget.chosen, Path(budget.ship)) if budget.ship else ():
             print(f"wrote {bundle}", file=sys.stderr)
-        return figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
+        figures = figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
+        return figures | {"looks": looks_figures(data, seed, _in_looks(steps))}
 
 
 def figures_of(steps: Steps) -> dict[str, Any]:
@@ -81,6 +83,20 @@ def _judges(steps: Steps) -> list[Policy]:
     """The trainings of the full recipe that are done."""
     policies = [Policy(data=steps.data, recipe=FULL, seed=seed) for seed in range(steps.data.budget.seeds)]
     return [policy for policy in policies if trained(policy)]
+
+
+def _in_looks(steps: Steps) -> list[InLooks]:
+    """Trainings with clips, without and with AdaMix, that were evaluated in the random looks."""
+    budget, found = steps.data.budget, list[InLooks]()
+    for recipe in (FIXMIX, FULL):
+        for number in range(max(budget.seeds, budget.sweep_seeds)):
+            policy = Policy(data=steps.data, recipe=recipe, seed=number)
+            episodes = (
+                results(open_cells(policy, steps.seed), LOOKS, budget.looks, budget.batch) if trained(policy) else None
+            )
+            if episodes is not None:
+                found.append((policy, episodes))
+    return found
 
 
 def estimate(steps: Steps, jobs: list[Job]) -> list[str]:

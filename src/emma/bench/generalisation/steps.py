@@ -7,6 +7,7 @@ from functools import partial
 from emma.bench.generalisation.costs import TYPICAL, Costs
 from emma.bench.generalisation.data import Data, generate, generated, kept_clips, render, rendered
 from emma.bench.generalisation.jobs import Job
+from emma.bench.generalisation.looks import film, filmed
 from emma.bench.generalisation.plan import CHOICE, ROWS, UNSEEN, Recipe, sweeps
 from emma.bench.generalisation.training import PERIODS, Policy, made, make
 from emma.bench.generalisation.trials import run_trials, tried
@@ -34,6 +35,7 @@ class Steps:
             jobs += [self._training(policy) for policy in policies]
             jobs += [self._trials(policy, CHOICE) for policy in policies]
             jobs += [self._trials(policy, UNSEEN) for policy in policies]
+        jobs.append(self._film())
         # What a sweep shares with the table is there once, in the table's place.
         return list({job.name: job for job in (*jobs, *self._sweeps())}.values())
 
@@ -72,6 +74,14 @@ class Steps:
                 needs=self._needs("kept", "whole"),
                 cost_s=self._cost("true_s") * budget.demonstrations * budget.variants,
             )
+
+    def _film(self) -> Job:
+        return Job(
+            name="film the random looks",
+            work=partial(film, self.data, self.seed),
+            share=partial(filmed, self.data, self.seed),
+            cost_s=self._cost("true_s") * self.data.budget.looks,
+        )
 
     def _needs(self, pictures: str, way: str) -> tuple[str, ...]:
         if pictures == "none":

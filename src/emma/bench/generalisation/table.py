@@ -27,7 +27,7 @@ GAINS = {
 def generalisation(figures: Mapping[str, Any]) -> list[str]:
     """Markdown lines. Of sweeps without a table, those alone."""
     if "rows" not in figures:
-        return [*sweeps(figures)[1:], *_difficulty(figures)]
+        return [*sweeps(figures)[1:], *_difficulty(figures), *_looks(figures)]
     most = max((row.get("trainings", 0) for row in figures["rows"]), default=0)
     return [
         "| trained on | "
@@ -40,6 +40,7 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
         *sweeps(figures),
         *_difficulty(figures),
         *_filter(figures),
+        *_looks(figures),
         "",
         f"![Success by appearance](results/{page(figures)}.png)",
         "",
@@ -58,6 +59,28 @@ def sweeps(figures: Mapping[str, Any]) -> list[str]:
             for line in mine
         ]
     return lines
+
+
+def _looks(figures: Mapping[str, Any]) -> list[str]:
+    rows = figures.get("looks") or []
+    if not rows:
+        return []
+    names = ("plain", "speckled", "checker")
+    return [
+        "",
+        "Random looks: success by the table's pattern; the prediction error on the clips of the training, and on an "
+        "expert's motions in these looks; the probability that it is larger where the policy then fails.",
+        "",
+        "| trained on | " + " | ".join(names) + " | error, clips | error, looks | larger where it fails |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {row['about']} ({row['trainings']}) | "
+            + " | ".join(f"{row[name]:.0%}" if name in row else "-" for name in names)
+            + f" | {row['error_clips']:.4f} | {row['error_looks']:.4f} | "
+            + (f"{row['auc_looks']:.0%} |" if "auc_looks" in row else "- |")
+            for row in rows
+        ),
+    ]
 
 
 def page(figures: Mapping[str, Any]) -> str:
@@ -144,6 +167,6 @@ def _learnt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "",
         "What the looks cost: the share of the clips' prediction error that their demonstrations, the same actions in "
-        f"the source look, do not have, was {first} before the training, {later} at the second evaluation and {last} at "
-        "the last.",
+        f"the source look, do not have. It was {first} before the training, {later} at the second evaluation, {last} "
+        "at the last.",
     ]
