@@ -17,6 +17,7 @@ from emma.bench.dream_scene import domain_of
 from emma.bench.generalisation import jobs, pictures
 from emma.bench.generalisation.data import Data, datasets, kept_clips, look
 from emma.bench.generalisation.plan import ROW_NAMES, Budget, sweeps
+from emma.bench.generalisation.table import generalisation
 from emma.dreamtransfer.prompts import Grammar
 from emma.episodes.index import read_provenance
 from emma.errors import EmmaError
@@ -39,6 +40,7 @@ def tiny(workspace: Path, generator: Path | str = "", **changes: object) -> dict
         "precision": "fp32",
         "seeds": 1,
         "episodes": 1,
+        "looks": 2,
         "batch": 1,
         "timeout_s": 0.4,
         "export": False,
@@ -158,8 +160,11 @@ def test_every_row_is_measured_in_every_appearance(finished):
     root = Path(options["workspace"])
     assert "| real only |" in (root / "table.md").read_text()
     assert (root / "clips.png").stat().st_size > 5000
-    # Clips, their prompts re-rendered, and three jobs a row, after those that measured what it costs.
-    assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 2 + 2 + 3 * len(ROW_NAMES)
+    # Clips, their prompts re-rendered, the looks filmed, three jobs a row, after those that measured what it costs.
+    assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 2 + 3 + 3 * len(ROW_NAMES)
+    assert [row["row"] for row in figures["looks"]] == ["fixmix", "adamix"]
+    assert all(row["error_looks"] > 0 and row["trainings"] == 1 for row in figures["looks"])
+    assert "| real + DreamTransfer, filtered (FixMix) (1) | " in "\n".join(generalisation(figures))
 
 
 @pytest.mark.slow

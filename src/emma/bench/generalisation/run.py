@@ -13,10 +13,10 @@ from emma.bench.generalisation.filtering import filter_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
 from emma.bench.generalisation.looks import InLooks, looks_figures
 from emma.bench.generalisation.pictures import write_clips
-from emma.bench.generalisation.plan import CAMERAS, FIXMIX, FULL, LOOKS, Budget
+from emma.bench.generalisation.plan import CAMERAS, FULL, LOOKS, Budget
 from emma.bench.generalisation.progress import Watch, in_words
 from emma.bench.generalisation.ship import ship
-from emma.bench.generalisation.steps import Steps
+from emma.bench.generalisation.steps import LOOKED_AT, Steps
 from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.training import Policy, trained
 from emma.bench.generalisation.trials import looked, open_cells, results
@@ -88,7 +88,7 @@ def _judges(steps: Steps) -> list[Policy]:
 def _in_looks(steps: Steps) -> list[InLooks]:
     """Trainings with clips, without and with AdaMix, that were evaluated in the random looks."""
     budget, found = steps.data.budget, list[InLooks]()
-    for recipe in (FIXMIX, FULL):
+    for recipe in LOOKED_AT:
         for number in range(max(budget.seeds, budget.sweep_seeds)):
             policy = Policy(data=steps.data, recipe=recipe, seed=number)
             episodes = (
