@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emma.bench.generalisation.plan import CHOICE, LOOKS, ROWS, SEEN, UNSEEN, Recipe, sweeps
+from emma.bench.generalisation.plan import CHOICE, FULL, LOOKS, ROWS, SEEN, UNSEEN, Recipe, sweeps
 from emma.bench.generalisation.statistics import Estimate, Outcomes
 from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.training import Policy, trained
@@ -64,13 +64,14 @@ def table_figures(found: Results) -> dict[str, Any]:
         figures |= _said(row.name, mean)
     figures |= _said("gain_vs_real", outcomes.combine(("adamix", "real_only"), UNSEEN, _relative_to_real))
     figures |= _said("adamix_gain_vs_fixmix", outcomes.combine(("adamix", "fixmix"), UNSEEN, _relative))
+    varied = {name: seeds for name, seeds in found.items() if all(LOOKS in one for one in seeds)}
+    looks = outcomes_of(varied, (LOOKS,))
     for name, pair in GAINS.items():
         figures |= _said(name, outcomes.combine(pair, UNSEEN, np.subtract))
+        figures |= _said(f"{name}_looks", looks.combine(pair, (LOOKS,), np.subtract))
         figures |= _said(f"{name}_graded", outcomes.combine(pair, GRADED, np.subtract))
     share = outcomes.combine(("adamix", "upper_bound", "real_only"), UNSEEN, _share)
     figures |= _said("upper_bound_share", share)
-    varied = {name: seeds for name, seeds in found.items() if all(LOOKS in one for one in seeds)}
-    looks = outcomes_of(varied, (LOOKS,))
     rows = [_row(row, found, outcomes, looks) for row in ROWS]
     ratios = [row["ratio"] for row in rows if row.get("ratio") is not None and row["row"] != "upper_bound"]
     figures["best_ratio"] = max(ratios) if ratios else None
@@ -79,7 +80,8 @@ def table_figures(found: Results) -> dict[str, Any]:
 
 
 def sweep_figures(steps: Steps) -> list[dict[str, Any]]:
-    """A line a sweep and setting: mean success over the graded shifts, in random looks, and in the source."""
+    """A line a sweep and setting: mean success over the graded shifts, in random looks, and in the source; there,
+    too, what is gained over the full recipe, the same looks and starts compared."""
     budget = steps.data.budget
     found = collect_results(steps, steps.swept(), CHOICE, budget.sweep_seeds)
     outcomes, looks, lines = outcomes_of(found, SEEN), outcomes_of(found, (LOOKS,)), []
@@ -93,6 +95,8 @@ def sweep_figures(steps: Steps) -> list[dict[str, Any]]:
             line["trainings"] = len(found[recipe.name])
             line |= {**_said("graded", graded), **_said("source", source)}
             line["looks_by_seed"] = looks.by_seed(recipe.name)
+            if recipe != FULL:
+                line |= _said("looks_gain", looks.combine((recipe.name, FULL.name), (LOOKS,), np.subtract))
             lines.append({**line, **_said("looks", looks.mean(recipe.name))})
     return lines
 

@@ -52,10 +52,12 @@ def sweeps(figures: Mapping[str, Any]) -> list[str]:
     """Markdown lines: a table a sweep, each line a setting."""
     lines = []
     for sweep in dict.fromkeys(line["sweep"] for line in figures.get("sweeps", ())):
-        lines += ["", f"| {sweep} | graded shifts | random looks | source |", "|---|---|---|---|"]
+        lines += ["", f"| {sweep} | trainings | graded shifts | random looks | points there | source |"]
+        lines += ["|---|---|---|---|---|---|"]
         mine = [line for line in figures["sweeps"] if line["sweep"] == sweep]
         lines += [
-            f"| {line['setting']} | " + " | ".join(_cell(line, name) for name in ("graded", "looks", "source")) + " |"
+            f"| {line['setting']} | {line.get('trainings', '-')} | {_cell(line, 'graded')} | {_cell(line, 'looks')} "
+            f"| {_points(line, 'looks_gain')} | {_cell(line, 'source')} |"
             for line in mine
         ]
     return lines
@@ -110,9 +112,10 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
 
 
 def _gains(figures: Mapping[str, Any]) -> list[str]:
-    lines = ["| success gained by, in points | unseen | graded shifts |", "|---|---|---|"]
+    lines = ["| success gained by, in points | unseen | graded shifts | random looks |", "|---|---|---|---|"]
     for name, about in GAINS.items():
-        lines.append(f"| {about} | {_points(figures, name)} | {_points(figures, f'{name}_graded')} |")
+        values = (_points(figures, name + where) for where in ("", "_graded", "_looks"))
+        lines.append(f"| {about} | " + " | ".join(values) + " |")
     return lines
 
 
