@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from emma.bench import load_bench
 from emma.bench.cells import Cells
 from emma.bench.generalisation.data import Data
 from emma.bench.generalisation.plan import (
@@ -117,6 +118,13 @@ def test_jobs_are_weighed_in_seconds_though_nobody_measured_them(tmp_path):
     costs = {job.name: job.cost_s for job in jobs}
     assert costs["train jitter, seed 0"] > costs["train adamix, seed 0"] > costs["train real_only, seed 0"] > 300
     assert costs["evaluate adamix, seed 0, unseen"] < costs["train adamix, seed 0"] / 3
+
+
+def test_figures_of_what_is_there_need_no_work(tmp_path):
+    figures = load_bench("generalisation").run_with(False, 10_000, {"workers": 0, "workspace": str(tmp_path)})
+    assert {row["state"] for row in figures["rows"]} == {"missing"}
+    assert figures["looks"] == []
+    assert not (tmp_path / "data").exists()
 
 
 def test_another_budget_is_another_folder(tmp_path):

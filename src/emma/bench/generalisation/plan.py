@@ -164,9 +164,9 @@ class Budget:
     from, as the cycle does with the policy that runs; empty for random weights. episodes: in each appearance, of each
     trained policy; looks: random looks, an episode in each; batch: those that an interruption costs at most. seeds:
     trainings of each row. rows: some of ROW_NAMES, empty for all, NONE for the sweeps alone. sweeps: those too, each
-    with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once; options: of
-    the policy; ratios, lambdas, augments, rates: of the sweeps. ship: folder to copy the first training of each row to
-    when all is done, for `--quick`.
+    with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once, 0 for the
+    figures of what is there; options: of the policy; ratios, lambdas, augments, rates: of the sweeps. ship: folder to
+    copy the first training of each row to when all is done, for `--quick`.
     """
 
     task: str = DEFAULT
@@ -207,8 +207,9 @@ class Budget:
     def __post_init__(self) -> None:
         load_task(self.task)
         counts = ("demonstrations", "variants", "shards", "steps", "batch_size", "seeds", "episodes", "looks", "batch")
-        for name in (*counts, "sweep_seeds", "workers"):
+        for name in (*counts, "sweep_seeds"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.workers >= 0, "workers", self.workers, "0 or more")
         _require(self.shards <= self.demonstrations, "shards", self.shards, "no more than demonstrations")
         _require(0 < self.ratio < 1, "ratio", self.ratio, "a share between 0 and 1")
         rows = set(self.rows)

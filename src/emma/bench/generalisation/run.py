@@ -11,7 +11,7 @@ from emma.bench.generalisation.difficulty import difficulty_figures
 from emma.bench.generalisation.figures import EVERY, collect_results, sweep_figures, table_figures
 from emma.bench.generalisation.filtering import filter_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
-from emma.bench.generalisation.looks import InLooks, looks_figures
+from emma.bench.generalisation.looks import InLooks, filmed, looks_figures
 from emma.bench.generalisation.pictures import write_clips
 from emma.bench.generalisation.plan import CAMERAS, FULL, LOOKS, Budget
 from emma.bench.generalisation.progress import Watch, in_words
@@ -36,9 +36,10 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
     budget.root.mkdir(parents=True, exist_ok=True)
     with alone(budget.root), ended_by_signals():
         data = Data(budget=budget)
-        costs = measured_costs(budget) if budget.estimate else None
+        costs = measured_costs(budget) if budget.estimate and budget.workers else None
         steps = Steps(data=data, seed=seed, costs=costs)
-        _demonstrate(data)
+        if budget.workers:
+            _demonstrate(data)
         jobs = steps.jobs()
         if costs is not None:
             print("\n".join(estimate(steps, jobs)), file=sys.stderr)
@@ -53,12 +54,13 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
                     table = generalisation(figures_of(steps))
                     atomic_write_text(budget.root / TABLE, "\n".join(table) + "\n")
 
-            run_jobs(jobs, budget.workers, budget.root / "logs", changed)
+            if budget.workers:
+                run_jobs(jobs, budget.workers, budget.root / "logs", changed)
         write_clips(data, budget.root / CLIPS)
         for bundle in ship(steps, budget.chosen, Path(budget.ship)) if budget.ship else ():
             print(f"wrote {bundle}", file=sys.stderr)
         figures = figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
-        return figures | {"looks": looks_figures(data, seed, _in_looks(steps))}
+        return figures | {"looks": looks_figures(data, seed, _in_looks(steps)) if filmed(data, seed) == 1.0 else []}
 
 
 def figures_of(steps: Steps) -> dict[str, Any]:
