@@ -95,8 +95,11 @@ def sweep_figures(steps: Steps) -> list[dict[str, Any]]:
             line["trainings"] = len(found[recipe.name])
             line |= {**_said("graded", graded), **_said("source", source)}
             line["looks_by_seed"] = looks.by_seed(recipe.name)
-            if recipe != FULL:
-                line |= _said("looks_gain", looks.combine((recipe.name, FULL.name), (LOOKS,), np.subtract))
+            if recipe != FULL and FULL.name in found:
+                # Training by training: what has more of them is not compared with what has fewer.
+                alike = min(len(found[recipe.name]), len(found[FULL.name]))
+                pair = outcomes_of({name: found[name][:alike] for name in (recipe.name, FULL.name)}, (LOOKS,))
+                line |= _said("looks_gain", pair.combine((recipe.name, FULL.name), (LOOKS,), np.subtract))
             lines.append({**line, **_said("looks", looks.mean(recipe.name))})
     return lines
 
