@@ -34,7 +34,16 @@ def test_the_appearances_are_those_of_the_simulator():
 
 
 def test_the_rows_are_those_of_the_paper_and_the_bounds():
-    assert ROW_NAMES == ("real_only", "jitter", "randconv", "dreamtransfer", "fixmix", "adamix", "upper_bound")
+    assert ROW_NAMES == (
+        "real_only",
+        "jitter",
+        "randconv",
+        "dreamtransfer",
+        "fixmix",
+        "adamix",
+        "adamix_source",
+        "upper_bound",
+    )
 
 
 def test_nothing_but_a_row_is_evaluated_on_unseen_appearances(tmp_path):
@@ -85,6 +94,7 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         assert len({r.name for r in recipes}) == len(recipes)
     assert found["ratio"]["0%"].pictures == "none"
     assert found["lambda"]["1"] == FIXMIX
+    assert found["against"]["its source"] in ROWS
     assert found["lambda"]["30"].adamix["min_effective"] < 4 * 30 / 31**2
     budget = Budget(options={"optimizer_lr": 1e-3, "x": 1})
     rates = sweeps(budget)["learning rate"]

@@ -69,7 +69,7 @@ def episodes(rate, starts=20):
 
 
 def test_the_figures_and_their_table():
-    rates = dict(zip(ROW_NAMES, (0.0, 0.1, 0.1, 0.4, 0.4, 0.5, 0.6), strict=True))
+    rates = dict(zip(ROW_NAMES, (0.0, 0.1, 0.1, 0.4, 0.4, 0.5, 0.5, 0.6), strict=True))
     found = {row: [{a: episodes(rate) for a in ALL}] * 3 for row, rate in rates.items()}
     figures = table_figures(found)
     assert [

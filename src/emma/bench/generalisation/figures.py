@@ -22,6 +22,7 @@ GAINS = {
     "gain_generator": ("dreamtransfer", "real_only"),
     "gain_filter": ("fixmix", "dreamtransfer"),
     "gain_reweighting": ("adamix", "fixmix"),
+    "gain_reweighting_source": ("adamix_source", "fixmix"),
     "gain_recipe": ("adamix", "real_only"),
 }
 Results = Mapping[str, Sequence[Mapping[str, Sequence[EpisodeResult]]]]
@@ -63,7 +64,8 @@ def table_figures(found: Results) -> dict[str, Any]:
         mean = outcomes.mean(row.name, UNSEEN) if row.name in found else None
         figures |= _said(row.name, mean)
     figures |= _said("gain_vs_real", outcomes.combine(("adamix", "real_only"), UNSEEN, _relative_to_real))
-    figures |= _said("adamix_gain_vs_fixmix", outcomes.combine(("adamix", "fixmix"), UNSEEN, _relative))
+    for name in ("adamix", "adamix_source"):
+        figures |= _said(f"{name}_gain_vs_fixmix", outcomes.combine((name, "fixmix"), UNSEEN, _relative))
     varied = {name: seeds for name, seeds in found.items() if all(LOOKS in one for one in seeds)}
     looks = outcomes_of(varied, (LOOKS,))
     for name, pair in GAINS.items():

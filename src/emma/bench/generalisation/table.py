@@ -20,6 +20,7 @@ GAINS = {
     "gain_generator": "the generator (unfiltered against real only)",
     "gain_filter": "the filter (FixMix against unfiltered)",
     "gain_reweighting": "the reweighting (AdaMix against FixMix)",
+    "gain_reweighting_source": "the same against the source (AdaMix against FixMix)",
     "gain_recipe": "the whole recipe (AdaMix against real only)",
 }
 
@@ -114,6 +115,8 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
 def _gains(figures: Mapping[str, Any]) -> list[str]:
     lines = ["| success gained by, in points | unseen | graded shifts | random looks |", "|---|---|---|---|"]
     for name, about in GAINS.items():
+        if name not in figures:
+            continue
         values = (_points(figures, name + where) for where in ("", "_graded", "_looks"))
         lines.append(f"| {about} | " + " | ".join(values) + " |")
     return lines
