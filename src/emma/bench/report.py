@@ -26,10 +26,6 @@ TITLES = {
         "A second task: pushing instead of placing",
         "The same rows, appearances and executor (reference/tasks.md); generator, filter and settings as they were.",
     ),
-    "generalisation_sweeps": (
-        "One thing of the full recipe changed at a time",
-        "Where choices are made: the graded shifts, and random looks, one for each episode (explanation/proof.md).",
-    ),
     "joins": (
         "Inference latency and joins",
         "Closed loop in the simulator's time, the latency artificial (how-to/joins.md).",

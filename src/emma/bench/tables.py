@@ -120,5 +120,4 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "fullsize": fullsize,
     "generalisation": generalisation,
     "generalisation_push": generalisation,
-    "generalisation_sweeps": generalisation,
 }

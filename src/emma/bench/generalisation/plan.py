@@ -170,7 +170,8 @@ class Budget:
     trainings of each row. rows: some of ROW_NAMES, empty for all, NONE for the sweeps alone. sweeps: those too, each
     with sweep_seeds trainings; swept: some of SWEEPS, empty for all. workers: processes at work at once, 0 for the
     figures of what is there; options: of the policy; ratios, lambdas, augments, rates: of the sweeps. ship: folder to
-    copy the first training of each row to when all is done, for `--quick`.
+    copy the first training of each row to when all is done, for `--quick`. keep: figures of an earlier run, for what
+    this workspace does not have.
     """
 
     task: str = DEFAULT
@@ -204,6 +205,7 @@ class Budget:
     rates: tuple[float, ...] = (3e-4, 1e-3, 2e-3)
     generator: str = ""
     ship: str = ""
+    keep: str = ""
     workspace: str = "runs/bench/generalisation"
     workers: int = field(default_factory=lambda: min(2, len(os.sched_getaffinity(0))))
     estimate: bool = True
@@ -253,7 +255,7 @@ class Budget:
     @property
     def command(self) -> str:
         """What makes this table anew, on any machine."""
-        here = ("workspace", "workers", "estimate", "ship")
+        here = ("workspace", "workers", "estimate", "ship", "keep")
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in here}
         usual = type(self)()
         changed = {name: value for name, value in own.items() if value != getattr(usual, name)}
@@ -263,7 +265,19 @@ class Budget:
 
     def decisive(self) -> dict[str, Any]:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
-        free = ("workspace", "workers", "estimate", "rows", "batch", "episodes", "looks", "seeds", "export", "ship")
+        free = (
+            "workspace",
+            "workers",
+            "estimate",
+            "rows",
+            "batch",
+            "episodes",
+            "looks",
+            "seeds",
+            "export",
+            "ship",
+            "keep",
+        )
         sweeps = ("sweeps", "sweep_seeds", "swept", "ratios", "lambdas", "augments", "rates")
         return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 

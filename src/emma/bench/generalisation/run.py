@@ -11,6 +11,7 @@ from emma.bench.generalisation.difficulty import difficulty_figures
 from emma.bench.generalisation.figures import EVERY, collect_results, sweep_figures, table_figures
 from emma.bench.generalisation.filtering import filter_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
+from emma.bench.generalisation.keep import kept
 from emma.bench.generalisation.looks import InLooks, filmed, looks_figures
 from emma.bench.generalisation.pictures import write_clips
 from emma.bench.generalisation.plan import CAMERAS, FULL, LOOKS, Budget
@@ -60,7 +61,8 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
         for bundle in ship(steps, budget.chosen, Path(budget.ship)) if budget.ship else ():
             print(f"wrote {bundle}", file=sys.stderr)
         figures = figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
-        return figures | {"looks": looks_figures(data, seed, _in_looks(steps)) if filmed(data, seed) == 1.0 else []}
+        figures["looks"] = looks_figures(data, seed, _in_looks(steps)) if filmed(data, seed) == 1.0 else []
+        return kept(figures, Path(budget.keep), SAID) if budget.keep else figures
 
 
 def figures_of(steps: Steps) -> dict[str, Any]:

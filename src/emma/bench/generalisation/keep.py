@@ -1,0 +1,58 @@
+"""A table that grows over machines: what a workspace lacks is taken from the figures of an earlier run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emma.errors import EmmaError
+
+# Equal in both, or it is another experiment. The same rows then come out alike to the last episode.
+SAME = ("mean_unseen_by_seed", "mean_graded")
+
+
+def kept(figures: Mapping[str, Any], file: Path, decisive: Sequence[str]) -> dict[str, Any]:
+    """`figures` with the rows, gains and settings of sweeps that they lack and the document `file` has.
+
+    decisive: names that must agree. Raises EmmaError if one differs, or a row that both have whole.
+    """
+    document = json.loads(file.read_text())
+    before = document["figures"]
+    for name in decisive:
+        _require(figures.get(name) == before.get(name), file, name, before.get(name), figures.get(name))
+    rows = {row["row"]: row for row in before["rows"] if row["state"] == "measured"}
+    for row in figures["rows"]:
+        old = rows.get(row["row"])
+        if old is not None and row["state"] == "measured" and row["trainings"] == old["trainings"]:
+            for name in SAME:
+                _require(row[name] == old[name], file, f"{name} of {row['row']}", old[name], row[name])
+    merged = {**before, **{name: value for name, value in figures.items() if value not in (None, [])}}
+    commit = document["commit"]
+    merged["rows"] = [
+        {**rows[row["row"]], "kept": commit} if row["state"] == "missing" and row["row"] in rows else row
+        for row in figures["rows"]
+    ]
+    merged["sweeps"] = _sweeps(figures.get("sweeps") or [], before.get("sweeps") or [])
+    missing = [row["row"] for row in merged["rows"] if row["state"] == "missing"]
+    merged["missing"] = ", ".join(missing) or None
+    merged["unseen_configurations"] = before["unseen_configurations"] + figures["unseen_configurations"]
+    merged["kept_from"] = commit
+    return merged
+
+
+def _sweeps(here: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of here, each that is missing from before if it is there, and whole sweeps that only were there."""
+    old = {(line["sweep"], line["setting"]): line for line in before if line["state"] == "measured"}
+    lines = [old.get((x["sweep"], x["setting"]), x) if x["state"] == "missing" else x for x in here]
+    swept = {line["sweep"] for line in here}
+    return [*lines, *(line for line in before if line["sweep"] not in swept)]
+
+
+def _require(holds: bool, file: Path, name: str, found: object, expected: object) -> None:
+    if not holds:
+        raise EmmaError(
+            f"{file} is the table of another experiment",
+            found=f"{name} {found}",
+            expected=f"{expected}, as here",
+            fix="leave keep out, or give the figures of the same configuration",
+        )
