@@ -23,7 +23,7 @@ def before(tmp_path):
         "gain_recipe": 0.5,
         "gain_filter": 0.1,
         "unseen_configurations": 3,
-        "rows": [whole("real_only", 0.1), whole("fixmix", 0.6), row("jitter", "missing")],
+        "rows": [whole("real_only", 0.1), {**whole("fixmix", 0.6), "ratio": 6.0}, row("jitter", "missing")],
         "sweeps": [
             {"sweep": "lambda", "setting": "3", "state": "measured", "graded": 0.3},
             {"sweep": "rate", "setting": "1", "state": "measured", "graded": 0.2},
@@ -40,7 +40,12 @@ def here(success=0.6, steps=10):
         "gain_recipe": None,
         "gain_filter": 0.2,
         "unseen_configurations": 1,
-        "rows": [row("real_only", "missing"), whole("fixmix", success), row("jitter", "missing"), whole("new", 0.7)],
+        "rows": [
+            row("real_only", "missing"),
+            {**whole("fixmix", success), "ratio": None},
+            row("jitter", "missing"),
+            whole("new", 0.7),
+        ],
         "sweeps": [
             {"sweep": "lambda", "setting": "3", "state": "missing"},
             {"sweep": "lambda", "setting": "30", "state": "measured", "graded": 0.4},
@@ -56,6 +61,7 @@ def test_what_is_missing_comes_from_before(before):
         ("jitter", "missing", None),
         ("new", "measured", None),
     ]
+    assert merged["rows"][1]["ratio"] == 6.0
     assert (merged["gain_recipe"], merged["gain_filter"]) == (0.5, 0.2)
     assert merged["missing"] == "jitter"
     assert merged["unseen_configurations"] == 4

@@ -29,7 +29,10 @@ def kept(figures: Mapping[str, Any], file: Path, decisive: Sequence[str]) -> dic
     merged = {**before, **{name: value for name, value in figures.items() if value not in (None, [])}}
     commit = document["commit"]
     merged["rows"] = [
-        {**rows[row["row"]], "kept": commit} if row["state"] == "missing" and row["row"] in rows else row
+        {**rows[row["row"]], "kept": commit}
+        if row["state"] == "missing" and row["row"] in rows
+        # What a row here cannot say without another row that is not here, such as a ratio.
+        else {**rows.get(row["row"], {}), **{name: value for name, value in row.items() if value is not None}}
         for row in figures["rows"]
     ]
     merged["sweeps"] = _sweeps(figures.get("sweeps") or [], before.get("sweeps") or [])

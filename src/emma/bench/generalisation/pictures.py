@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emma.bench.generalisation.data import Data, kept_clips
+from emma.bench.generalisation.data import Data, kept_clips, rendered
 from emma.bench.generalisation.plan import CAMERAS, SEEN, UNSEEN
 from emma.dreamtransfer.score_sheets import sheet
 from emma.sim.domains import load_domain
@@ -80,6 +80,8 @@ def write_clips(data: Data, file: Path) -> None:
     if not all((folder / "meta" / "info.json").is_file() for folder in (*data.clips("whole"), data.true())):
         return
     kept = kept_clips(data)
+    if rendered(data, len(kept)) < 1.0:
+        return
     real, true = DatasetClips.open(data.demonstrations, views=CAMERAS), DatasetClips.open(data.true(), views=CAMERAS)
     made = [DatasetClips.open(folder, views=CAMERAS) for folder in data.clips("whole")]
     places = [(shard, n) for shard, clips in enumerate(made) for n in range(len(clips))]
