@@ -60,7 +60,7 @@ def run_shipped(budget: Budget, seed: int) -> dict[str, Any]:
             for where in (SEEN, UNSEEN)
         ]
         with Watch("episodes") as watch:
-            run_jobs(jobs, budget.workers, Path(scratch) / "logs", watch, imports=("emma.policy.runtime",))
+            run_jobs(jobs, budget.workers, Path(scratch) / "logs", watch)
         found = {}
         for name in here:
             rows = {a: results(cells[name], a, episodes, BATCH) for a in ALL}
