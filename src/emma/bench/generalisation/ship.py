@@ -23,8 +23,8 @@ tags: [robotics, lerobot, {policy}]
 A row of the proof's table: {about}.
 
 The network, the demonstrations and the number of steps are those of every other row; `emma.json` says what it was
-trained on. It is here so that `emma bench generalisation --quick` can show the row without training it: the first of the
-row's trainings (seed 0), not the best, weights in half precision and no graphs.
+trained on. It is here so that `emma bench generalisation --quick` can show the row without training it: the first of
+the row's trainings (seed 0), not the best, weights in half precision and no graphs.
 
 ```sh
 {command}
