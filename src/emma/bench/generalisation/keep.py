@@ -32,7 +32,7 @@ def kept(figures: Mapping[str, Any], file: Path, decisive: Sequence[str]) -> dic
         {**rows[row["row"]], "kept": commit}
         if row["state"] == "missing" and row["row"] in rows
         # What a row here cannot say without another row that is not here, such as a ratio.
-        else {**rows.get(row["row"], {}), **{name: value for name, value in row.items() if value is not None}}
+        else {**row, **{name: value for name, value in rows.get(row["row"], {}).items() if row.get(name) is None}}
         for row in figures["rows"]
     ]
     merged["sweeps"] = _sweeps(figures.get("sweeps") or [], before.get("sweeps") or [])
