@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from emma.bench.generalisation.keep import kept
+from emma.bench.generalisation.keep import kept, read_table
+from emma.bench.generalisation.plan import Budget
+from emma.bench.generalisation.run import run_all
 from emma.errors import EmmaError
 
 
@@ -54,7 +56,7 @@ def here(success=0.6, steps=10):
 
 
 def test_what_is_missing_comes_from_before(before):
-    merged = kept(here(), before, ["steps"])
+    merged = kept(here(), read_table(before), before, ["steps"])
     assert [(r["row"], r["state"], r.get("kept")) for r in merged["rows"]] == [
         ("real_only", "measured", "abc"),
         ("fixmix", "measured", None),
@@ -75,5 +77,25 @@ def test_what_is_missing_comes_from_before(before):
 @pytest.mark.parametrize(("changes", "says"), [({"steps": 11}, "steps 10"), ({"success": 0.5}, "of fixmix")])
 def test_another_experiment_is_refused(before, changes, says):
     with pytest.raises(EmmaError, match="another experiment") as error:
-        kept(here(**changes), before, ["steps"])
+        kept(here(**changes), read_table(before), before, ["steps"])
     assert says in str(error.value)
+
+
+def test_without_a_row_in_common_nothing_shows_that_it_is_the_same_experiment(before):
+    figures = here()
+    figures["rows"] = [r for r in figures["rows"] if r["row"] != "fixmix"]
+    with pytest.raises(EmmaError, match="another experiment") as error:
+        kept(figures, read_table(before), before, ["steps"])
+    assert "at least one of them" in str(error.value)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"figures": {}, "commit": "abc"}'])
+def test_what_is_no_table_is_refused_before_any_work(tmp_path, text):
+    file = tmp_path / "table.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(EmmaError, match="cannot keep rows"):
+        run_all(Budget(keep=str(file), workspace=str(tmp_path / "work")), 0)
+    assert not (tmp_path / "work").exists()
+    with pytest.raises(EmmaError, match="bad keep"):
+        Budget(keep=str(file), rows=("none",))

@@ -7,25 +7,48 @@ from typing import Any
 
 from emma.errors import EmmaError
 
-# Equal in both, or it is another experiment. The same rows then come out alike to the last episode.
+# Of a row that both have: a training is the same to the bit on machines of one kind, so these are equal, or it is
+# another experiment.
 SAME = ("mean_unseen_by_seed", "mean_graded")
 
 
-def kept(figures: Mapping[str, Any], file: Path, decisive: Sequence[str]) -> dict[str, Any]:
-    """`figures` with the rows, gains and settings of sweeps that they lack and the document `file` has.
+def read_table(file: Path) -> dict[str, Any]:
+    """The document of an earlier table. Raises EmmaError for anything else."""
+    try:
+        document: dict[str, Any] = json.loads(file.read_text())
+        if document["commit"] and document["figures"]["rows"]:
+            return document
+        found = "no rows"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = f"{type(error).__name__}: {error}"
+    raise EmmaError(
+        f"cannot keep rows of {file}",
+        found=found,
+        expected="figures that `emma bench generalisation --json FILE` wrote, with its table",
+    )
 
-    decisive: names that must agree. Raises EmmaError if one differs, or a row that both have whole.
+
+def kept(
+    figures: Mapping[str, Any], document: Mapping[str, Any], file: Path, decisive: Sequence[str]
+) -> dict[str, Any]:
+    """`figures` with the rows, gains and settings of sweeps that they lack and `document`, read from `file`, has.
+
+    decisive: names that must agree. Raises EmmaError if one differs, if no row is whole in both (nothing else shows
+    that data, first weights and generator were the same), or if such a row differs.
     """
-    document = json.loads(file.read_text())
     before = document["figures"]
     for name in decisive:
         _require(figures.get(name) == before.get(name), file, name, before.get(name), figures.get(name))
     rows = {row["row"]: row for row in before["rows"] if row["state"] == "measured"}
-    for row in figures["rows"]:
-        old = rows.get(row["row"])
-        if old is not None and row["state"] == "measured" and row["trainings"] == old["trainings"]:
-            for name in SAME:
-                _require(row[name] == old[name], file, f"{name} of {row['row']}", old[name], row[name])
+    shared = [
+        (row, rows[row["row"]])
+        for row in figures["rows"]
+        if row["state"] == "measured" and row["trainings"] == rows.get(row["row"], {}).get("trainings")
+    ]
+    _require(bool(shared), file, "whole rows", ", ".join(rows), "at least one of them with as many trainings")
+    for row, old in shared:
+        for name in SAME:
+            _require(row[name] == old[name], file, f"{name} of {row['row']}", old[name], row[name])
     merged = {**before, **{name: value for name, value in figures.items() if value not in (None, [])}}
     commit = document["commit"]
     merged["rows"] = [

@@ -222,6 +222,7 @@ class Budget:
         _require(
             rows <= set(ROW_NAMES) or rows == {NONE}, "rows", ", ".join(rows), f"of {', '.join(ROW_NAMES)}; {NONE}"
         )
+        _require(not self.keep or rows != {NONE}, "keep", self.keep, f"a table to add to: rows other than {NONE}")
         _require(set(self.swept) <= set(SWEEPS), "swept", ", ".join(self.swept), f"some of {', '.join(SWEEPS)}")
 
     @classmethod

@@ -11,7 +11,7 @@ from emma.bench.generalisation.difficulty import difficulty_figures
 from emma.bench.generalisation.figures import EVERY, collect_results, sweep_figures, table_figures
 from emma.bench.generalisation.filtering import filter_figures
 from emma.bench.generalisation.jobs import Job, State, run_jobs
-from emma.bench.generalisation.keep import kept
+from emma.bench.generalisation.keep import kept, read_table
 from emma.bench.generalisation.looks import InLooks, filmed, looks_figures
 from emma.bench.generalisation.pictures import write_clips
 from emma.bench.generalisation.plan import CAMERAS, FULL, LOOKS, Budget
@@ -34,6 +34,8 @@ COSTS = ("clip_s", "episode_s", "demonstration_s", "true_s", "export_s")
 
 def run_all(budget: Budget, seed: int) -> dict[str, Any]:
     """Do what is missing; the table so far is in WORKSPACE/table.md all the time."""
+    # Not after hours of work.
+    before = read_table(Path(budget.keep)) if budget.keep else None
     budget.root.mkdir(parents=True, exist_ok=True)
     with alone(budget.root), ended_by_signals():
         data = Data(budget=budget)
@@ -62,7 +64,7 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
             print(f"wrote {bundle}", file=sys.stderr)
         figures = figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
         figures["looks"] = looks_figures(data, seed, _in_looks(steps)) if filmed(data, seed) == 1.0 else []
-        return kept(figures, Path(budget.keep), SAID) if budget.keep else figures
+        return figures if before is None else kept(figures, before, Path(budget.keep), SAID)
 
 
 def figures_of(steps: Steps) -> dict[str, Any]:
