@@ -69,7 +69,7 @@ class TrainSettings:
     policy: str = "spatial_flow"
     steps: int = 4000
     batch_size: int = 64
-    sampler: str = "adamix"
+    sampler: str = "fixmix"
     ratio: float | None = None
     interventions: str = "all"
     augment: str = "none"

@@ -25,6 +25,7 @@ def before(tmp_path):
         "gain_recipe": 0.5,
         "gain_filter": 0.1,
         "unseen_configurations": 3,
+        "unseen_configuration_ids": ["b"],
         "rows": [whole("real_only", 0.1), {**whole("fixmix", 0.6), "ratio": 6.0}, row("jitter", "missing")],
         "sweeps": [
             {"sweep": "lambda", "setting": "3", "state": "measured", "graded": 0.3},
@@ -41,7 +42,8 @@ def here(success=0.6, steps=10):
         "steps": steps,
         "gain_recipe": None,
         "gain_filter": 0.2,
-        "unseen_configurations": 1,
+        "unseen_configurations": 2,
+        "unseen_configuration_ids": ["a", "b"],
         "rows": [
             row("real_only", "missing"),
             {**whole("fixmix", success), "ratio": None},
@@ -66,7 +68,7 @@ def test_what_is_missing_comes_from_before(before):
     assert (merged["rows"][1]["ratio"], merged["rows"][3]["ratio"]) == (6.0, None)
     assert (merged["gain_recipe"], merged["gain_filter"]) == (0.5, 0.2)
     assert merged["missing"] == "jitter"
-    assert merged["unseen_configurations"] == 4
+    assert (merged["unseen_configurations"], merged["unseen_configuration_ids"]) == (4, ["a", "b"])
     assert [(x["sweep"], x["setting"], x["graded"]) for x in merged["sweeps"]] == [
         ("lambda", "3", 0.3),
         ("lambda", "30", 0.4),

@@ -33,11 +33,11 @@ def kept(
 ) -> dict[str, Any]:
     """`figures` with the rows, gains and settings of sweeps that they lack and `document`, read from `file`, has.
 
-    decisive: names that must agree. Raises EmmaError if one differs, if no row is whole in both (nothing else shows
-    that data, first weights and generator were the same), or if such a row differs.
+    decisive: names that must agree where both say them. Raises EmmaError if one differs, if no row is whole in both
+    (nothing else shows that data and first weights were the same), or if such a row differs.
     """
     before = document["figures"]
-    for name in decisive:
+    for name in set(decisive) & before.keys():
         _require(figures.get(name) == before.get(name), file, name, before.get(name), figures.get(name))
     rows = {row["row"]: row for row in before["rows"] if row["state"] == "measured"}
     shared = [
@@ -61,7 +61,10 @@ def kept(
     merged["sweeps"] = _sweeps(figures.get("sweeps") or [], before.get("sweeps") or [])
     missing = [row["row"] for row in merged["rows"] if row["state"] == "missing"]
     merged["missing"] = ", ".join(missing) or None
-    merged["unseen_configurations"] = before["unseen_configurations"] + figures["unseen_configurations"]
+    ids = before.get("unseen_configuration_ids", [])
+    new = [found for found in figures["unseen_configuration_ids"] if found not in ids]
+    merged["unseen_configurations"] = before["unseen_configurations"] + len(new)
+    merged["unseen_configuration_ids"] = sorted([*ids, *new])
     merged["kept_from"] = commit
     return merged
 

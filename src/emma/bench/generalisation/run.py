@@ -28,7 +28,9 @@ from emma.robot import load_robot
 
 TABLE, CLIPS = "table.md", "clips.png"
 # Of the budget and the measured costs, what the figures say.
-SAID = ("task", "demonstrations", "variants", "steps", "batch_size", "rate", "ratio", "lam")
+SAID = ("task", "demonstrations", "variants", "noise", "reject", "steps", "batch_size", "rate", "ratio", "lam")
+# Folders that everything begins with, by name.
+FROM = ("generator", "init")
 COSTS = ("clip_s", "episode_s", "demonstration_s", "true_s", "export_s")
 
 
@@ -64,17 +66,19 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
             print(f"wrote {bundle}", file=sys.stderr)
         figures = figures_of(steps) | {"filter_scores": filter_figures(data, _judges(steps))}
         figures["looks"] = looks_figures(data, seed, _in_looks(steps)) if filmed(data, seed) == 1.0 else []
-        return figures if before is None else kept(figures, before, Path(budget.keep), SAID)
+        return figures if before is None else kept(figures, before, Path(budget.keep), (*SAID, *FROM))
 
 
 def figures_of(steps: Steps) -> dict[str, Any]:
     """Of what is there so far."""
     budget = steps.data.budget
     figures = {name: getattr(budget, name) for name in SAID}
+    figures |= {"generator": steps.data.generator.name, "init": Path(budget.init).name or "random weights"}
     figures |= {"trainings": budget.seeds, "episodes_per_training": budget.episodes}
     if budget.chosen:
         found = collect_results(steps, budget.chosen, EVERY, budget.seeds)
-        figures |= {"unseen_configurations": looked(budget), **table_figures(found)}
+        ids = looked(budget)
+        figures |= {"unseen_configurations": len(ids), "unseen_configuration_ids": ids, **table_figures(found)}
     figures["difficulty"] = difficulty_figures(_judges(steps))
     if budget.sweeps:
         figures["sweeps"] = sweep_figures(steps)

@@ -30,10 +30,10 @@ def run_trials(policy: Policy, appearances: Sequence[str], seed: int) -> None:
     evaluate_bundle(policy.folder, policy.recipe, wanted, seed, b.batch, b.timeout_s, cells, b.task)
 
 
-def looked(budget: Budget) -> int:
-    """How many configurations were taken to the unseen appearances in a workspace. More than one is a choice made on
-    the test set."""
-    return len(list((budget.root / LOOKED).glob("*.json")))
+def looked(budget: Budget) -> list[str]:
+    """The configurations that were taken to the unseen appearances in a workspace, as eight digits each. More than one
+    is a choice made on the test set."""
+    return sorted(file.stem for file in (budget.root / LOOKED).glob("*.json"))
 
 
 def evaluate_bundle(
