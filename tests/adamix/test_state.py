@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emma.adamix import history
-from emma.adamix.config import AdaMixConfig
+from emma.adamix.config import LEVELS, AdaMixConfig
 from emma.adamix.difficulty import COMPONENTS, Difficulty
 from emma.adamix.loss import AdaMixWeighter
 from emma.adamix.pictures import contact_sheet, plot_history
@@ -119,6 +119,16 @@ def test_frames_of_an_episode_share_its_weight():
     np.testing.assert_allclose(w[:30], only.frame_weights()[:30])
 
 
+def test_frames_alone_leave_episodes_alike():
+    state = AdaMix(AdaMixConfig(smoothing=0.0, level="within"), LAYOUT)
+    errors = np.zeros(140)
+    errors[55:60] = 1.0
+    state.update(1000, judged(None, errors))
+    w = state.frame_weights()
+    assert w[57] > 2 * w[40]
+    np.testing.assert_allclose([part.mean() for part in np.split(w, LAYOUT.starts[1:-1])], 1.0)
+
+
 def test_when_evaluations_are_due():
     state = AdaMix(AdaMixConfig(warm_up=100, period=50), LAYOUT)
     assert [step for step in range(260) if state.due(step)] == [100, 150, 200, 250]
@@ -183,7 +193,7 @@ def test_a_falling_or_noisy_loss_is_no_divergence():
         assert watch.observe(np.exp(-step / 500) * rng.gamma(4) / 4 + 0.1) is None
 
 
-@pytest.mark.parametrize("level", ["episode", "frame"])
+@pytest.mark.parametrize("level", LEVELS)
 def test_saved_and_loaded_it_goes_on_to_the_bit(tmp_path, level):
     config = AdaMixConfig(level=level)
     one, two = AdaMix(config, LAYOUT), AdaMix(config, LAYOUT)

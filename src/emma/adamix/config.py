@@ -9,7 +9,7 @@ from typing import Any, Self
 from emma.errors import EmmaError
 
 JUDGED = ("policy", "demonstration")
-LEVELS = ("episode", "frame")
+LEVELS = ("episode", "frame", "within")
 AGAINST = ("dataset", "source", "look")
 DEALT = ("difficulty", "chance")
 # `lambda` is a word of Python; on the command line it may be used all the same.
@@ -26,7 +26,8 @@ class AdaMixConfig:
     are learnt; other metrics do not count then, and episodes that were made from none weigh 1.
     dealt: weights by difficulty, or the same weights dealt out by chance among a source's episodes, the control that
     says whether what is found hard matters or only that draws are uneven.
-    level: weights per episode, or per frame too (frames of one episode share that episode's weight).
+    level: weights per episode; frame: per frame too (frames of one episode share that episode's weight); within: frames
+    alone, episodes of a source are drawn alike.
     lam, gamma: w = 1 + (lam - 1)(1 - P)^gamma. cap: an episode is drawn at most `cap` times as often as uniformly.
     smoothing: share of the previous weights kept at a re-evaluation. trim: quantile cut off at both ends before
     min-max, against a single outlier that takes the whole range. warm_up, period: steps of uniform draws, then steps

@@ -89,11 +89,8 @@ class AdaMix:
         config, groups = self.config, self.layout.group
         self.components = difficulty.by_episode(self._episode_of, self.layout.episodes)
         self.performance = performance_of(self._scores(), config)
-        now = weights(self.performance if config.dealt == "difficulty" else self._by_chance(), config)
-        for number in np.unique(groups):
-            mine = groups == number
-            now[mine] = capped(now[mine], self._size[mine], config.cap)
-        factors = self._frame_factors(difficulty) if config.level == "frame" else np.ones(len(self._episode_of))
+        now = self._episodes_now()
+        factors = np.ones(len(self._episode_of)) if config.level == "episode" else self._frame_factors(difficulty)
         self.episode_weights = smoothed(self.episode_weights if self._seen else None, now, config.smoothing)
         self._factors = smoothed(self._factors if self._seen else None, factors, config.smoothing)
         self._seen = True
@@ -102,6 +99,15 @@ class AdaMix:
         if reason is not None:
             self.reset(step)
         return reason
+
+    def _episodes_now(self) -> np.ndarray:
+        """(E,) weights of the last evaluation, mean 1 over the frames of each group."""
+        if self.config.level == "within":
+            return np.ones(self.layout.episodes)
+        now = weights(self.performance if self.config.dealt == "difficulty" else self._by_chance(), self.config)
+        for mine in self._groups():
+            now[mine] = capped(now[mine], self._size[mine], self.config.cap)
+        return now
 
     def observe(self, step: int, loss: float) -> str | None:
         """Take the loss of step `step`. Returns why the training diverged and the weights were reset, or None.

@@ -97,8 +97,8 @@ def test_a_row_goes_from_demonstrations_to_figures(first):
     json.dumps(figures)
     root = Path(options["workspace"])
     assert "| real only | 0% (" in (root / "table.md").read_text()
-    # A training, and its episodes where choices are made, and where none are.
-    assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 3
+    # A training, its episodes where choices are made, and where none are, and the looks filmed.
+    assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 4
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_every_row_is_measured_in_every_appearance(finished):
     assert (root / "clips.png").stat().st_size > 5000
     # Clips, their prompts re-rendered, the looks filmed, three jobs a row, after those that measured what it costs.
     assert len((root / "logs" / "jobs.jsonl").read_text().splitlines()) == 2 + 3 + 3 * len(ROW_NAMES)
-    assert [row["row"] for row in figures["looks"]] == ["fixmix", "adamix"]
+    assert [row["row"] for row in figures["looks"]] == list(ROW_NAMES)
     assert all(row["error_looks"] > 0 and row["trainings"] == 1 for row in figures["looks"])
     assert "| real + DreamTransfer, filtered (FixMix) (1) | " in "\n".join(generalisation(figures))
 

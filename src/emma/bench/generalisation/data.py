@@ -45,9 +45,13 @@ class Data:
         key = self._of_kept(way)
         return [self._folder(f"clips-{way}-{shard}", key) for shard in range(self.budget.shards)]
 
+    def beside(self, pictures: str, way: str) -> list[Path]:
+        """What a recipe's pictures are, beside the demonstrations."""
+        return {"none": [], "true": [self.true()]}.get(pictures, self.clips(way))
+
     def names(self, pictures: str, way: str) -> list[str]:
         """What identifies the data of a recipe's pictures."""
-        beside = {"none": [], "true": [self.true()]}.get(pictures, self.clips(way))
+        beside = self.beside(pictures, way)
         if pictures == "all":
             # The same clips, whichever of them the filter keeps.
             beside = [self._folder(f"clips-{way}-{shard}", self._of_clips(way)) for shard in range(self.budget.shards)]

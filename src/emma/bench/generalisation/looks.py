@@ -59,8 +59,9 @@ def filmed(data: Data, seed: int) -> float:
 def looks_figures(data: Data, seed: int, found: Sequence[InLooks]) -> list[dict[str, Any]]:
     """A line a recipe, means over its trainings. found: policy -> its episodes in the random looks.
 
-    <pattern>: success by the table's pattern. error_clips, error_looks: of the policy's chunks against what was
-    demonstrated, in normalised action units: on the clips it was trained on, and on the expert's motions in the looks.
+    <pattern>: success by the table's pattern. error_trained, error_looks: of the policy's chunks against what was
+    demonstrated, in normalised action units: on the episodes that it was trained on beside the demonstrations, or on
+    these if on nothing else; and on the expert's motions in the looks.
     auc_looks: probability that its error is larger in a look in which it failed than in one in which it did not.
     """
     patterns = np.array([_look(seed + n).words["pattern"] for n in range(data.budget.looks)])
@@ -72,7 +73,8 @@ def looks_figures(data: Data, seed: int, found: Sequence[InLooks]) -> list[dict[
                 success = np.array([episode.success for episode in episodes])
                 error = errors(policy, [folder_of(data, seed)])
                 row = {name: float(success[patterns == name].mean()) for name in PATTERNS if (patterns == name).any()}
-                row["error_clips"] = float(errors(policy, data.clips(recipe.way)).mean())
+                known = data.beside(recipe.pictures, recipe.way) or [data.demonstrations]
+                row["error_trained"] = float(errors(policy, known).mean())
                 row["error_looks"] = float(error.mean())
                 if 0 < success.sum() < len(success):
                     row["auc_looks"] = float((error[~success][:, None] > error[success][None]).mean())

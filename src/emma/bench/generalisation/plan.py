@@ -124,7 +124,11 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
     compared["its source, as a share"] = other("look_share", "share of the error beyond the source's", adamix=share)
     chance = {**ADAMIX, "dealt": "chance"}
     dealt = {"by difficulty": FULL, "by chance": other("by_chance", "weights dealt out by chance", adamix=chance)}
-    frames = other("by_frame", "weights by frame, too", adamix={**ADAMIX, "level": "frame"})
+    levels = {
+        "episode": FULL,
+        "frame": other("by_frame", "weights by frame, too", adamix={**ADAMIX, "level": "frame"}),
+        "within": other("within", "weights by frame alone", adamix={**ADAMIX, "level": "within"}),
+    }
     rates = {"own": FULL} if budget.rate is None else {}
     rates |= {
         f"{rate:g}": FULL if rate == budget.rate else other(f"rate_{rate:g}", f"learning rate {rate:g}", rate=rate)
@@ -134,7 +138,7 @@ def sweeps(budget: "Budget") -> dict[str, dict[str, Recipe]]:
     ways = {"whole": FULL} | {way: other(way, way.replace("_", " "), way=way) for way in WAYS if way != "whole"}
     data = {"ratio": ratios, "generator": ways, "augment": changed}
     found = data | {"lambda": lambdas, "metrics": metrics, "against": compared, "dealt": dealt}
-    found |= {"level": {"episode": FULL, "frame": frames}, "learning rate": rates}
+    found |= {"level": levels, "learning rate": rates}
     return {name: settings for name, settings in found.items() if name in (budget.swept or SWEEPS)}
 
 

@@ -14,10 +14,10 @@ from emma.bench.generalisation.jobs import Job, State, run_jobs
 from emma.bench.generalisation.keep import kept, read_table
 from emma.bench.generalisation.looks import InLooks, filmed, looks_figures
 from emma.bench.generalisation.pictures import write_clips
-from emma.bench.generalisation.plan import CAMERAS, FULL, LOOKS, Budget
+from emma.bench.generalisation.plan import CAMERAS, FULL, LOOKS, ROWS, Budget
 from emma.bench.generalisation.progress import Watch, in_words
 from emma.bench.generalisation.ship import ship
-from emma.bench.generalisation.steps import LOOKED_AT, Steps
+from emma.bench.generalisation.steps import Steps
 from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.training import Policy, trained
 from emma.bench.generalisation.trials import looked, open_cells, results
@@ -96,9 +96,9 @@ def _judges(steps: Steps) -> list[Policy]:
 
 
 def _in_looks(steps: Steps) -> list[InLooks]:
-    """Trainings with clips, without and with AdaMix, that were evaluated in the random looks."""
+    """Trainings of the table's rows that were evaluated in the random looks."""
     budget, found = steps.data.budget, list[InLooks]()
-    for recipe in LOOKED_AT:
+    for recipe in ROWS:
         for number in range(max(budget.seeds, budget.sweep_seeds)):
             policy = Policy(data=steps.data, recipe=recipe, seed=number)
             episodes = (

@@ -8,14 +8,12 @@ from emma.bench.generalisation.costs import TYPICAL, Costs
 from emma.bench.generalisation.data import Data, generate, generated, kept_clips, render, rendered
 from emma.bench.generalisation.jobs import Job
 from emma.bench.generalisation.looks import film, filmed
-from emma.bench.generalisation.plan import CHOICE, FIXMIX, FULL, ROWS, UNSEEN, Recipe, sweeps
+from emma.bench.generalisation.plan import CHOICE, ROWS, UNSEEN, Recipe, sweeps
 from emma.bench.generalisation.training import PERIODS, Policy, made, make
 from emma.bench.generalisation.trials import run_trials, tried
 
 # Frames that AdaMix judges an episode by, as in its configuration; frames of a demonstration, about.
 JUDGED, FRAMES = 16, 76
-# The rows whose errors in the random looks are compared with what happens there.
-LOOKED_AT = (FIXMIX, FULL)
 TRUE = "re-render the prompts"
 
 
@@ -37,7 +35,7 @@ class Steps:
             jobs += [self._training(policy) for policy in policies]
             jobs += [self._trials(policy, CHOICE) for policy in policies]
             jobs += [self._trials(policy, UNSEEN) for policy in policies]
-        jobs += [self._film()] if any(recipe in LOOKED_AT for recipe in (*budget.chosen, *self.swept())) else []
+        jobs.append(self._film())
         # What a sweep shares with the table is there once, in the table's place.
         return list({job.name: job for job in (*jobs, *self._sweeps())}.values())
 

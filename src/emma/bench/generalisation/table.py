@@ -71,15 +71,16 @@ def _looks(figures: Mapping[str, Any]) -> list[str]:
     names = ("plain", "speckled", "checker")
     return [
         "",
-        "Random looks: success by the table's pattern; the prediction error on the clips of the training, and on an "
-        "expert's motions in these looks; the probability that it is larger where the policy then fails.",
+        "Random looks: success by the table's pattern; the prediction error on what was trained on beside the "
+        "demonstrations (on these, if nothing was), and on an expert's motions in these looks; the probability that it "
+        "is larger where the policy then fails.",
         "",
-        "| trained on | " + " | ".join(names) + " | error, clips | error, looks | larger where it fails |",
+        "| trained on | " + " | ".join(names) + " | error, trained | error, looks | larger where it fails |",
         "|---|---|---|---|---|---|---|",
         *(
             f"| {row['about']} ({row['trainings']}) | "
             + " | ".join(f"{row[name]:.0%}" if name in row else "-" for name in names)
-            + f" | {row['error_clips']:.4f} | {row['error_looks']:.4f} | "
+            + f" | {row['error_trained']:.4f} | {row['error_looks']:.4f} | "
             + (f"{row['auc_looks']:.0%} |" if "auc_looks" in row else "- |")
             for row in rows
         ),
