@@ -127,6 +127,18 @@ def test_frames_alone_leave_episodes_alike():
     w = state.frame_weights()
     assert w[57] > 2 * w[40]
     np.testing.assert_allclose([part.mean() for part in np.split(w, LAYOUT.starts[1:-1])], 1.0)
+    assert state.row(1000)["effective"] < 1
+
+
+def test_too_few_frames_of_an_episode_are_a_collapse_too():
+    config = AdaMixConfig(smoothing=0.0, level="within", lam=1000, cap=1000, min_effective=0.2)
+    state = AdaMix(config, LAYOUT)
+    errors = np.zeros(140)
+    errors[LAYOUT.starts[:-1]] = 1.0
+    reason = state.update(1000, judged(None, errors))
+    assert reason is not None
+    assert "of the samples effective" in reason
+    assert state.uniform
 
 
 def test_when_evaluations_are_due():

@@ -85,6 +85,8 @@ def test_smoothing_keeps_a_share_of_what_was():
 def test_effective_share_counts_frames_not_episodes():
     assert effective_share(np.ones(5), np.array([1, 2, 3, 4, 5])) == pytest.approx(1)
     assert effective_share(np.array([1.0, 0.0]), np.array([1, 3])) == pytest.approx(0.25)
+    # Frames within an episode count too: one of two frames drawn alone.
+    assert effective_share(np.ones(2), np.array([2, 2]), np.array([2.0, 2.0])) == pytest.approx(0.5)
     # The bound for two levels of weight, 1 and lambda, that the watch's default rests on.
     share = [effective_share(np.array([10.0, 1.0]), np.array([f, 1 - f])) for f in np.linspace(0.01, 0.99, 99)]
     assert min(share) == pytest.approx(4 * 10 / 11**2, abs=0.002)

@@ -86,7 +86,7 @@ class AdaMix:
 
     def update(self, step: int, difficulty: Difficulty) -> str | None:
         """New weights from an evaluation before step `step`. Returns why they collapsed and were reset, or None."""
-        config, groups = self.config, self.layout.group
+        config = self.config
         self.components = difficulty.by_episode(self._episode_of, self.layout.episodes)
         self.performance = performance_of(self._scores(), config)
         now = self._episodes_now()
@@ -95,7 +95,7 @@ class AdaMix:
         self._factors = smoothed(self._factors if self._seen else None, factors, config.smoothing)
         self._seen = True
         self._note_uniform()
-        reason = weights_collapsed(self.episode_weights, self._size, groups, config)
+        reason = weights_collapsed(self.episode_weights, self._size, self._square(), self.layout.group, config)
         if reason is not None:
             self.reset(step)
         return reason
@@ -176,7 +176,8 @@ class AdaMix:
     def row(self, step: int, reset: str | None = None) -> dict[str, Any]:
         """One line of the history: everything by episode, rounded for reading, and what watches over it."""
         scores = self._scores() if self.components else {}
-        by_group = [effective_share(self.episode_weights[g], self._size[g]) for g in self._groups()]
+        w, size, square = self.episode_weights, self._size, self._square()
+        by_group = [effective_share(w[g], size[g], square[g]) for g in self._groups()]
         return {
             "step": step,
             "reset": reset,
@@ -187,6 +188,10 @@ class AdaMix:
             **{metric: _rounded(scores[metric]) for metric in METRICS if scores},
             **{f"raw_{name}": _rounded(self.components[name], 6) for name in COMPONENTS if self.components},
         }
+
+    def _square(self) -> np.ndarray:
+        """(E,) mean square of the factors of each episode's frames."""
+        return np.bincount(self._episode_of, weights=self._factors**2, minlength=self.layout.episodes) / self._size
 
     def _groups(self) -> list[np.ndarray]:
         return [self.layout.group == number for number in np.unique(self.layout.group)]

@@ -17,9 +17,12 @@ MEMORY_STEPS = 50
 MIN_EPISODES = 4
 
 
-def weights_collapsed(w: np.ndarray, size: np.ndarray, group: np.ndarray, config: AdaMixConfig) -> str | None:
+def weights_collapsed(
+    w: np.ndarray, size: np.ndarray, square: np.ndarray, group: np.ndarray, config: AdaMixConfig
+) -> str | None:
     """Why weights (E,) of episodes with `size` frames are a collapse in their group, or None.
 
+    square: (E,) mean square of the factors of the frames within each episode, 1 where these are drawn alike.
     Effective samples: below `min_effective` of the frames. For two levels of weight, 1 and lambda, the share is at
     least 4 lambda / (1 + lambda)^2: 0.33 for lambda 10, 0.12 for lambda 30. Share: one episode above `max_share`.
     """
@@ -27,7 +30,7 @@ def weights_collapsed(w: np.ndarray, size: np.ndarray, group: np.ndarray, config
         mine = group == number
         if mine.sum() < MIN_EPISODES:
             continue
-        effective = effective_share(w[mine], size[mine])
+        effective = effective_share(w[mine], size[mine], square[mine])
         if effective < config.min_effective:
             return f"{effective:.0%} of the samples effective, below {config.min_effective:.0%}"
         shares = w[mine] * size[mine] / np.sum(w[mine] * size[mine])

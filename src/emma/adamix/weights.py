@@ -83,6 +83,10 @@ def smoothed(before: np.ndarray | None, now: np.ndarray, keep: float) -> np.ndar
     return now if before is None else keep * before + (1.0 - keep) * now
 
 
-def effective_share(w: np.ndarray, size: np.ndarray) -> float:
-    """Effective sample size (sum w)^2 / sum w^2 over frames (Kish 1965), as a share of all: 1 when uniform."""
-    return float(np.sum(w * size) ** 2 / np.sum(w**2 * size) / np.sum(size))
+def effective_share(w: np.ndarray, size: np.ndarray, square: np.ndarray | float = 1.0) -> float:
+    """Effective sample size (sum w)^2 / sum w^2 over frames (Kish 1965), as a share of all: 1 when uniform.
+
+    w: (E,) weights of episodes with `size` frames; square: (E,) mean square of the frames' own factors, mean 1, within
+    each.
+    """
+    return float(np.sum(w * size) ** 2 / np.sum(w**2 * size * square) / np.sum(size))
