@@ -1,5 +1,6 @@
 """Where a policy fails among random looks, and whether its error there says so before anybody runs it."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from emma.bench.generalisation.data import Data, episodes_of
 from emma.bench.generalisation.plan import CAMERAS, LOOKS, digest
 from emma.bench.generalisation.training import Policy
+from emma.files import atomic_write_text
 from emma.robot import load_robot
 from emma.sim.demonstrations import demonstrate, domain_of, target_of
 from emma.sim.domains import Domain
@@ -71,10 +73,10 @@ def looks_figures(data: Data, seed: int, found: Sequence[InLooks]) -> list[dict[
         for policy, episodes in found:
             if policy.recipe == recipe:
                 success = np.array([episode.success for episode in episodes])
-                error = errors(policy, [folder_of(data, seed)])
+                error = _kept_errors(policy, [folder_of(data, seed)])
                 row = {name: float(success[patterns == name].mean()) for name in PATTERNS if (patterns == name).any()}
                 known = data.beside(recipe.pictures, recipe.way) or [data.demonstrations]
-                row["error_trained"] = float(errors(policy, known).mean())
+                row["error_trained"] = float(_kept_errors(policy, known).mean())
                 row["error_looks"] = float(error.mean())
                 if 0 < success.sum() < len(success):
                     row["auc_looks"] = float((error[~success][:, None] > error[success][None]).mean())
@@ -89,6 +91,15 @@ def _look(seed: int) -> Domain:
     found = domain_of(LOOKS, seed)
     assert isinstance(found, Domain)
     return found
+
+
+def _kept_errors(policy: Policy, folders: Sequence[Path]) -> np.ndarray:
+    """`errors`, judged once: the names of a policy and of datasets say all that decides them."""
+    key = digest([folder.name for folder in folders])
+    file = policy.budget.root / "errors" / f"{policy.folder.name}-{key}.json"
+    if not file.is_file():
+        atomic_write_text(file, json.dumps(errors(policy, folders).tolist()))
+    return np.array(json.loads(file.read_text()))
 
 
 def errors(policy: Policy, folders: Sequence[Path]) -> np.ndarray:
