@@ -8,6 +8,7 @@ import numpy as np
 
 from emma.bench.generalisation.data import Data, kept_clips, rendered
 from emma.bench.generalisation.plan import CAMERAS, SEEN, UNSEEN
+from emma.bench.generalisation.table import APPEARANCES, TITLES
 from emma.dreamtransfer.score_sheets import sheet
 from emma.sim.domains import load_domain
 from emma.sim.tasks import DEFAULT
@@ -54,20 +55,22 @@ def draw_table(figures: Mapping[str, Any], file: Path) -> None:
     from emma.files import atomic_write_bytes
 
     rows = [row for row in figures["rows"] if row["state"] == "measured"]
-    names = (*ALL, "mean_unseen")
+    # A table may have rows, or be all of them, from before there were random looks.
+    varied = any(row.get("looks") is not None for row in rows)
+    names = [name for name in APPEARANCES if name != "looks" or varied]
     figure = Figure(figsize=(13, 4), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / max(1, len(rows))
     for n, row in enumerate(rows):
-        values = np.array([row[name] for name in names])
-        bounds = np.array([row[f"{name}_interval"] for name in names]).T
+        values = np.array([row.get(name) for name in names], float)
+        bounds = np.array([row.get(f"{name}_interval") or (np.nan, np.nan) for name in names]).T
         at = np.arange(len(names)) + (n - (len(rows) - 1) / 2) * width
         errors = np.clip(np.stack([values - bounds[0], bounds[1] - values]), 0, None)
         axes.bar(at, values, width, yerr=errors, error_kw={"linewidth": 0.8}, label=row["about"])
-    axes.set_xticks(np.arange(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_xticks(np.arange(len(names)), [TITLES.get(name, name.replace("_", " ")) for name in names])
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("success")
-    axes.legend(fontsize=7)
+    figure.legend(fontsize=8, loc="outside upper center", ncols=4)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=110)
     atomic_write_bytes(file, data.getvalue())
