@@ -80,7 +80,7 @@ def test_every_sweep_changes_one_thing_of_the_full_recipe():
         "metrics": ["error alone", "all", "without error", "without smoothness", "without limits"],
         "against": ["all", "its source", "its source, as a share"],
         "dealt": ["by difficulty", "by chance"],
-        "level": ["episode", "frame"],
+        "level": ["episode", "frame", "within"],
         "generator": ["whole", "views_alone", "no_depth"],
         "augment": ["none", "jitter", "randconv"],
         "learning rate": ["own", "0.0003", "0.001", "0.002"],
@@ -117,9 +117,8 @@ def test_jobs_come_in_order_and_once(tmp_path):
     # Of one seed all appearances for choices come before those for nothing else.
     assert names.index("evaluate upper_bound, seed 0, graded") < names.index("evaluate real_only, seed 0, unseen")
     few = Budget(workspace=str(tmp_path), rows=("real_only", "jitter"), seeds=1)
-    assert [job.name.split()[0] for job in Steps(data=Data(budget=few), seed=0).jobs()] == ["train"] * 2 + [
-        "evaluate"
-    ] * 4
+    kinds = [job.name.split()[0] for job in Steps(data=Data(budget=few), seed=0).jobs()]
+    assert kinds == ["train"] * 2 + ["evaluate"] * 4 + ["film"]
 
 
 def test_jobs_are_weighed_in_seconds_though_nobody_measured_them(tmp_path):
