@@ -37,7 +37,7 @@ def kept(
     (nothing else shows that data and first weights were the same), or if such a row differs.
     """
     before = document["figures"]
-    for name in set(decisive) & before.keys():
+    for name in (name for name in decisive if name in before):
         _require(figures.get(name) == before.get(name), file, name, before.get(name), figures.get(name))
     rows = {row["row"]: row for row in before["rows"] if row["state"] == "measured"}
     shared = [

@@ -55,7 +55,7 @@ def draw_table(figures: Mapping[str, Any], file: Path) -> None:
     from emma.files import atomic_write_bytes
 
     rows = [row for row in figures["rows"] if row["state"] == "measured"]
-    # A table may have rows, or be all of them, from before there were random looks.
+    # Rows kept from an older table may have no random looks.
     varied = any(row.get("looks") is not None for row in rows)
     names = [name for name in APPEARANCES if name != "looks" or varied]
     figure = Figure(figsize=(13, 4), layout="constrained")
