@@ -5,7 +5,8 @@ import stat
 
 import pytest
 
-from emma.files import atomic_dir, atomic_write_text, sha256_tree
+from emma.errors import EmmaError
+from emma.files import atomic_dir, atomic_write_text, room_for, sha256_tree
 
 
 def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
@@ -20,6 +21,23 @@ def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
         atomic_write_text(file, "new")
     assert file.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device", "/x"), RuntimeError("I/O error: No space left on device (os error 28)")],
+)
+def test_no_room_is_told_plainly_whoever_finds_out(error):
+    with pytest.raises(EmmaError, match="no room for a picture") as told, room_for("a picture", "make some"):
+        raise error
+    assert "No space left" in told.value.found
+    assert told.value.fix == "make some"
+
+
+@pytest.mark.parametrize("error", [OSError(13, "Permission denied"), ValueError("no"), KeyboardInterrupt()])
+def test_other_errors_stay_what_they_are(error):
+    with pytest.raises(type(error)), room_for("a picture", "make some"):
+        raise error
 
 
 def test_a_folder_appears_only_when_its_block_ends_well(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from emma import __version__
 from emma.errors import EmmaError
+from emma.files import room_for
 
 VERBS = (
     "doctor",
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
     try:
         args = build_parser().parse_args(argv)
-        code: int = args.run(args)
+        with room_for(f"emma {args.verb}", "make room and run it again: what was whole is kept"):
+            code: int = args.run(args)
         return code
     except EmmaError as error:
         print(f"emma: {error}", file=sys.stderr)

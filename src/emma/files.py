@@ -1,5 +1,6 @@
 """Files that are either whole or not there: write aside, then rename."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,11 @@ from collections.abc import Buffer, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from emma.errors import EmmaError
+
+# The disk, a quota, or the largest file allowed.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fsync_dir(folder: Path) -> None:
@@ -40,6 +46,31 @@ def atomic_write_bytes(path: Path | str, data: Buffer) -> None:
 def atomic_write_text(path: Path | str, text: str) -> None:
     """`atomic_write_bytes` for UTF-8 text."""
     atomic_write_bytes(path, text.encode())
+
+
+def no_room(error: BaseException | None) -> str:
+    """What says that something did not fit on the disk, `error` or what caused it; empty if nothing does.
+
+    safetensors and torch say so in words only.
+    """
+    while isinstance(error, Exception):
+        if error.errno in NO_ROOM if isinstance(error, OSError) else any(os.strerror(n) in str(error) for n in NO_ROOM):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+@contextmanager
+def room_for(what: str, fix: str) -> Iterator[None]:
+    """Raise EmmaError where the block finds no room for `what`; other errors pass."""
+    try:
+        yield
+    except EmmaError:
+        raise
+    except Exception as error:
+        if found := no_room(error):
+            raise EmmaError(f"no room for {what}", found=found, expected="a disk with room", fix=fix) from error
+        raise
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""kill -9 of a training at random moments: at most one checkpoint interval is lost, and the end is the same."""
+"""kill -9 of a training at random moments, or no room: at most one checkpoint interval is lost, the end is the same."""
 
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -75,3 +76,20 @@ def test_killed_again_and_again_it_ends_at_the_same_weights(dataset, tmp_path):
     assert history.read(parts / "training/adamix") == history.read(whole / "training/adamix")
     assert not list((parts / "training/checkpoints").glob(".*"))
     assert load_bundle(parts).info.training["steps"] == STEPS
+
+
+def test_without_room_it_says_so_and_goes_on_when_there_is_some(dataset, tmp_path):
+    def little_room():
+        # The largest file allowed: the log fits, a model does not.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "emma.cli", "train", "--data", str(dataset), "--out", str(out), *SETTINGS]
+    full = subprocess.run(command, stderr=subprocess.PIPE, text=True, preexec_fn=little_room, timeout=600)
+    assert full.returncode == 2, full.stderr
+    assert "no room for the training" in full.stderr
+    assert "--resume" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert not [p for p in out.rglob("*") if p.name.endswith(".part")]
+    assert start(dataset, out, "--resume").wait(timeout=600) == 0
+    load_bundle(out)

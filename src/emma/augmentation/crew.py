@@ -1,6 +1,5 @@
 """Who makes the clips: this process, or processes of Ray on this machine or a cluster."""
 
-import errno
 import os
 import tempfile
 import traceback
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 
 from emma.augmentation.clips import ClipMaker, ClipTask, GeneratorCard, MadeClip, Tools
 from emma.errors import EmmaError
+from emma.files import no_room
 
 # A worker holds torch, the generator and a clip.
 WORKER_BYTES = 2 << 30
@@ -134,10 +134,10 @@ def _attempt(maker: ClipMaker, task: ClipTask) -> tuple[MadeClip | None, EmmaErr
 def _told(error: Exception) -> EmmaError:
     if isinstance(error, EmmaError):
         return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if found := no_room(error):
         return EmmaError(
             "no room for what a clip needs meanwhile",
-            found=error.strerror,
+            found=found,
             expected=f"room for a clip's pictures in {tempfile.gettempdir()}",
             fix="make room there, or set TMPDIR to a folder with more",
         )

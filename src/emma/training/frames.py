@@ -15,6 +15,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from emma.dataset_files import dataset_root, encoded_images, vectors
 from emma.episodes.marks import intervention_frames
 from emma.errors import EmmaError
+from emma.files import no_room
 from emma.training.mixture import parse_data
 from emma.training.pictures import Pictures
 
@@ -47,6 +48,9 @@ def open_source(path: str | Path) -> Source:
     try:
         meta = LeRobotDatasetMetadata(f"local/{root.name}", root=root)
     except Exception as error:  # LeRobot raises many kinds for a broken folder
+        # It keeps a copy of the tables in its cache, which may be on a full disk while the dataset is whole.
+        if no_room(error):
+            raise
         raise EmmaError(
             f"cannot read the dataset {place}",
             found=f"{type(error).__name__}: {error}",

@@ -12,7 +12,7 @@ import torch
 from lerobot.utils.random_utils import set_seed
 
 from emma.errors import EmmaError
-from emma.files import atomic_write_text
+from emma.files import atomic_write_text, room_for
 from emma.robot import load_robot
 from emma.training.bundles import write_bundle
 from emma.training.checkpoints import checkpoint_folders
@@ -31,8 +31,16 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """Train and write a policy bundle to `out`; its run (checkpoints, log, plot) is kept in `out/training`.
 
     Interrupted by SIGINT or SIGTERM it saves a checkpoint and raises KeyboardInterrupt; `resume` goes on from the
-    newest checkpoint to the same weights as without the interruption (CPU). Raises EmmaError for bad input.
+    newest checkpoint to the same weights as without the interruption (CPU). Raises EmmaError for bad input and for a
+    full disk, which costs what came after the newest checkpoint.
     """
+    with room_for(
+        f"the training in {out}", "make room and go on with --resume, or begin again where nothing was saved yet"
+    ):
+        return _train(config, out, resume)
+
+
+def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     run = out / RUN
     _claim(run, config, resume)
     require_policy(config.policy)

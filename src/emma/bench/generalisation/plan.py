@@ -32,6 +32,8 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "no_depth": {"control": 0.0, "fuse": False},
 }
 SWEEPS = ("ratio", "generator", "augment", "lambda", "metrics", "against", "dealt", "level", "learning rate")
+# Of a budget, what belongs to one machine.
+HERE = ("workspace", "workers", "estimate", "ship", "keep")
 # As LeRobot's policies call the learning rate.
 RATE = "optimizer_lr"
 METRICS = ("error", "smoothness", "limits")
@@ -260,8 +262,7 @@ class Budget:
     @property
     def command(self) -> str:
         """What makes this table anew, on any machine."""
-        here = ("workspace", "workers", "estimate", "ship", "keep")
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in here}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in HERE}
         usual = type(self)()
         changed = {name: value for name, value in own.items() if value != getattr(usual, name)}
         words = {n: ",".join(map(str, v)) if isinstance(v, tuple) else v for n, v in changed.items()}
@@ -270,19 +271,7 @@ class Budget:
 
     def decisive(self) -> dict[str, Any]:
         """What makes another experiment: not how, where, how often or for how many rows it is done."""
-        free = (
-            "workspace",
-            "workers",
-            "estimate",
-            "rows",
-            "batch",
-            "episodes",
-            "looks",
-            "seeds",
-            "export",
-            "ship",
-            "keep",
-        )
+        free = (*HERE, "rows", "batch", "episodes", "looks", "seeds", "export")
         sweeps = ("sweeps", "sweep_seeds", "swept", "ratios", "lambdas", "augments", "rates")
         return {n: v for n, v in asdict(self).items() if n not in (*free, *sweeps, "task")} | self.other_task
 
