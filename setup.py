@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.install_scripts import install_scripts
 
 ROOT = Path(__file__).resolve().parent
-NODES = ("sim", "policy", "recorder", "teleop", "pilot", "keys", "console", "learner")
+NODES = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "learner")
 
 
 def files_under(folder: str, pattern: str = "*") -> list[tuple[str, list[str]]]:
@@ -30,7 +30,7 @@ def launchers() -> list[str]:
     template = (ROOT / "scripts" / "node.in").read_text()
     folder = ROOT / "build" / "launchers"
     folder.mkdir(parents=True, exist_ok=True)
-    modules = {"emma": "emma", **{node: f"emma.nodes.{node}" for node in NODES}}
+    modules = {"emma": "emma", **{node: f"emma.ros.nodes.{node}" for node in NODES}}
     for name, module in modules.items():
         launcher = folder / name
         launcher.write_text(template.replace("@PYTHON@", environment_python()).replace("@MODULE@", module))

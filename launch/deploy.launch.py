@@ -5,8 +5,8 @@ still until it is enabled:
 
     ros2 service call /policy/enable std_srvs/srv/SetBool "{data: true}"
 
-With pilot:=jog or pilot:=leader a person takes the robot over (/pilot/take) and gives it back (/pilot/give); the keys
-for it need a terminal of their own: emma node keys --ros-args -p pilot:=true -p policy:=true
+With teleop:=jog or teleop:=leader a person takes the robot over (/teleop/take) and gives it back
+(/teleop/give); the keys for it need a terminal of their own: emma node keys --ros-args -p teleop:=true -p policy:=true
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ ARGUMENTS = (
         description="Run the recorder. An episode begins with /recorder/start and ends with /recorder/save.",
     ),
     DeclareLaunchArgument(
-        "pilot",
+        "teleop",
         default_value="none",
         choices=["none", "jog", "leader"],
         description="How a person may take over: jog (keys or gamepad, by `emma node keys`), leader (a second arm).",
@@ -88,7 +88,7 @@ def text(argument: str) -> ParameterValue:
 # Seconds from SIGINT to SIGTERM: a bag is finished, the arm brought to a hold, and a busy machine is slow at both.
 PATIENCE = "15"
 ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
-PILOTED = IfCondition(PythonExpression(["'", LaunchConfiguration("pilot"), "' != 'none'"]))
+TELEOPERATED = IfCondition(PythonExpression(["'", LaunchConfiguration("teleop"), "' != 'none'"]))
 SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
 
 
@@ -133,14 +133,14 @@ def generate_launch_description() -> LaunchDescription:
         on_exit=Shutdown(reason="the policy has ended"),
         sigterm_timeout=PATIENCE,
     )
-    pilot = Node(
+    teleop = Node(
         package="emma",
-        executable="pilot",
-        name="pilot",
-        condition=PILOTED,
+        executable="teleop",
+        name="teleop",
+        condition=TELEOPERATED,
         parameters=[
             params,
-            {"robot": text("robot"), "device": text("pilot"), "leader_map": text("leader_map")},
+            {"robot": text("robot"), "device": text("teleop"), "leader_map": text("leader_map")},
         ],
         output="screen",
         # Whoever moved the robot by it decides whether to go on.
@@ -162,4 +162,4 @@ def generate_launch_description() -> LaunchDescription:
         sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, sim, policy, pilot, recorder])
+    return LaunchDescription([*ARGUMENTS, reach, sim, policy, teleop, recorder])

@@ -1,8 +1,8 @@
 """Record demonstrations: every topic of the robot as received, one bag per episode.
 
 The robot's drivers and whatever moves it run already; for the desk arm the embedded simulator and a scripted operator
-are started too. With pilot:=jog or pilot:=leader a person moves the robot instead; the keys for it need a terminal of
-their own: emma node keys --ros-args -p pilot:=true. An episode:
+are started too. With teleop:=jog or teleop:=leader a person moves the robot instead; the keys for it need a terminal of
+their own: emma node keys --ros-args -p teleop:=true. An episode:
 
     ros2 service call /recorder/start std_srvs/srv/Trigger
     ros2 service call /recorder/mark_success std_srvs/srv/SetBool "{data: true}"
@@ -28,7 +28,7 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
     DeclareLaunchArgument(
-        "pilot",
+        "teleop",
         default_value="none",
         choices=["none", "jog", "leader"],
         description="How a person moves the robot: jog (keys or gamepad, by `emma node keys`), leader (a second arm).",
@@ -75,10 +75,10 @@ PATIENCE = "15"
 ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
 IS_SIMULATED = ["('", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm')"]
 SIMULATED = IfCondition(PythonExpression(IS_SIMULATED))
-PILOT = LaunchConfiguration("pilot")
-PILOTED = IfCondition(PythonExpression(["'", PILOT, "' != 'none'"]))
+TELEOP = LaunchConfiguration("teleop")
+TELEOPERATED = IfCondition(PythonExpression(["'", TELEOP, "' != 'none'"]))
 # One commander at a time: the scripted operator only where no person moves the arm.
-SCRIPTED = IfCondition(PythonExpression([*IS_SIMULATED, " and '", PILOT, "' == 'none'"]))
+SCRIPTED = IfCondition(PythonExpression([*IS_SIMULATED, " and '", TELEOP, "' == 'none'"]))
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -102,10 +102,10 @@ def generate_launch_description() -> LaunchDescription:
         respawn_max_retries=3,
         sigterm_timeout=PATIENCE,
     )
-    teleop = Node(
+    scripted_operator = Node(
         package="emma",
-        executable="teleop",
-        name="teleop",
+        executable="scripted_operator",
+        name="scripted_operator",
         condition=SCRIPTED,
         parameters=[params, {"robot": text("robot")}],
         output="screen",
@@ -114,14 +114,14 @@ def generate_launch_description() -> LaunchDescription:
         respawn_max_retries=3,
         sigterm_timeout=PATIENCE,
     )
-    pilot = Node(
+    teleop = Node(
         package="emma",
-        executable="pilot",
-        name="pilot",
-        condition=PILOTED,
+        executable="teleop",
+        name="teleop",
+        condition=TELEOPERATED,
         parameters=[
             params,
-            {"robot": text("robot"), "device": text("pilot"), "leader_map": text("leader_map"), "take": True},
+            {"robot": text("robot"), "device": text("teleop"), "leader_map": text("leader_map"), "take": True},
         ],
         output="screen",
         # Whoever moved the robot by it decides whether to go on.
@@ -148,4 +148,4 @@ def generate_launch_description() -> LaunchDescription:
         sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, sim, teleop, pilot, recorder])
+    return LaunchDescription([*ARGUMENTS, reach, sim, scripted_operator, teleop, recorder])

@@ -11,12 +11,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
 
-# Two test runs on one machine must not hear each other. Domain ids above 101 collide with Linux' ephemeral ports.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop("ROS_STATIC_PEERS", None)
 
 import pytest  # noqa: E402
+
+from emma.ros.domain import own_domain  # noqa: E402
+
+# Every test process holds the lock of a domain of its own until it ends, so two runs on one machine cannot meet.
+_domain = own_domain()
+_domain.__enter__()
+
+pytest_plugins = ["bag_fixtures"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

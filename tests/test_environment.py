@@ -87,7 +87,7 @@ def test_what_is_put_back_at_every_start_does_not_go_round_for_ever(sourced: dic
 
 @pytest.mark.ros
 def test_a_node_starts(sourced: dict[str, str]) -> None:
-    result = run([sys.executable, "-I", "-m", "emma.environment", "emma.nodes.probe"], sourced)
+    result = run([sys.executable, "-I", "-m", "emma.environment", "emma.ros.probe"], sourced)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert Path(found["path"]).is_relative_to(sys.prefix)

@@ -9,7 +9,7 @@ from rosbags.typesys import Stores, get_typestore
 from emma.errors import EmmaError
 from emma.messages import decode_command, decode_depth, decode_image, decode_state
 from emma.observation import Aligner, Stream
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 TYPES = STORE.types

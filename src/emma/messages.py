@@ -6,7 +6,7 @@ import numpy as np
 from rosbags.image import message_to_cvimage
 
 from emma.errors import EmmaError
-from emma.robot import Camera, RobotSpec
+from emma.robots.spec import Camera, RobotSpec
 
 # ROS REP 118: depth is 16UC1 in millimetres (0 = no reading) or 32FC1 in metres (NaN = no reading).
 DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")

@@ -14,7 +14,7 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.messages import decode_command, decode_depth, decode_image, decode_state, stamp_ns
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 
 # A stamp this much older than its stream's newest one is a clock set back, not a late message.
 CLOCK_JUMP_NS = 1_000_000_000

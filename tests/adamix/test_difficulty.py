@@ -15,7 +15,7 @@ from emma.adamix.difficulty import (
     motion_of,
 )
 from emma.adamix.weights import performance
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.demonstrations import demonstrations
 
 FPS = 10.0

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from emma.augmentation.clips import Tools
+from emma.datasets.writer import DatasetWriter
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.prompts import Grammar, Prompt
-from emma.episodes.dataset import DatasetWriter
 from emma.observation import Observation
-from emma.robot import Camera, Command, Joint, RobotSpec
+from emma.robots.spec import Camera, Command, Joint, RobotSpec
 
 FRAMES, HEIGHT, WIDTH = 7, 24, 32
 

@@ -17,10 +17,10 @@ import pytest
 from emma.augmentation.clips import Tools
 from emma.augmentation.config import AugmentConfig
 from emma.augmentation.job import augment
+from emma.datasets.spill_arrays import stacked
+from emma.datasets.writer import DatasetWriter, reading
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.prompts import Grammar
-from emma.dreamtransfer.scratch import stacked
-from emma.episodes.dataset import DatasetWriter, reading
 from emma.errors import EmmaError
 from emma.files import sha256_tree
 
@@ -187,7 +187,7 @@ def test_views_of_different_rates(tmp_path: Path, make_source: Callable, tools: 
 def test_datasets_that_are_being_written(
     tmp_path: Path, source: Path, tools: Tools, prompts: Callable, make_source: Callable
 ) -> None:
-    from emma.episodes.features import dataset_features  # noqa: F401
+    from emma.datasets.features import dataset_features  # noqa: F401
 
     info = __import__("json").loads((source / "meta/info.json").read_text())
     features = {

@@ -14,11 +14,11 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from emma.augmentation.clips import Tools
 from emma.augmentation.config import AugmentConfig
 from emma.augmentation.job import augment
+from emma.datasets.index import read_provenance
+from emma.datasets.validate import validate
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.filter import FilterConfig
 from emma.dreamtransfer.prompts import Grammar
-from emma.episodes.index import read_provenance
-from emma.episodes.validate import validate
 from emma.files import sha256_tree
 
 ONE = AugmentConfig(variants=2, workers=1)
@@ -155,7 +155,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_dataset(
     """Every rename of a whole run is once the moment of a crash that leaves no time to tidy up."""
     import os
 
-    from emma.episodes.dataset import DatasetWriter
+    from emma.datasets.writer import DatasetWriter
 
     tools = replace(tools, scorer=RednessScorer)
     config = replace(JUDGED, episodes=(0,), variants=3, video=True, moments=1)

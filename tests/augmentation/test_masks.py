@@ -13,10 +13,10 @@ from emma.augmentation.clips import Tools
 from emma.augmentation.config import AugmentConfig
 from emma.augmentation.job import augment
 from emma.augmentation.masks import FileMasks, StoredMasks
-from emma.augmentation.source import SourceDataset
-from emma.dataset_files import decoded, encoded_images
-from emma.episodes.index import read_provenance
-from emma.episodes.validate import validate
+from emma.datasets.files import decoded, encoded_images
+from emma.datasets.index import read_provenance
+from emma.datasets.source import SourceDataset
+from emma.datasets.validate import validate
 from emma.errors import EmmaError
 
 ONE = AugmentConfig(variants=1, workers=1, also={"kept_robot": "masks"})

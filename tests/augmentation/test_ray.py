@@ -12,7 +12,7 @@ import pytest
 
 from emma.augmentation.clips import Tools
 from emma.augmentation.config import AugmentConfig
-from emma.augmentation.crew import RayWorkers, crew
+from emma.augmentation.executors import RayWorkers, crew
 from emma.augmentation.job import augment
 from emma.dreamtransfer.clip import Clip
 from emma.errors import EmmaError

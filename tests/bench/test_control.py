@@ -7,7 +7,7 @@ import pytest
 
 from emma.bench import control, load_bench
 from emma.errors import EmmaError
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 
 
 def test_the_robot_differs_in_its_cameras_rate_alone(tmp_path):

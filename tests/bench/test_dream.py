@@ -12,7 +12,7 @@ from emma.bench.dream_methods import hue_shift, joins
 from emma.bench.dream_scene import domain_of, film, part
 from emma.dreamtransfer.prompts import Grammar
 from emma.dreamtransfer.settings import Settings
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.scene import CLASSES
 

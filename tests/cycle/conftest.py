@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emma.bags.episode import EpisodeMeta
+from emma.bags.message_definitions import typestore
 from emma.cycle.config import (
     ConvertSettings,
     EvaluateSettings,
@@ -17,11 +19,9 @@ from emma.cycle.config import (
     PrioritySettings,
     TrainSettings,
 )
-from emma.episodes.definitions import typestore
-from emma.episodes.meta import EpisodeMeta
-from emma.episodes.recorder import EpisodeRecorder
+from emma.recording.recorder import EpisodeRecorder
 from emma.resources import data_dir
-from emma.robot import RobotSpec, load_robot
+from emma.robots.spec import RobotSpec, load_robot
 from emma.sim.demonstrations import demonstrations
 
 START_NS = 1_700_000_000_000_000_000

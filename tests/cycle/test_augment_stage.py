@@ -14,9 +14,9 @@ from emma.cycle.job import Job, Made
 from emma.cycle.manifest import Manifest, Plan
 from emma.cycle.stages import augment
 from emma.cycle.stages import filter as filtering
-from emma.episodes.dataset import DatasetWriter
+from emma.datasets.writer import DatasetWriter
 from emma.errors import EmmaError
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.demonstrations import demonstrations
 
 # Copies the dataset, and says that one clip of three was rejected.

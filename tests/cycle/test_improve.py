@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from emma.bags.episode import EpisodeMeta
 from emma.cycle.config import ImproveConfig, TrainSettings
 from emma.cycle.cycle import Outcome, finish, load_cycle, outcome
 from emma.cycle.improve import _open_cycle, versions_from
 from emma.cycle.manifest import Manifest, Plan
-from emma.episodes.meta import EpisodeMeta
 from emma.errors import EmmaError
 
 

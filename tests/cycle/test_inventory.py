@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from emma.bags.episode import EpisodeMeta
 from emma.cycle.config import ConvertSettings
 from emma.cycle.inventory import Inventory, held_out, take_stock
-from emma.episodes.meta import EpisodeMeta
 from emma.errors import EmmaError
 
 

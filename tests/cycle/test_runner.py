@@ -16,8 +16,8 @@ from emma.cycle.cycle import Cycle, new_cycle
 from emma.cycle.inventory import Inventory
 from emma.cycle.manifest import load_manifest
 from emma.cycle.pause import PAUSE_FILE, PauseRules
-from emma.cycle.plans import Stage
 from emma.cycle.runner import Runner
+from emma.cycle.stage_plans import Stage
 from emma.cycle.state import StateFile, read_state
 from emma.errors import EmmaError
 

@@ -14,14 +14,14 @@ from diffusers import (
     WanVACETransformer3DModel,
 )
 
+from emma.datasets.writer import DatasetWriter
 from emma.dreamtransfer.pipeline import DreamTransfer
 from emma.dreamtransfer.prompts import Grammar
 from emma.dreamtransfer.training.autoencoder import LATENTS, new_autoencoder
 from emma.dreamtransfer.training.text import new_text_encoder, new_tokenizer, vocabulary
 from emma.dreamtransfer.training.transformer import new_transformer
-from emma.episodes.dataset import DatasetWriter
 from emma.observation import Observation
-from emma.robot import Camera, Command, Joint, RobotSpec
+from emma.robots.spec import Camera, Command, Joint, RobotSpec
 
 VIEWS = ("top", "wrist")
 

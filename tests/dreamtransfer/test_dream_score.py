@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from emma.cli import main
+from emma.datasets.writer import DatasetWriter
 from emma.dreamtransfer.score_sheets import row
-from emma.episodes.dataset import DatasetWriter
 from emma.observation import Observation
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm, observation
 
 FRAMES, EPISODES, BAD = 4, 6, 3

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from emma.datasets.spill_arrays import empty, stacked
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.fusion import fuse
 from emma.dreamtransfer.geometry import CameraGeometry
 from emma.dreamtransfer.scorer import ClipScorer
-from emma.dreamtransfer.scratch import empty, stacked
 
 VIEWS = ("top", "wrist")
 SIZE = 24

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from emma.cli import main
+from emma.datasets.writer import DatasetWriter
 from emma.dreamtransfer.control import CHANNELS, describe
 from emma.dreamtransfer.corpus import pack
 from emma.dreamtransfer.dataset import DatasetClips
@@ -21,9 +22,8 @@ from emma.dreamtransfer.training.lora import LoraConfig, train_lora
 from emma.dreamtransfer.training.small import WORK, SmallConfig, train_small
 from emma.dreamtransfer.training.stage import CHECKPOINT, StageConfig, run_stage
 from emma.dreamtransfer.training.text import SlotLoss, new_text_encoder, new_tokenizer, vocabulary
-from emma.episodes.dataset import DatasetWriter
 from emma.errors import EmmaError
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.camera_poses import desk_arm_poses
 from emma.sim.demonstrations import domain_of

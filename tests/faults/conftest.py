@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
-from emma.nodes import control as control_module
-from emma.nodes.control import ControlLoop
-from emma.nodes.pacing import Beat
+from emma.control import inference_worker as worker_module
+from emma.control import loop as control_module
+from emma.control.chunk_executor import ExecutorConfig
+from emma.control.controller import Controller, Mode
+from emma.control.loop import ControlLoop
+from emma.control.pacing import Beat
 from emma.observation import Aligner
-from emma.policy import worker as worker_module
-from emma.policy.controller import Controller, Mode
-from emma.policy.executor import ExecutorConfig
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 
 SPEC = load_robot("desk_arm")
 CAMERAS = ("top", "wrist")

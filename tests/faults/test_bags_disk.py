@@ -11,10 +11,10 @@ import pytest
 COMMON = """
 import json, os, subprocess, sys, time
 from pathlib import Path
-from emma.episodes.meta import EpisodeMeta
-from emma.episodes.recorder import EpisodeRecorder
-from emma.episodes.recorder_stats import RecorderConfig
-from emma.episodes.repair import repair
+from emma.bags.episode import EpisodeMeta
+from emma.recording.recorder import EpisodeRecorder
+from emma.recording.stats import RecorderConfig
+from emma.bags.repair import repair
 from emma.errors import EmmaError
 from rosbags.rosbag2 import Reader
 disk = Path(sys.argv[1])

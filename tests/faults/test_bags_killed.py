@@ -13,13 +13,13 @@ import pytest
 from mcap.reader import make_reader
 from rosbags.rosbag2 import Reader
 
-from emma.episodes.append_file import write_all
-from emma.episodes.bag_writer import BagWriter
-from emma.episodes.meta import EpisodeMeta
-from emma.episodes.recorder import EpisodeRecorder
-from emma.episodes.repair import episode_lock, repair, repair_all
+from emma.bags.append_file import write_all
+from emma.bags.episode import EpisodeMeta
+from emma.bags.repair import episode_lock, repair, repair_all
+from emma.bags.writer import BagWriter
 from emma.errors import EmmaError
 from emma.files import sha256_tree
+from emma.recording.recorder import EpisodeRecorder
 
 STRING = "std_msgs/msg/String"
 PAYLOAD = struct.Struct("<Qd")  # sequence, moment it was offered (monotonic, the same clock in every process)
@@ -27,8 +27,8 @@ PAYLOAD = struct.Struct("<Qd")  # sequence, moment it was offered (monotonic, th
 # One episode that is saved, then one that never ends: three streams of `size` bytes and a small fast one.
 RECORDER = """
 import struct, sys, time
-from emma.episodes.meta import EpisodeMeta
-from emma.episodes.recorder import EpisodeRecorder
+from emma.bags.episode import EpisodeMeta
+from emma.recording.recorder import EpisodeRecorder
 root, size, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 recorder = EpisodeRecorder(root, on_warning=lambda text: None)
 topics = {f"/camera{k}": "std_msgs/msg/String" for k in range(3)} | {"/joints": "std_msgs/msg/String"}

@@ -10,9 +10,9 @@ import re
 import numpy as np
 import pytest
 
+from emma.control.controller import Mode
 from emma.errors import EmmaError
-from emma.policy.controller import Mode
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 
 SPEC = load_robot("desk_arm")
 CAMERAS = ("top", "wrist")

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from emma.control.chunk_executor import ExecutorConfig
+from emma.control.controller import Mode
 from emma.errors import EmmaError
-from emma.nodes import policy_swap
-from emma.nodes.policy_swap import Phase, PolicySwap
 from emma.observation import Aligner
-from emma.policy.controller import Mode
-from emma.policy.executor import ExecutorConfig
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
+from emma.ros.nodes import policy_swap
+from emma.ros.nodes.policy_swap import Phase, PolicySwap
 
 SPEC = load_robot("desk_arm")
 

@@ -13,13 +13,13 @@ from types import ModuleType
 import pytest
 import yaml
 
+from emma.conversion.convert import convert
+from emma.conversion.convert_job import ConvertConfig
 from emma.cycle.cycle import outcome
 from emma.cycle.state import read_state
 from emma.cycle.versions import Versions
-from emma.episodes.convert import convert
-from emma.episodes.convert_job import ConvertConfig
 from emma.policy.exported import weights_of
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.training.checkpoints import checkpoint_folders
 from emma.training.config import TrainConfig
 from emma.training.loop import train

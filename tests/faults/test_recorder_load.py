@@ -9,11 +9,11 @@ import pytest
 from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import JointState
 
+from emma.bags.episode import EpisodeMeta
 from emma.bench.load import Load, read_stamped, tally_bag
-from emma.episodes.meta import EpisodeMeta
-from emma.nodes import messages, qos
-from emma.nodes.load.kills import Kill, kills
-from emma.nodes.load.rig import Rig
+from emma.ros import messages, qos
+from emma.ros.load.kills import Kill, kills
+from emma.ros.load.rig import Rig
 
 pytestmark = pytest.mark.ros
 

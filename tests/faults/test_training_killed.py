@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from emma.adamix import history
-from emma.episodes.dataset import DatasetWriter
+from emma.datasets.writer import DatasetWriter
 from emma.policy.bundle import load_bundle
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.demonstrations import demonstrations
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COLCON = Path(sys.executable).with_name("colcon")
-EXECUTABLES = {"sim", "policy", "recorder", "teleop", "pilot", "keys", "console", "learner", "emma"}
+EXECUTABLES = {"sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "learner", "emma"}
 
 pytestmark = pytest.mark.skipif(not COLCON.exists(), reason="colcon is not installed (extra 'colcon')")
 
@@ -98,7 +98,7 @@ def test_environment_of_a_pip_installation_is_found_beside_it(prefix: Path, tmp_
     (tmp_path / "lib" / "emma").mkdir(parents=True)
     launcher = shutil.copy(prefix / "lib" / "emma" / "policy", tmp_path / "lib" / "emma")
     done = run([str(launcher), "--ros-args"], EMMA_PYTHON="")
-    assert done.stdout.split() == ["-I", "-m", "emma.environment", "emma.nodes.policy", "--ros-args"]
+    assert done.stdout.split() == ["-I", "-m", "emma.environment", "emma.ros.nodes.policy", "--ros-args"]
 
 
 def test_symlink_install_has_the_executables_too(tmp_path: Path) -> None:

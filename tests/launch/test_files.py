@@ -21,8 +21,8 @@ PARAMETERS = {
     "sim": "SimParameters",
     "policy": "PolicyParameters",
     "recorder": "RecorderParameters",
+    "scripted_operator": "ScriptedOperatorParameters",
     "teleop": "TeleopParameters",
-    "pilot": "PilotParameters",
     "keys": "KeysParameters",
     "console": "ConsoleParameters",
     "learner": "LearnerParameters",
@@ -31,7 +31,7 @@ PARAMETERS = {
 
 def parameters_of(node: str) -> dict[str, type]:
     """Name and default of each parameter that a node declares."""
-    module = importlib.import_module(f"emma.nodes.{node}")
+    module = importlib.import_module(f"emma.ros.nodes.{node}")
     return {f.name: f.default for f in fields(getattr(module, PARAMETERS[node]))}
 
 
@@ -105,7 +105,7 @@ def test_parameter_file_fits_the_nodes() -> None:
 
 
 def test_every_node_has_an_executable() -> None:
-    from emma.nodes import NODES
+    from emma.ros import NODES
 
     tree = ast.parse((ROOT / "setup.py").read_text())
     (listed,) = [
@@ -115,7 +115,7 @@ def test_every_node_has_an_executable() -> None:
     ]
     assert set(listed) == set(NODES) == set(PARAMETERS)
     for node in NODES:
-        assert callable(importlib.import_module(f"emma.nodes.{node}").main)
+        assert callable(importlib.import_module(f"emma.ros.nodes.{node}").main)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from emma.episodes.dataset import DatasetWriter
+from emma.datasets.writer import DatasetWriter
 from emma.policy.bundle import load_bundle
 from emma.policy.export.bundle_export import export_bundle
 from emma.policy.export.parity import Case
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.demonstrations import demonstrations
 from emma.training.config import TrainConfig
 from emma.training.loop import train

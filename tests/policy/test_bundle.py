@@ -7,7 +7,7 @@ import pytest
 
 from emma.errors import EmmaError
 from emma.policy.bundle import MANIFEST, Bundle, BundleInfo, load_bundle, write_manifest
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 
 SPEC = load_robot("desk_arm")
 INFO = BundleInfo(robot=SPEC.name, policy_type="act", cameras=("top",), fps=10, chunk=16, action_names=SPEC.joint_names)

@@ -10,10 +10,10 @@ import pytest
 import rclpy
 from rclpy.context import Context
 
-from emma.nodes.client import RosClient
-from emma.nodes.domain import own_domain
-from emma.nodes.graph import Graph, NodeProcess
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
+from emma.ros.client import RosClient
+from emma.ros.domain import own_domain
+from emma.sessions.graph import Graph, NodeProcess
 
 # Nothing here depends on how fast the machine is: this only ends a test that would never end.
 PATIENCE_S = 60.0
@@ -103,7 +103,7 @@ def context() -> Iterator[Context]:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory) -> Path:
     """A small policy that has learned nothing, made by the same functions as any other."""
-    from emma.episodes.dataset import DatasetWriter
+    from emma.datasets.writer import DatasetWriter
     from emma.sim.demonstrations import demonstrations
     from emma.training import loop
     from emma.training.config import TrainConfig

@@ -1,7 +1,7 @@
 """The search for the highest load without loss, with a recorder whose limits are known."""
 
-from emma.nodes.load.ceilings import Outcome, Play, ceiling, sustained
-from emma.nodes.load.rig import Sent
+from emma.ros.load.ceilings import Outcome, Play, ceiling, sustained
+from emma.ros.load.rig import Sent
 
 FACTORS = (1.0, 1.5, 2.0, 3.0)
 

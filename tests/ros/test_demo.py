@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from emma.bags.episode import EpisodeMeta
 from emma.commands import demo
-from emma.episodes.meta import EpisodeMeta
-from emma.nodes.before_after import BeforeAfter
-from emma.nodes.drive import DriveConfig, Part, drive_parts
-from emma.nodes.session import Trial
+from emma.sessions.before_after import BeforeAfter
+from emma.sessions.drive import DriveConfig, Part, drive_parts
+from emma.sessions.session import Trial
 
 
 def arguments(*words: str) -> Namespace:

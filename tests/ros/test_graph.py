@@ -9,9 +9,9 @@ import textwrap
 import pytest
 
 from emma.errors import EmmaError
-from emma.nodes import graph as graph_module
-from emma.nodes.domain import own_domain
-from emma.nodes.graph import Graph, NodeProcess
+from emma.ros.domain import own_domain
+from emma.sessions import graph as graph_module
+from emma.sessions.graph import Graph, NodeProcess
 
 
 def test_domains_differ_and_the_environment_comes_back():
@@ -63,9 +63,9 @@ def test_a_node_that_does_not_react_is_killed(running_graph, tmp_path, monkeypat
 def test_nodes_end_when_their_parent_is_killed(tmp_path, alive, eventually):
     program = f"""
         import time
-        from emma.nodes.client import RosClient
-        from emma.nodes.domain import own_domain
-        from emma.nodes.graph import Graph, NodeProcess
+        from emma.ros.client import RosClient
+        from emma.ros.domain import own_domain
+        from emma.sessions.graph import Graph, NodeProcess
         nodes = [NodeProcess(module="sim"), NodeProcess(module="recorder", parameters={{"root": {str(tmp_path)!r}}})]
         with own_domain(), Graph(nodes, {str(tmp_path / "logs")!r}) as graph, RosClient("parent") as client:
             client.wait_for_service("/sim/reset", 60.0)

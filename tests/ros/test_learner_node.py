@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from emma.cycle.versions import Versions
-from emma.nodes.graph import NodeProcess
+from emma.sessions.graph import NodeProcess
 
 pytestmark = pytest.mark.slow
 

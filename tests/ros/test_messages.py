@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from emma.messages import decode_command, decode_depth, decode_image, decode_state, stamp_ns
-from emma.nodes import messages
-from emma.robot import Command
+from emma.robots.spec import Command
+from emma.ros import messages
 
 STAMP = 12_345_678_901
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from emma.nodes import middleware
-from emma.nodes.middleware import CHOSEN, PROFILES_VARIABLE, profile, profiles, remove_abandoned
+from emma.ros import middleware
+from emma.ros.middleware import CHOSEN, PROFILES_VARIABLE, profile, profiles, remove_abandoned
 
 
 def segment(shared: Path, name: str, age_s: float, *, locked: bool = True) -> Path:

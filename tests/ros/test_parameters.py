@@ -7,7 +7,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from emma.errors import EmmaError
-from emma.nodes.parameters import declare, on_change, parameter, read
+from emma.ros.parameters import declare, on_change, parameter, read
 
 
 @dataclass(frozen=True, kw_only=True)

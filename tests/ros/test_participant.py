@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from emma.nodes import participant
-from emma.nodes.participant import FIRST_PORT, FIRST_UNICAST, PARTICIPANTS, PORTS_PER_DOMAIN, next_participant
+from emma.ros import participant
+from emma.ros.participant import FIRST_PORT, FIRST_UNICAST, PARTICIPANTS, PORTS_PER_DOMAIN, next_participant
 
 # Nothing else on this machine is in it: the last one below the ephemeral ports.
 DOMAIN = 101
@@ -21,7 +21,7 @@ def test_numbers_come_in_turn_and_begin_again(tmp_path: Path) -> None:
 
 def test_the_turn_is_one_for_all_processes(tmp_path: Path) -> None:
     assert next_participant(DOMAIN, tmp_path) == 0
-    program = "import sys; from pathlib import Path; from emma.nodes.participant import next_participant;"
+    program = "import sys; from pathlib import Path; from emma.ros.participant import next_participant;"
     program += f"print(next_participant({DOMAIN}, Path(sys.argv[1])))"
     said = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True).stdout
     assert int(said) == 1

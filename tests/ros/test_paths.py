@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from emma.episodes.bag_reader import Bag
-from emma.episodes.convert import convert
-from emma.episodes.frames import EpisodeFrames
-from emma.episodes.meta import EpisodeMeta
-from emma.nodes.drive import DriveConfig, drive
-from emma.nodes.session import Trial
+from emma.bags.episode import EpisodeMeta
+from emma.bags.reader import Bag
+from emma.conversion.convert import convert
+from emma.conversion.frames import EpisodeFrames
 from emma.policy.bundle import load_bundle
 from emma.policy.runtime import open_runtime
+from emma.sessions.drive import DriveConfig, drive
+from emma.sessions.session import Trial
 from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import demonstrate
 from emma.sim.evaluate import EvalConfig, run_episode

@@ -13,9 +13,9 @@ from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from emma.errors import EmmaError
-from emma.nodes import qos
-from emma.nodes.graph import Graph, NodeProcess
-from emma.nodes.messages import command
+from emma.ros import qos
+from emma.ros.messages import command
+from emma.sessions.graph import Graph, NodeProcess
 
 CAMERAS = ["top", "wrist"]
 SIM = NodeProcess(module="sim", parameters={"cameras": CAMERAS, "depth": False})
@@ -202,23 +202,23 @@ def _allowed(client, service):
 
 
 def test_the_emergency_stop_counts_for_a_person_as_well(running_graph, tmp_path, spec, listen, eventually):
-    pilot = NodeProcess(module="pilot", parameters={"robot": "desk_arm"})
-    with running_graph(SIM, pilot, logs=tmp_path) as (_, client):
+    teleop = NodeProcess(module="teleop", parameters={"robot": "desk_arm"})
+    with running_graph(SIM, teleop, logs=tmp_path) as (_, client):
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         stop = client.node.create_publisher(Bool, "/e_stop", qos.LATCHED)
-        client.listen("/pilot/state")
+        client.listen("/teleop/state")
 
         def taken():
             with contextlib.suppress(EmmaError):
-                client.trigger("/pilot/take")
-            return client.heard("/pilot/state").get("state") == "driving"
+                client.trigger("/teleop/take")
+            return client.heard("/teleop/state").get("state") == "driving"
 
-        client.wait_for_service("/pilot/take", PATIENCE_S)
+        client.wait_for_service("/teleop/take", PATIENCE_S)
         eventually(taken, "a person who drives")
         eventually(lambda: len(commands.messages) > 10, "commands")
         stop.publish(Bool(data=True))
-        assert client.wait_for("/pilot/state", lambda s: s["state"] == "idle", PATIENCE_S)
+        assert client.wait_for("/teleop/state", lambda s: s["state"] == "idle", PATIENCE_S)
         with pytest.raises(EmmaError, match="emergency stop is pressed"):
-            client.trigger("/pilot/take")
+            client.trigger("/teleop/take")
         stop.publish(Bool(data=False))
         eventually(taken, "a person who drives again")

@@ -13,12 +13,12 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from trajectory_msgs.msg import JointTrajectory
 
 from emma.errors import EmmaError
-from emma.nodes import qos
-from emma.nodes.drive import DriveConfig, drive
-from emma.nodes.evaluate_ros import evaluate_ros
-from emma.nodes.graph import NodeProcess
-from emma.nodes.session import Trial
 from emma.policy.bundle import MANIFEST
+from emma.ros import qos
+from emma.sessions.drive import DriveConfig, drive
+from emma.sessions.evaluate import evaluate_ros
+from emma.sessions.graph import NodeProcess
+from emma.sessions.session import Trial
 
 
 def nodes(bundle, **parameters):

@@ -8,10 +8,10 @@ import pytest
 from trajectory_msgs.msg import JointTrajectory
 
 from emma.errors import EmmaError
-from emma.nodes import qos
-from emma.nodes.graph import NodeProcess
-from emma.nodes.swap_client import swap_policy
 from emma.policy.bundle import MANIFEST
+from emma.ros import qos
+from emma.ros.swap_client import swap_policy
+from emma.sessions.graph import NodeProcess
 
 STATE = "/policy/state"
 PATIENCE_S = 120.0

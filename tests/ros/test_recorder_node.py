@@ -13,12 +13,12 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 
-from emma.episodes.bag_reader import Bag
-from emma.episodes.meta import EpisodeMeta
+from emma.bags.episode import EpisodeMeta
+from emma.bags.reader import Bag
 from emma.errors import EmmaError
-from emma.nodes.graph import NodeProcess
-from emma.nodes.messages import header
-from emma.nodes.session import require_recorder_hears
+from emma.ros.messages import header
+from emma.sessions.graph import NodeProcess
+from emma.sessions.session import require_recorder_hears
 
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)

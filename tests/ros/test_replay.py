@@ -11,13 +11,13 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from emma.episodes.bag_writer import BagWriter
+from emma.bags.writer import BagWriter
 from emma.errors import EmmaError
-from emma.nodes import qos
-from emma.nodes.client import RosClient
-from emma.nodes.domain import own_domain
-from emma.nodes.messages import header
-from emma.nodes.replay import Replayer
+from emma.ros import qos
+from emma.ros.client import RosClient
+from emma.ros.domain import own_domain
+from emma.ros.messages import header
+from emma.ros.replay import Replayer
 
 START_NS, STEP_NS = 1_700_000_000_000_000_000, 5_000_000
 TYPES = {"/joints": "sensor_msgs/msg/JointState", "/words": "std_msgs/msg/String", "/task": "std_msgs/msg/String"}
@@ -95,7 +95,7 @@ def test_the_verb_replays_what_was_recorded(recorded, eventually):
 
 
 def test_some_topics_more_than_once_and_an_early_end(recorded, eventually):
-    from emma.episodes.bag_reader import Bag
+    from emma.bags.reader import Bag
 
     folder, messages = recorded
     words = [one for one in messages if one[0] == "/words"]
@@ -121,7 +121,7 @@ def test_some_topics_more_than_once_and_an_early_end(recorded, eventually):
 def test_what_cannot_be_replayed_is_said(recorded, context):
     import rclpy
 
-    from emma.episodes.bag_reader import Bag
+    from emma.bags.reader import Bag
 
     folder, _ = recorded
     node = rclpy.create_node("replay", context=context)
@@ -134,7 +134,7 @@ def test_topics_of_packages_that_are_not_installed_are_left_out(tmp_path, record
     import rclpy
     from rosbags.rosbag2 import StoragePlugin, Writer
 
-    from emma.episodes.bag_reader import Bag
+    from emma.bags.reader import Bag
 
     _, messages = recorded
     foreign = tmp_path / "foreign"

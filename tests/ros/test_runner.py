@@ -10,7 +10,7 @@ import time
 ROUNDS = 2000
 CHILD = """
 import signal, sys
-from emma.nodes.runner import Stop
+from emma.ros.runner import Stop
 stop = Stop()
 signal.signal(signal.SIGUSR1, lambda *_: stop.request())
 while True:

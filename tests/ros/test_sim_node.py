@@ -9,10 +9,10 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from emma.errors import EmmaError
 from emma.messages import decode_depth, decode_image, decode_state, stamp_ns
-from emma.nodes import messages, qos
-from emma.nodes.graph import NodeProcess
-from emma.nodes.sim_loop import EPOCH_NS
+from emma.ros import messages, qos
+from emma.sessions.graph import NodeProcess
 from emma.sim.arm import DeskArm
+from emma.sim.loop import EPOCH_NS
 from emma.sim.scene import TARGETS
 from emma.sim.tasks import load_task
 

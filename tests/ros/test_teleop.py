@@ -16,18 +16,18 @@ import pytest
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from emma.episodes.bag_reader import Bag
-from emma.episodes.convert import convert
-from emma.episodes.convert_job import ConvertConfig
-from emma.episodes.marks import intervention_frames
-from emma.episodes.meta import EpisodeMeta
+from emma.bags.episode import EpisodeMeta
+from emma.bags.reader import Bag
+from emma.conversion.convert import convert
+from emma.conversion.convert_job import ConvertConfig
+from emma.datasets.marks import intervention_frames
 from emma.errors import EmmaError
 from emma.messages import decode_command
-from emma.nodes import qos
-from emma.nodes.graph import NodeProcess
-from emma.nodes.key_console import KeyConsole, KeysConfig
-from emma.nodes.messages import command, joint_state
-from emma.nodes.session import Trial
+from emma.ros import qos
+from emma.ros.messages import command, joint_state
+from emma.sessions.graph import NodeProcess
+from emma.sessions.key_console import KeyConsole, KeysConfig
+from emma.sessions.session import Trial
 
 PATIENCE_S = 60.0
 CAMERAS = ["top", "wrist"]
@@ -80,9 +80,9 @@ def skipped(spec):
 def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp_path, listen, eventually):
     mapping = tmp_path / "map.yaml"
     mapping.write_text("j1: {leader: base, scale: -1.0, offset: 0.1}\n")
-    pilot = {"device": "leader", "leader_map": str(mapping)}
-    with running_graph(SIM, NodeProcess(module="pilot", parameters=pilot), logs=tmp_path) as (_, client):
-        for topic in ("/pilot/state",):
+    teleop = {"device": "leader", "leader_map": str(mapping)}
+    with running_graph(SIM, NodeProcess(module="teleop", parameters=teleop), logs=tmp_path) as (_, client):
+        for topic in ("/teleop/state",):
             client.listen(topic)
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         states = listen(client, JointState, spec.state_topic, qos.SENSOR_WANT)
@@ -95,51 +95,51 @@ def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp
         wanted[0] = 0.3
         publisher = client.node.create_publisher(JointState, "/leader/joint_states", qos.SENSOR_OFFER)
         timer = client.node.create_timer(0.02, lambda: publisher.publish(joint_state(names, leader, 0)))
-        client.trigger("/pilot/take")
-        slow = client.wait_for("/pilot/state", lambda s: s["note"] == "coming to the leader's pose", PATIENCE_S)
+        client.trigger("/teleop/take")
+        slow = client.wait_for("/teleop/state", lambda s: s["note"] == "coming to the leader's pose", PATIENCE_S)
         assert slow is not None
-        followed = client.wait_for("/pilot/state", lambda s: s["state"] == "driving" and not s["note"], PATIENCE_S)
+        followed = client.wait_for("/teleop/state", lambda s: s["state"] == "driving" and not s["note"], PATIENCE_S)
         assert followed is not None
         eventually(lambda: np.abs(np.array(states.messages[-1].position) - wanted).max() < 0.02, "the leader's pose")
         client.node.destroy_timer(timer)
-        assert client.wait_for("/pilot/state", lambda s: "silent" in s["note"], PATIENCE_S) is not None
+        assert client.wait_for("/teleop/state", lambda s: "silent" in s["note"], PATIENCE_S) is not None
         commands.messages.clear()
         held = positions(spec, commands.wait(10))
         assert np.ptp(held, axis=0).max() < 1e-6
-        client.trigger("/pilot/give")
-        assert client.wait_for("/pilot/state", lambda s: s["state"] == "idle", PATIENCE_S) is not None
+        client.trigger("/teleop/give")
+        assert client.wait_for("/teleop/state", lambda s: s["state"] == "idle", PATIENCE_S) is not None
 
 
 def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph, spec, tmp_path, listen, eventually):
-    pilot = NodeProcess(module="pilot", parameters={"take_timeout_s": 1.0})
-    with running_graph(SIM, pilot, logs=tmp_path) as (_, client):
-        client.listen("/pilot/state")
+    teleop = NodeProcess(module="teleop", parameters={"take_timeout_s": 1.0})
+    with running_graph(SIM, teleop, logs=tmp_path) as (_, client):
+        client.listen("/teleop/state")
         listen(client, JointState, spec.state_topic, qos.SENSOR_WANT).wait(1)
         seen = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         other = client.node.create_publisher(JointTrajectory, spec.command.topic, qos.COMMAND)
         timer = client.node.create_timer(0.02, lambda: other.publish(command(spec, np.array(spec.home), 1)))
         seen.wait(5)
-        eventually(lambda: other.get_subscription_count() >= 3, "sim, pilot and this test hear the other")
-        client.trigger("/pilot/take")
-        refused = client.wait_for("/pilot/state", lambda s: "somebody commands" in s["problem"], PATIENCE_S)
+        eventually(lambda: other.get_subscription_count() >= 3, "sim, teleop and this test hear the other")
+        client.trigger("/teleop/take")
+        refused = client.wait_for("/teleop/state", lambda s: "somebody commands" in s["problem"], PATIENCE_S)
         assert refused is not None
         assert refused["state"] == "idle"
         # What was heard is all from the other one.
         assert {message.header.stamp.nanosec for message in seen.messages} == {1}
         client.node.destroy_timer(timer)
-        client.trigger("/pilot/take")
-        assert client.wait_for("/pilot/state", lambda s: s["state"] == "driving", PATIENCE_S) is not None
+        client.trigger("/teleop/take")
+        assert client.wait_for("/teleop/state", lambda s: s["state"] == "driving", PATIENCE_S) is not None
 
 
 def test_a_person_corrects_a_policy_and_the_dataset_knows_which_frames(
     running_graph, bundle, spec, tmp_path, listen, eventually
 ):
     recorder = {"root": str(tmp_path / "bags"), "kind": "policy", "policy": str(bundle), "skip": skipped(spec)}
-    recorder |= {"extra": ["/policy/state", "/pilot/state"], "check_rates": False}
+    recorder |= {"extra": ["/policy/state", "/teleop/state"], "check_rates": False}
     graph = (
         SIM,
         NodeProcess(module="recorder", parameters=recorder),
-        NodeProcess(module="pilot"),
+        NodeProcess(module="teleop"),
         # A busy machine may be late; this test is about who commands.
         NodeProcess(module="policy", parameters={"policy": str(bundle), "hold_age_s": 5.0, "warn_age_s": 5.0}),
     )
@@ -171,7 +171,7 @@ def test_a_person_corrects_a_policy_and_the_dataset_knows_which_frames(
                     yield None
             yield from more(40)
             yield "t"
-            while not said("/pilot/state", state="driving"):
+            while not said("/teleop/state", state="driving"):
                 yield None
             with pytest.raises(EmmaError, match="a person has the robot"):
                 client.switch("/policy/enable", True)
@@ -216,7 +216,7 @@ def _check_bag(folder, spec):
     order = [
         "driving" if said.get("state") == "driving" else "let go" if said.get("intervention") else None
         for topic, said in states
-        if topic == "/pilot/state" or said.get("mode") == "disabled"
+        if topic == "/teleop/state" or said.get("mode") == "disabled"
     ]
     assert order.index("let go") < order.index("driving")
 

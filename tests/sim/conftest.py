@@ -2,7 +2,7 @@
 
 import pytest
 
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 
 

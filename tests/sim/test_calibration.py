@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.gl import mujoco
 from emma.sim.scene import ARM_JOINTS

@@ -3,7 +3,7 @@
 import numpy as np
 
 from emma.dreamtransfer.geometry import points, project
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.camera_poses import desk_arm_poses
 from emma.sim.scene import CLASSES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emma.commands import collect as verb
-from emma.episodes.dataset import DatasetWriter
+from emma.datasets.writer import DatasetWriter
 from emma.errors import EmmaError
 from emma.sim.collect import CollectConfig, collect
 from emma.sim.demonstrations import demonstrate, demonstrations

@@ -8,7 +8,7 @@ import pytest
 
 from emma.cli import main
 from emma.resources import data_dir
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.evaluate import EvalConfig, evaluate
 from emma.sim.expert import Expert

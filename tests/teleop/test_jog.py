@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from emma.errors import EmmaError
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.kinematics import Kinematics, tool_down
 from emma.sim.scene import build_model
 from emma.teleop.jog import JogConfig, JogDevice
-from emma.teleop.pilot import Pilot
+from emma.teleop.teleop import Teleop
 
 SPEC = load_robot("desk_arm")
 HOME = np.array(SPEC.home)
@@ -20,16 +20,16 @@ def kinematics() -> Kinematics:
 
 
 def drive(kinematics: Kinematics, axes: list[float], seconds: float, *, settle: float = 0.5):
-    """Hold a deflection for some time and let go; the commands, and the pilot's last note while held."""
+    """Hold a deflection for some time and let go; the commands, and the teleop's last note while held."""
     device = JogDevice(SPEC, kinematics)
-    pilot = Pilot(SPEC, device)
-    pilot.engage(HOME, 0.0)
+    teleop = Teleop(SPEC, device)
+    teleop.engage(HOME, 0.0)
     commands, note = [HOME], ""
     for i in range(1, round((seconds + settle) / DT) + 1):
         if i * DT <= seconds:
             device.push(np.array(axes), i * DT)
-        commands.append(pilot.tick(i * DT))
-        note = pilot.note if i * DT <= seconds else note
+        commands.append(teleop.tick(i * DT))
+        note = teleop.note if i * DT <= seconds else note
     return np.array(commands), note
 
 

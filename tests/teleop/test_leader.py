@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from emma.errors import EmmaError
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.teleop.leader import JointMap, LeaderConfig, LeaderDevice, LeaderMap, load_leader_map
-from emma.teleop.pilot import Pilot
+from emma.teleop.teleop import Teleop
 
 SPEC = load_robot("desk_arm")
 HOME = np.array(SPEC.home)
@@ -60,14 +60,14 @@ def test_a_wrong_map_is_refused_by_name(tmp_path: Path, text: str, says: str):
 def test_the_follower_comes_slowly_and_then_follows_one_to_one():
     config = LeaderConfig()
     device = LeaderDevice(LeaderMap.identity(SPEC), config)
-    pilot = Pilot(SPEC, device)
-    pilot.engage(HOME, 0.0)
+    teleop = Teleop(SPEC, device)
+    teleop.engage(HOME, 0.0)
     leader, now, commands, notes = HOME + 0.6 * np.array([1, 1, -1, 1, -1, 1, 0]), 0.0, [HOME], []
     while not notes or notes[-1]:
         now += DT
         device.push(NAMES, leader, now)
-        commands.append(pilot.tick(now))
-        notes.append(pilot.note)
+        commands.append(teleop.tick(now))
+        notes.append(teleop.note)
         assert len(notes) < 500
     assert set(notes[:-1]) == {"coming to the leader's pose"}
     top = np.array([joint.velocity for joint in SPEC.joints]) * config.align_speed
@@ -76,24 +76,24 @@ def test_the_follower_comes_slowly_and_then_follows_one_to_one():
         now += DT
         leader = leader + np.append(np.full(6, 0.2), 0.0) * DT * np.sin(now)
         device.push(NAMES, leader, now)
-        command = pilot.tick(now)
+        command = teleop.tick(now)
     np.testing.assert_allclose(command, leader, atol=1e-3)
 
 
 def test_a_silent_leader_stops_the_arm_and_a_returning_one_is_approached_slowly():
     device = LeaderDevice(LeaderMap.identity(SPEC))
-    pilot = Pilot(SPEC, device)
-    pilot.engage(HOME, 0.0)
-    np.testing.assert_allclose(pilot.tick(DT), HOME)
-    assert pilot.note == "no leader yet"
+    teleop = Teleop(SPEC, device)
+    teleop.engage(HOME, 0.0)
+    np.testing.assert_allclose(teleop.tick(DT), HOME)
+    assert teleop.note == "no leader yet"
     device.push(NAMES, HOME, 0.1)
-    pilot.tick(0.1)
-    assert pilot.note == ""
-    pilot.tick(1.0)
-    assert pilot.note == "the leader is silent for 0.9 s"
+    teleop.tick(0.1)
+    assert teleop.note == ""
+    teleop.tick(1.0)
+    assert teleop.note == "the leader is silent for 0.9 s"
     device.push(NAMES, HOME + 0.3, 1.1)
-    before = pilot.tick(1.1)
-    assert pilot.note == "coming to the leader's pose"
+    before = teleop.tick(1.1)
+    assert teleop.note == "coming to the leader's pose"
     assert np.abs(before - HOME).max() < 0.01
 
 

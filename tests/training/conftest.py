@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from emma.episodes.dataset import DatasetWriter
+from emma.datasets.writer import DatasetWriter
 from emma.observation import Observation
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.demonstrations import demonstrations
 from emma.training.frames import FrameTable, open_source
 

@@ -16,11 +16,11 @@ from emma.adamix.difficulty import COMPONENTS, METRICS
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.policy.loading import load_policy
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.training import loop, trainer
 from emma.training.config import TrainConfig
+from emma.training.difficulty_evaluator import Judge
 from emma.training.frames import FrameTable, open_source
-from emma.training.judge import Judge
 
 SMALL = {"conv_channels": [8, 8, 8], "condition_dim": 32, "hidden_dim": 32, "num_blocks": 1}
 OPTIONS = {"spatial_flow": SMALL, "act_small": {"vision_backbone": "resnet18"}, "smolvla_small": {}}

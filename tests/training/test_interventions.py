@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from emma.episodes.index import PROVENANCE_PATH
+from emma.datasets.index import PROVENANCE_PATH
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.training import loop

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 
-from emma.episodes.index import PROVENANCE_PATH
+from emma.datasets.index import PROVENANCE_PATH
 from emma.training.frames import FrameTable, open_source
 from emma.training.origins import origins
 

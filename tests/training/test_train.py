@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.policy.runtime import TorchRuntime
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm, observation
 from emma.training import loop, trainer
 from emma.training.config import TrainConfig

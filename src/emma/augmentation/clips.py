@@ -10,21 +10,21 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from emma.augmentation.mapped import parquet_bytes
 from emma.augmentation.masks import RobotMasks
-from emma.augmentation.source import SourceEpisode
-from emma.dataset_files import decoded, each_encoded, vectors
+from emma.datasets.encode import encode_png, is_depth
+from emma.datasets.features import DEPTH, IMAGES, MASK, STATE
+from emma.datasets.files import decoded, each_encoded, vectors
+from emma.datasets.image_stats import ImageStats
+from emma.datasets.source import SourceEpisode
+from emma.datasets.spill_arrays import empty, stacked
+from emma.datasets.spill_tables import parquet_bytes
+from emma.datasets.video import VideoFile
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.depth import DepthEstimate
 from emma.dreamtransfer.filter import Scorer
 from emma.dreamtransfer.generator import Generator
 from emma.dreamtransfer.geometry import CameraPoses
 from emma.dreamtransfer.prompts import Prompt
-from emma.dreamtransfer.scratch import empty, stacked
-from emma.episodes.encode import encode_png, is_depth
-from emma.episodes.features import DEPTH, IMAGES, MASK, STATE
-from emma.episodes.stats import ImageStats
-from emma.episodes.video import VideoFile
 from emma.errors import EmmaError
 
 # Frames that are encoded at a time.

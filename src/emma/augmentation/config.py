@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from emma.augmentation.clips import GeneratorCard
-from emma.augmentation.source import SourceDataset
+from emma.datasets.features import IMAGES
+from emma.datasets.source import SourceDataset
+from emma.datasets.video import video_info
 from emma.dreamtransfer.filter import FilterConfig
 from emma.dreamtransfer.prompts import Prompt
-from emma.episodes.features import IMAGES
-from emma.episodes.video import video_info
 from emma.errors import EmmaError
 
 # How many prompts, seed -> the prompts.

@@ -20,13 +20,13 @@ from emma.augmentation.config import (
     require_disk,
     target_features,
 )
-from emma.augmentation.crew import Crew, crew
+from emma.augmentation.executors import Crew, crew
 from emma.augmentation.places import REJECTED, place_all
-from emma.augmentation.source import SourceDataset
 from emma.augmentation.stage import Key, Stage
+from emma.datasets.source import SourceDataset
+from emma.datasets.writer import DatasetWriter, reading
 from emma.dreamtransfer.filter import decide
 from emma.dreamtransfer.prompts import Prompt
-from emma.episodes.dataset import DatasetWriter, reading
 from emma.errors import EmmaError
 
 # So many clips that fail before any succeeds: then it is not the clips.

@@ -8,10 +8,10 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from emma.augmentation.source import SourceDataset, SourceEpisode
-from emma.dataset_files import decoded, each_encoded
-from emma.dreamtransfer.scratch import stacked
-from emma.episodes.features import IMAGES, MASK
+from emma.datasets.features import IMAGES, MASK
+from emma.datasets.files import decoded, each_encoded
+from emma.datasets.source import SourceDataset, SourceEpisode
+from emma.datasets.spill_arrays import stacked
 from emma.errors import EmmaError
 
 

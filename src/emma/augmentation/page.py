@@ -11,7 +11,7 @@ import numpy as np
 
 from emma.augmentation.page_template import PAGE
 from emma.augmentation.sheets import COLOURS, pictures, png, sheet, strip
-from emma.augmentation.source import SourceDataset
+from emma.datasets.source import SourceDataset
 from emma.files import atomic_write_bytes, atomic_write_text
 
 # Pictures are for looking at; numbers of every clip are in the table.

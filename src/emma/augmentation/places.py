@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from emma.augmentation.clips import GeneratorCard
-from emma.augmentation.source import SourceDataset, plain
 from emma.augmentation.stage import Key, Stage
-from emma.episodes.dataset import DatasetWriter
+from emma.datasets.source import SourceDataset, plain
+from emma.datasets.writer import DatasetWriter
 
 REJECTED = "rejected"
 

@@ -6,8 +6,8 @@ from emma.augmentation.clips import ClipMaker, Tools
 from emma.augmentation.config import AugmentConfig, PromptSource, require_depth
 from emma.augmentation.page import source_title, write_preview
 from emma.augmentation.sheets import moments, strip
-from emma.augmentation.source import SourceDataset
-from emma.episodes.dataset import reading
+from emma.datasets.source import SourceDataset
+from emma.datasets.writer import reading
 
 
 def preview(

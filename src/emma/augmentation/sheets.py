@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
-from emma.augmentation.source import SourceDataset
-from emma.dataset_files import decoded, encoded_images
-from emma.episodes.features import IMAGES
+from emma.datasets.features import IMAGES
+from emma.datasets.files import decoded, encoded_images
+from emma.datasets.source import SourceDataset
 from emma.errors import EmmaError
 
 # Larger pictures are made this high.

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from emma.augmentation.clips import ClipTask, MadeClip
-from emma.augmentation.source import plain
-from emma.episodes.encode import EncodedEpisode
+from emma.datasets.encode import EncodedEpisode
+from emma.datasets.source import plain
 from emma.errors import EmmaError
 from emma.files import atomic_write_bytes, atomic_write_text
 

@@ -17,12 +17,12 @@ from emma.adamix.config import AdaMixConfig
 from emma.adamix.difficulty import Difficulty
 from emma.adamix.state import AdaMix, Layout
 from emma.adamix.weights import metric_scores, performance
-from emma.episodes.dataset import DatasetWriter
-from emma.robot import RobotSpec, load_robot
+from emma.datasets.writer import DatasetWriter
+from emma.robots.spec import RobotSpec, load_robot
 from emma.sim.demonstrations import Demonstration, demonstrations
 from emma.training.config import TrainConfig
+from emma.training.difficulty_evaluator import Judge
 from emma.training.frames import FrameTable, open_source
-from emma.training.judge import Judge
 from emma.training.policies import Built, build_policy
 from emma.training.sampler import FrameSampler
 from emma.training.trainer import Trainer, make_accelerator

@@ -8,7 +8,7 @@ from emma.policy.bundle import load_bundle
 from emma.policy.runtime import open_runtime
 from emma.progress import progress_bar
 from emma.resources import data_dir
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.evaluate import EpisodeResult, EvalConfig, evaluate
 

@@ -17,7 +17,7 @@ from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.resources import data_dir
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 
 HELP = "control at 50 Hz beside sim, three cameras at 30 Hz and recorder on two cores, against a plain rclpy timer"
 SECONDS, QUICK_SECONDS = 300.0, 6.0
@@ -77,7 +77,7 @@ def _measured(folder: Path, quick: bool, seed: int) -> dict[str, dict[str, Any]]
     options += ["--policy", data_dir("models") / BUNDLE, "--seed", seed]
     options += ["--seconds", QUICK_SECONDS if quick else SECONDS]
     options += ["--variants", *(QUICK_VARIANTS if quick else PREFIXES)]
-    command = [sys.executable, "-m", "emma.nodes.load.control", *map(str, options)]
+    command = [sys.executable, "-m", "emma.ros.load.control", *map(str, options)]
     done = subprocess.run(command, check=False, env=cleaned(os.environ))
     if done.returncode != 0:
         raise EmmaError(

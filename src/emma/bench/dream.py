@@ -16,7 +16,7 @@ from emma.dreamtransfer.prompts import Grammar
 from emma.dreamtransfer.score_sheets import sheet
 from emma.progress import progress_bar
 from emma.resources import data_dir
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 
 HELP = "the shipped generator on unseen prompts and motions, beside its ablations, recolouring and the true re-render"

@@ -14,7 +14,7 @@ from emma.policy.exported import weights_of
 from emma.policy.runtime import PolicyRuntime, open_runtime
 from emma.progress import progress_bar
 from emma.resources import data_dir
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.evaluate import EpisodeResult, EvalConfig, evaluate
 from emma.stats import Rate

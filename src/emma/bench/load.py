@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from emma.episodes.mcap_scan import chunk_body, messages, plain, scan
+from emma.bags.mcap_scan import chunk_body, messages, plain, scan
 from emma.files import atomic_write_text
-from emma.robot import RobotSpec, load_robot
+from emma.robots.spec import RobotSpec, load_robot
 
 WIDTH, HEIGHT, CAMERA_HZ = 640, 480, 30.0
 STATE_HZ, COMMAND_HZ = 200.0, 50.0

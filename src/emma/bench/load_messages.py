@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from emma.bags.message_definitions import typestore
 from emma.bench.load import DIGITS, pictures
-from emma.episodes.definitions import typestore
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 
 FRAME_ID = "0" * DIGITS
 

@@ -16,9 +16,9 @@ ROOM_GB = 2.5
 
 
 def run_load(folder: Path, *options: Any) -> dict[str, Any]:
-    """What `python -m emma.nodes.load` with `options` found; its bags and logs go below `folder`."""
+    """What `python -m emma.ros.load` with `options` found; its bags and logs go below `folder`."""
     file = folder / "load.json"
-    command = [sys.executable, "-m", "emma.nodes.load", "--out", str(folder), "--json", str(file), *map(str, options)]
+    command = [sys.executable, "-m", "emma.ros.load", "--out", str(folder), "--json", str(file), *map(str, options)]
     done = subprocess.run(command, check=False, env=cleaned(os.environ))
     if done.returncode != 0:
         raise EmmaError(

@@ -12,7 +12,7 @@ from emma.bench.verbs import emma
 from emma.policy.bundle import load_bundle
 from emma.policy.runtime import open_runtime
 from emma.resources import data_dir
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import demonstrations
 from emma.sim.evaluate import EvalConfig, evaluate

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from emma.bench.verbs import emma
-from emma.episodes.dataset import DatasetWriter
-from emma.robot import load_robot
+from emma.datasets.writer import DatasetWriter
+from emma.robots.spec import load_robot
 from emma.sim.demonstrations import demonstrations
 from emma.training.loop import LOG, RUN
 

@@ -147,8 +147,8 @@ def _tools(args: argparse.Namespace) -> "Tools":
 
     from emma.augmentation.clips import Tools
     from emma.augmentation.masks import require_masks
-    from emma.augmentation.source import SourceDataset
     from emma.commands.dream_score import poses_of
+    from emma.datasets.source import SourceDataset
     from emma.resources import data_dir
 
     generator = args.generator or str(data_dir("models") / "dreamtransfer_desk")

@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from emma.progress import progress_bar
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
     from emma.sim.collect import CollectConfig, CollectReport, collect
 
     config = CollectConfig(

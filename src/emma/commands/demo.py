@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emma.nodes.before_after import BeforeAfter
-    from emma.nodes.session import SessionResult
+    from emma.sessions.before_after import BeforeAfter
+    from emma.sessions.session import SessionResult
 
 HELP = """watch it work: a policy drives the simulated arm through the ROS graph, every run is recorded
 
@@ -47,13 +47,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from emma.errors import EmmaError
-    from emma.nodes.before_after import BeforeAfter
-    from emma.nodes.drive import DriveConfig, Part, drive_parts, run_folder
-    from emma.nodes.session import trials
-    from emma.nodes.summary import draw_sheet, show
     from emma.policy.bundle import load_bundle
     from emma.resources import data_dir
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
+    from emma.sessions.before_after import BeforeAfter
+    from emma.sessions.drive import DriveConfig, Part, drive_parts, run_folder
+    from emma.sessions.session import trials
+    from emma.sessions.summary import draw_sheet, show
     from emma.sim.domains import load_domain
 
     if args.episodes < 1 or args.compared < 0:

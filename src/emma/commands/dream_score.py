@@ -87,7 +87,7 @@ def poses_of(robot: str) -> "CameraPoses | None":
 
     from emma.dreamtransfer.geometry import CalibratedPoses
     from emma.errors import EmmaError
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
 
     try:
         spec = load_robot(robot)

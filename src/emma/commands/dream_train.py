@@ -90,7 +90,7 @@ def _small(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> N
     from emma.dreamtransfer.pipeline import DreamTransfer
     from emma.dreamtransfer.prompts import Grammar
     from emma.dreamtransfer.training.small import ON_CLIPS, SmallConfig, train_small
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
     from emma.sim.camera_poses import desk_arm_poses
 
     config = SmallConfig(views=views, seed=args.seed, threads=args.threads, frames=args.frames or 8)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emma.episodes.convert import EpisodeResult
-    from emma.robot import RobotSpec
+    from emma.conversion.convert import EpisodeResult
+    from emma.robots.spec import RobotSpec
 
 HELP = """look at recorded episodes, mend them, turn them into a dataset
 
@@ -104,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from emma.bags.info import list_episodes
     from emma.commands.episodes_text import entry_row, size, table
-    from emma.episodes.info import list_episodes
 
     entries = list_episodes(args.bags)
     table(
@@ -122,8 +122,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
+    from emma.bags.info import bag_info, topic_rates
     from emma.commands.episodes_text import print_info, table
-    from emma.episodes.info import bag_info, topic_rates
 
     info = bag_info(args.bag)
     robot = _robot_of(args.bag, args.robot)
@@ -154,8 +154,8 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    from emma.episodes.bag_reader import Bag
-    from emma.episodes.pictures import contact_sheet, plot_joints
+    from emma.bags.plots import contact_sheet, plot_joints
+    from emma.bags.reader import Bag
     from emma.errors import EmmaError
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -184,9 +184,9 @@ def _plot(args: argparse.Namespace) -> int:
 
 def _robot_of(bag: Path, name: str | None) -> "RobotSpec | None":
     """The robot called `name`, else the one of the bag's episode.yaml if it is known here."""
-    from emma.episodes.meta import EpisodeMeta, is_episode
+    from emma.bags.episode import EpisodeMeta, is_episode
     from emma.errors import EmmaError
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
 
     if name is not None:
         return load_robot(name)
@@ -200,11 +200,11 @@ def _replay(args: argparse.Namespace) -> int:
     import time
     from functools import partial
 
-    from emma.episodes.bag_reader import Bag
-    from emma.nodes.client import RosClient
-    from emma.nodes.domain import own_domain
-    from emma.nodes.replay import Replayer
+    from emma.bags.reader import Bag
     from emma.progress import progress_bar
+    from emma.ros.client import RosClient
+    from emma.ros.domain import own_domain
+    from emma.ros.replay import Replayer
 
     with Bag(args.bag) as bag, own_domain(args.domain_id) as domain, RosClient("replay") as client:
         replayer = Replayer(client.node, bag, args.topics)
@@ -231,7 +231,7 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _repair(args: argparse.Namespace) -> int:
-    from emma.episodes.repair import repair_all
+    from emma.bags.repair import repair_all
 
     reports = repair_all(args.bags)
     for report in reports:
@@ -244,10 +244,10 @@ def _repair(args: argparse.Namespace) -> int:
 
 def _convert(args: argparse.Namespace) -> int:
     from emma.commands.episodes_text import print_report
-    from emma.episodes.convert import convert
-    from emma.episodes.convert_job import ConvertConfig
+    from emma.conversion.convert import convert
+    from emma.conversion.convert_job import ConvertConfig
     from emma.progress import progress_bar
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
 
     config = ConvertConfig(
         cameras=tuple(args.cameras) if args.cameras else None,
@@ -272,7 +272,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> int:
-    from emma.episodes.validate import validate
+    from emma.datasets.validate import validate
 
     findings = validate(args.dataset, every_image=args.every_image)
     for finding in findings:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emma.episodes.convert import ConvertReport
-    from emma.episodes.info import BagInfo, EpisodeEntry
+    from emma.bags.info import BagInfo, EpisodeEntry
+    from emma.conversion.convert import ConvertReport
 
 # A stream whose stamps jump all the time has a mark a second.
 MARKS_SHOWN = 20

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     from emma.policy.bundle import load_bundle
     from emma.provenance import write_figures
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
 
     bundle = load_bundle(args.bundle)
     spec = load_robot(bundle.info.robot)
@@ -142,7 +142,7 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
 
 def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -> dict[str, dict[str, Any]]:
     from emma.errors import EmmaError
-    from emma.nodes.evaluate_ros import evaluate_ros
+    from emma.sessions.evaluate import evaluate_ros
     from emma.sim.demonstrations import RANDOM
 
     if RANDOM in domains:

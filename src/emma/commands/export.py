@@ -85,7 +85,7 @@ def _simulated(args: argparse.Namespace, bundle: Any) -> Iterator[Any]:
     """The expert's episodes, seen at moments spread over each."""
     from emma.errors import EmmaError
     from emma.policy.export.parity import Case
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
     from emma.sim.demonstrations import demonstrations
 
     if bundle.info.robot != "desk_arm":

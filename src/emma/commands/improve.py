@@ -114,7 +114,7 @@ def _roll_back(config: "ImproveConfig", to: int, node: str | None) -> int:
 
 def _swap(config: "ImproveConfig", version: int, node: str | None) -> None:
     if node is not None:
-        from emma.nodes.swap_client import swap_policy
+        from emma.ros.swap_client import swap_policy
 
         result = swap_policy(config.root / "versions" / f"{version:04d}", node=node)
         print(f"{node} runs version {version}; {result.missed_ticks} of {result.ticks} control ticks missed")

@@ -10,7 +10,7 @@ examples:
   emma node policy --ros-args -p policy:=models/desk_arm_source
   emma node recorder --ros-args -p root:=bags
 """
-NAMES = ("sim", "policy", "recorder", "teleop", "pilot", "keys", "console", "learner")
+NAMES = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "learner")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,5 +22,5 @@ def run(args: argparse.Namespace) -> int:
     import importlib
 
     sys.argv = [args.name, *args.ros]
-    code: int = importlib.import_module(f"emma.nodes.{args.name}").main()
+    code: int = importlib.import_module(f"emma.ros.nodes.{args.name}").main()
     return code

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _person(args: argparse.Namespace) -> int:
     from emma.errors import EmmaError
-    from emma.nodes.interactive import InteractiveConfig, work
-    from emma.nodes.session import Trial
+    from emma.sessions.interactive import InteractiveConfig, work
+    from emma.sessions.session import Trial
     from emma.sim.demonstrations import target_of
     from emma.sim.domains import load_domain
     from emma.sim.tasks import load_task
@@ -82,10 +82,10 @@ def _person(args: argparse.Namespace) -> int:
 
 def _scripted(args: argparse.Namespace) -> int:
     from emma.errors import EmmaError
-    from emma.nodes.drive import MAX_FAILED, DriveConfig, drive
-    from emma.nodes.session import Trial
-    from emma.nodes.summary import draw_sheet, show
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
+    from emma.sessions.drive import MAX_FAILED, DriveConfig, drive
+    from emma.sessions.session import Trial
+    from emma.sessions.summary import draw_sheet, show
     from emma.sim.demonstrations import target_of
     from emma.sim.domains import load_domain
     from emma.sim.tasks import load_task

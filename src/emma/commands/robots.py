@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from emma.robot import list_robots, load_robot
+    from emma.robots.spec import list_robots, load_robot
 
     console = Console()
     if args.robot:

@@ -9,10 +9,10 @@ from emma.cycle.data import DATASET, HELD_OUT
 from emma.cycle.inventory import take_stock
 from emma.cycle.manifest import Manifest, load_manifest
 from emma.cycle.pause import PauseRules
-from emma.cycle.plans import FREE, STAGES
 from emma.cycle.priority import stand_back
 from emma.cycle.report import TEXT
 from emma.cycle.runner import Runner
+from emma.cycle.stage_plans import FREE, STAGES
 from emma.cycle.state import State, StateFile
 from emma.cycle.versions import Versions
 from emma.errors import EmmaError

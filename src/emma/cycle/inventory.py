@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from emma.bags.episode import EpisodeMeta, is_episode
 from emma.cycle.config import ConvertSettings
-from emma.episodes.meta import EpisodeMeta, is_episode
 from emma.errors import EmmaError
 from emma.files import sha256_file
 
@@ -45,7 +45,7 @@ def take_stock(roots: Sequence[str | Path], settings: ConvertSettings, robot: st
 
     Those that are still being recorded are left for the next time without a word. Raises EmmaError for a missing root.
     """
-    from emma.episodes.bag_files import find_bags  # brings the readers of bags, which a stage's process has no use for
+    from emma.bags.files import find_bags  # brings the readers of bags, which a stage's process has no use for
 
     known, found, passed = set(known), {}, {}
     for root in roots:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emma.dataset_files import dataset_root
+from emma.datasets.files import dataset_root
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, sha256_tree
 

@@ -14,7 +14,7 @@ from typing import Any
 from emma.cycle.cycle import Cycle
 from emma.cycle.manifest import Manifest, begin, done, load_manifest, now
 from emma.cycle.pause import PauseRules
-from emma.cycle.plans import Stage
+from emma.cycle.stage_plans import Stage
 from emma.cycle.state import StateFile
 from emma.errors import EmmaError
 from emma.provenance import commit

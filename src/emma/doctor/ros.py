@@ -19,7 +19,7 @@ LAST_SAFE_DOMAIN = 101
 
 
 def start_rclpy() -> Probe:
-    return Probe("-m", "emma.environment", "emma.nodes.probe")
+    return Probe("-m", "emma.environment", "emma.ros.probe")
 
 
 def rclpy(probe: Probe, prefix: Path | None = None) -> Check:

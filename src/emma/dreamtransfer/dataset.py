@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-from emma.dataset_files import dataset_root, decoded, each_encoded, vectors
+from emma.datasets.files import dataset_root, decoded, each_encoded, vectors
+from emma.datasets.spill_arrays import stacked
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraPoses
-from emma.dreamtransfer.scratch import stacked
 from emma.errors import EmmaError
 
 IMAGES, DEPTH, MASK = "observation.images.", "observation.depth.", "observation.mask."

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from emma.datasets.spill_arrays import empty
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import MM, points
-from emma.dreamtransfer.scratch import empty
 
 # Edges of the grids, m, finest first, each twice the one before: a flat surface takes its colour from the coarsest that
 # is still of one colour.

@@ -19,10 +19,10 @@ from diffusers import (
 )
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
+from emma.datasets.spill_arrays import empty
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.control import CHANNELS
 from emma.dreamtransfer.fusion import fuse
-from emma.dreamtransfer.scratch import empty
 from emma.dreamtransfer.settings import LARGE, Settings
 from emma.dreamtransfer.views import join, longer, split
 from emma.dreamtransfer.windows import windows

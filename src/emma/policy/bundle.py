@@ -8,7 +8,7 @@ from typing import Any
 
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 
 MANIFEST = "emma.json"
 FORMAT = 1

@@ -23,7 +23,7 @@ from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.observation import Observation
 from emma.policy.bundle import Bundle
-from emma.policy.joins import Previous
+from emma.policy.chunk_blending import Previous
 from emma.policy.wire import Channel, Message
 
 # Loading torch and a policy on a busy machine.

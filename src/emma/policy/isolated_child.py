@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
 def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> None:
     from emma.errors import EmmaError
     from emma.observation import Observation
-    from emma.policy.joins import Previous
+    from emma.policy.chunk_blending import Previous
 
     values, arrays = asked
     try:

@@ -8,7 +8,7 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.observation import Observation
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 from emma.sim.appearance import Appearance
 from emma.sim.domains import Domain, load_domain
 from emma.sim.gl import mujoco

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emma.errors import EmmaError
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
 from emma.sim.domains import load_domain
@@ -114,7 +114,7 @@ def collect(
     Run again after an interruption, it keeps the episodes of the same configuration and writes the missing ones.
     `progress` hears after every episode how things stand.
     """
-    from emma.episodes.dataset import DatasetWriter
+    from emma.datasets.writer import DatasetWriter
 
     start = time.monotonic()
     made = failed = frames = 0

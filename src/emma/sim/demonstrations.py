@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emma.observation import Observation
-from emma.robot import RobotSpec, load_robot
+from emma.robots.spec import RobotSpec, load_robot
 from emma.sim.arm import DeskArm, observation
 from emma.sim.domains import Domain, random_domain
 from emma.sim.expert import Expert

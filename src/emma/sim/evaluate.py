@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from emma.policy.controller import Controller, Mode
-from emma.policy.executor import NS, ExecutorConfig
-from emma.policy.joins import choose_join
+from emma.control.chunk_executor import NS, ExecutorConfig
+from emma.control.controller import Controller, Mode
+from emma.policy.chunk_blending import choose_join
 from emma.policy.runtime import PolicyRuntime
 from emma.sim.arm import DeskArm, observation
 from emma.sim.demonstrations import RANDOM, domain_of
@@ -29,8 +29,8 @@ FIRST_SEED = 10_000
 class EvalConfig:
     """domain: a name, or "random": for each episode a look of its own that its seed decides, none of which shows what
     the unseen ones keep. latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then
-    has failed; join: one of `emma.policy.joins.JOINS`; task: one of `emma.sim.tasks.TASKS`; depth: whether the policy
-    sees any; a third of the time where it is drawn."""
+    has failed; join: one of `emma.policy.chunk_blending.JOINS`; task: one of `emma.sim.tasks.TASKS`;
+    depth: whether the policy sees any; a third of the time where it is drawn."""
 
     episodes: int = 100
     seed: int = FIRST_SEED

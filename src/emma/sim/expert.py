@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 from emma.sim.arm import DeskArm
 from emma.sim.kinematics import tool_down
 from emma.sim.tasks import Waypoint, load_task

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.robot import RobotSpec
-from emma.teleop.pilot import Target
+from emma.robots.spec import RobotSpec
+from emma.teleop.teleop import Target
 
 # Order of the five axes in every message and key map, each in [-1, 1]: forward, left, up, turn left, open.
 AXES = ("x", "y", "z", "yaw", "gripper")

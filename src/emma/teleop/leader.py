@@ -8,8 +8,8 @@ import numpy as np
 import yaml
 
 from emma.errors import EmmaError
-from emma.robot import RobotSpec
-from emma.teleop.pilot import Target
+from emma.robots.spec import RobotSpec
+from emma.teleop.teleop import Target
 
 
 @dataclass(frozen=True, kw_only=True)

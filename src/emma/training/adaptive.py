@@ -14,10 +14,10 @@ from emma.adamix.difficulty import Difficulty
 from emma.adamix.loss import AdaMixWeighter
 from emma.adamix.pictures import contact_sheet, plot_history
 from emma.adamix.state import AdaMix, Layout
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 from emma.training.config import TrainConfig
+from emma.training.difficulty_evaluator import Judge
 from emma.training.frames import FrameTable
-from emma.training.judge import Judge
 from emma.training.mixture import KINDS
 from emma.training.origins import origins
 from emma.training.policies import Built

@@ -11,7 +11,7 @@ from emma.files import sha256_tree
 from emma.policy.bundle import MANIFEST, BundleInfo, write_manifest
 from emma.policy.exported import weights_of
 from emma.provenance import commit, versions
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 from emma.training.config import TrainConfig
 from emma.training.frames import ACTION, Source
 from emma.training.policies import Built, _names

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-from emma.dataset_files import dataset_root, encoded_images, vectors
-from emma.episodes.marks import intervention_frames
+from emma.datasets.files import dataset_root, encoded_images, vectors
+from emma.datasets.marks import intervention_frames
 from emma.errors import EmmaError
 from emma.files import no_room
 from emma.training.mixture import parse_data

@@ -13,7 +13,7 @@ from lerobot.utils.random_utils import set_seed
 
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, room_for
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.training.bundles import write_bundle
 from emma.training.checkpoints import checkpoint_folders
 from emma.training.config import TrainConfig

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emma.episodes.index import read_provenance
+from emma.datasets.index import read_provenance
 from emma.training.frames import FrameTable
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from emma.dataset_files import decoded
+from emma.datasets.files import decoded
 
 
 class Pictures:

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, read_json_lines
 from emma.progress import progress_bar
-from emma.robot import RobotSpec
+from emma.robots.spec import RobotSpec
 from emma.training.adaptive import Adaptive
 from emma.training.augment import make_augmentation
 from emma.training.checkpoints import checkpoint_folders, load_checkpoint, remove_torn, save_checkpoint

@@ -11,7 +11,7 @@ from emma.bench.generalisation.difficulty import clip_errors, difficulty_figures
 from emma.bench.generalisation.plan import FULL, ROWS, Budget
 from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.training import RUN, Policy
-from emma.episodes.index import PROVENANCE_PATH
+from emma.datasets.index import PROVENANCE_PATH
 
 # Four demonstrations, then a clip of each.
 LOOKS = [0.1, 0.2, 0.3, 0.4, 0.9, 0.1, 0.4, 0.4]

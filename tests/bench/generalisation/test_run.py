@@ -18,10 +18,10 @@ from emma.bench.generalisation import jobs, pictures
 from emma.bench.generalisation.data import Data, datasets, kept_clips, look
 from emma.bench.generalisation.plan import ROW_NAMES, Budget, sweeps
 from emma.bench.generalisation.table import generalisation
+from emma.datasets.index import read_provenance
 from emma.dreamtransfer.prompts import Grammar
-from emma.episodes.index import read_provenance
 from emma.errors import EmmaError
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import demonstrate, target_of
 from emma.training.frames import FrameTable, open_source

@@ -16,7 +16,7 @@ from emma.policy.bundle import load_bundle
 from emma.policy.loading import load_policy
 from emma.policy.runtime import open_runtime
 from emma.resources import data_dir
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm, observation
 
 

@@ -16,7 +16,7 @@ from emma.bench.generalisation.plan import CAMERAS, ROWS, Budget, digest
 from emma.bench.generalisation.training import LOG, RUN, Policy, make
 from emma.files import atomic_write_text
 from emma.provenance import machine
-from emma.robot import RobotSpec, load_robot
+from emma.robots.spec import RobotSpec, load_robot
 
 FILE = "costs"
 # Steps that are timed, after as many that warm up.
@@ -144,7 +144,7 @@ def measure(budget: Budget, file: Path) -> None:
 
 def _collect(out: Path, spec: RobotSpec, task: str) -> None:
     """One demonstration without a pool of processes."""
-    from emma.episodes.dataset import DatasetWriter
+    from emma.datasets.writer import DatasetWriter
     from emma.sim.demonstrations import demonstrations
 
     with DatasetWriter(out, spec, cameras=CAMERAS) as writer:

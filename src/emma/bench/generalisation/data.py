@@ -10,11 +10,11 @@ import numpy as np
 
 from emma.bench.dream_scene import domain_of
 from emma.bench.generalisation.plan import CAMERAS, GENERATOR, WAYS, Budget, digest
-from emma.episodes.index import read_provenance
+from emma.datasets.index import read_provenance
 from emma.errors import EmmaError
 from emma.files import sha256_tree
 from emma.resources import data_dir
-from emma.robot import RobotSpec, load_robot
+from emma.robots.spec import RobotSpec, load_robot
 from emma.sim.domains import Domain, held_out_combinations
 
 SOURCE, GRAMMAR = "source", "desk"
@@ -147,7 +147,7 @@ def render(data: Data) -> None:
 
     Raises EmmaError if a motion differs from the demonstration's by a bit, or a look is kept for evaluation.
     """
-    from emma.episodes.dataset import DatasetWriter
+    from emma.datasets.writer import DatasetWriter
     from emma.sim.arm import DeskArm
     from emma.sim.demonstrations import demonstrate, target_of
 
@@ -194,7 +194,7 @@ class _Motions:
     """What must not differ, of each demonstration."""
 
     def __init__(self, folder: Path) -> None:
-        from emma.augmentation.source import SourceDataset
+        from emma.datasets.source import SourceDataset
 
         self._source = SourceDataset.open(folder)
 

@@ -11,7 +11,7 @@ from emma.bench.generalisation.data import Data, episodes_of
 from emma.bench.generalisation.plan import CAMERAS, LOOKS, digest
 from emma.bench.generalisation.training import Policy
 from emma.files import atomic_write_text
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 from emma.sim.demonstrations import demonstrate, domain_of, target_of
 from emma.sim.domains import Domain
 from emma.sim.evaluate import EpisodeResult
@@ -32,7 +32,7 @@ def folder_of(data: Data, seed: int) -> Path:
 
 def film(data: Data, seed: int) -> None:
     """Make what is missing of them."""
-    from emma.episodes.dataset import DatasetWriter
+    from emma.datasets.writer import DatasetWriter
     from emma.sim.arm import DeskArm
 
     spec, b = load_robot("desk_arm"), data.budget
@@ -108,8 +108,8 @@ def errors(policy: Policy, folders: Sequence[Path]) -> np.ndarray:
     from emma.adamix.difficulty import Difficulty
     from emma.policy.bundle import load_bundle
     from emma.policy.loading import load_policy
+    from emma.training.difficulty_evaluator import Judge
     from emma.training.frames import FrameTable, open_source
-    from emma.training.judge import Judge
 
     loaded = load_policy(load_bundle(policy.folder))
     table = FrameTable([open_source(folder) for folder in folders], CAMERAS)

@@ -21,7 +21,7 @@ CLIPS = 6
 
 def draw_appearances(file: Path, task: str | None = None) -> None:
     """The same motion in every appearance, a row each; task: the first one by default."""
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
     from emma.sim.arm import DeskArm
     from emma.sim.demonstrations import demonstrate, target_of
 

@@ -24,7 +24,7 @@ from emma.bench.generalisation.trials import looked, open_cells, results
 from emma.files import atomic_write_text
 from emma.long_work import alone, ended_by_signals
 from emma.progress import progress_bar
-from emma.robot import load_robot
+from emma.robots.spec import load_robot
 
 TABLE, CLIPS = "table.md", "clips.png"
 # Of the budget and the measured costs, what the figures say.

@@ -49,7 +49,7 @@ def evaluate_bundle(
     """Fill `cells` with batches of `episodes` (appearance -> how many); those that are there stay."""
     from emma.policy.bundle import load_bundle
     from emma.policy.runtime import open_runtime
-    from emma.robot import load_robot
+    from emma.robots.spec import load_robot
     from emma.sim.arm import DeskArm
     from emma.sim.evaluate import evaluate
 

@@ -16,8 +16,8 @@ from emma.cycle.config import AugmentSettings
 from emma.cycle.data import DATASET, real_datasets
 from emma.cycle.job import Job, Made
 from emma.cycle.manifest import dataset_hash
-from emma.cycle.plans import generator_hash
 from emma.cycle.priority import die_with_parent
+from emma.cycle.stage_plans import generator_hash
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 

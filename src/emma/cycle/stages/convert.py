@@ -3,15 +3,15 @@
 import shutil
 from pathlib import Path
 
+from emma.conversion.convert import EpisodeResult, convert
+from emma.conversion.convert_job import ConvertConfig
 from emma.cycle.config import ConvertSettings
 from emma.cycle.data import DATASET, HELD_OUT
 from emma.cycle.inventory import Episode, held_out
 from emma.cycle.job import Job, Made
 from emma.cycle.manifest import dataset_hash
-from emma.episodes.convert import EpisodeResult, convert
-from emma.episodes.convert_job import ConvertConfig
-from emma.episodes.index import read_provenance
-from emma.robot import load_robot
+from emma.datasets.index import read_provenance
+from emma.robots.spec import load_robot
 
 
 def work(job: Job) -> Made:

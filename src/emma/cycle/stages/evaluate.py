@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from emma.cycle.data import held_out_datasets
+from emma.cycle.evaluators import InSimulator, Measure, OnHeldOut, remaining
 from emma.cycle.gate import Trial, judge
 from emma.cycle.job import Job, Made
-from emma.cycle.measures import InSimulator, Measure, OnHeldOut, remaining
 from emma.cycle.report import write_report
 from emma.files import atomic_write_text, read_json_lines, sha256_file
 from emma.policy.bundle import load_bundle

@@ -2,9 +2,9 @@
 
 import shutil
 
-from emma.cycle.cases import recorded_cases
 from emma.cycle.data import real_datasets
 from emma.cycle.job import Job, Made
+from emma.cycle.parity_inputs import recorded_cases
 from emma.cycle.stages.train import BUNDLE
 from emma.cycle.versions import LEFT_OUT
 from emma.files import atomic_dir, sha256_file

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from emma.cycle.job import Job, Made
-from emma.episodes.index import read_provenance
+from emma.datasets.index import read_provenance
 
 REJECTED = "rejected"
 

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from emma.cycle.cases import recorded_cases
 from emma.cycle.data import held_out_datasets, real_datasets
 from emma.cycle.job import Job, Made
+from emma.cycle.parity_inputs import recorded_cases
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, sha256_file
 from emma.policy.bundle import load_bundle

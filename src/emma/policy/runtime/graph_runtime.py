@@ -13,9 +13,9 @@ from emma.errors import EmmaError
 from emma.observation import Observation
 from emma.policy.bundle import Bundle
 from emma.policy.exported import ExportInfo
+from emma.policy.runtime.instruction_tokenizer import Words
 from emma.policy.runtime.noise import Noise
 from emma.policy.runtime.rtc import Guidance, Previous
-from emma.policy.runtime.words import Words
 
 CHUNK, NOISY, TIME, VELOCITY, STATE, TOKENS, MASK = "chunk", "noisy", "time", "velocity", "state", "tokens", "mask"
 POLICY, PREFIX, STEP = "policy", "prefix", "step"

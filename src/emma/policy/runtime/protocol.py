@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from emma.observation import Observation
-from emma.policy.joins import Previous
+from emma.policy.chunk_blending import Previous
 
 
 class PolicyRuntime(Protocol):

@@ -6,7 +6,7 @@ its guidance has the closed form used here. It needs no backward pass and works 
 
 import numpy as np
 
-from emma.policy.joins import Previous
+from emma.policy.chunk_blending import Previous
 
 __all__ = ["Guidance", "Previous", "guidance_weight", "prefix_weights"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from emma.observation import Observation
 from emma.policy.bundle import Bundle
-from emma.policy.joins import Previous
+from emma.policy.chunk_blending import Previous
 from emma.policy.loading import load_policy
 
 

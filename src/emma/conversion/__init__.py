@@ -1,0 +1,1 @@
+"""Recorded bags to a LeRobotDataset."""

@@ -1,0 +1,114 @@
+"""Beside a robot: starts `emma improve` when there is something new, and says when another version shall run.
+
+It talks to the cycle through files alone, so it sees as well what somebody starts or rolls back in a terminal.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emma.bags.episode import EPISODE_NAME
+from emma.cycle.config import ImproveConfig
+from emma.cycle.pause import PAUSE_FILE
+from emma.cycle.state import State, read_state
+from emma.cycle.versions import Versions
+from emma.errors import EmmaError
+
+LOG = "learner.log"
+# Pauses of an attendant begin so: one that was killed must not leave the work standing still for ever.
+MINE = "learner: "
+
+
+class Attendant:
+    """One folder of cycles. `words`: the options of `emma improve` that led to `config`."""
+
+    def __init__(self, config: ImproveConfig, words: Sequence[str]) -> None:
+        self.config = config
+        self._words = [sys.executable, "-m", "emma", "improve", *words]
+        self._child: subprocess.Popen[bytes] | None = None
+        self._versions = Versions(config.root / "versions", config.keep)
+        self._offered = self._versions.current
+        self._newest = 0.0
+        self.go_on()
+
+    @property
+    def running(self) -> bool:
+        """Whether a cycle is at work, whoever started it."""
+        mine = self._child is not None and self._child.poll() is None
+        return mine or self.state().phase in ("running", "paused")
+
+    def state(self) -> State:
+        return read_state(self.config.root)
+
+    def start(self) -> None:
+        """Raises EmmaError if a cycle is at work already."""
+        if self.running:
+            raise EmmaError("a cycle is at work already", found=self.state().stage, expected="one at a time")
+        self.config.root.mkdir(parents=True, exist_ok=True)
+        self._newest = self._newest_episode()
+        with (self.config.root / LOG).open("ab") as log:
+            # A session of its own: Ctrl+C in the terminal of a launch file is the node's to pass on.
+            self._child = subprocess.Popen(
+                self._words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def start_if_new(self) -> bool:
+        """Start a cycle if an episode was finished or judged since the last one was started. Cheap: reads no bag."""
+        if self.running or self._newest_episode() <= self._newest:
+            return False
+        self.start()
+        return True
+
+    def stop(self, patience_s: float = 10.0) -> None:
+        """Interrupt the cycle that this started; it goes on there the next time. It may end later than this returns."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+            try:
+                self._child.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                return
+
+    def pause(self, why: str) -> None:
+        """Let the work stand still until `go_on`; a pause that somebody else asked for is not touched."""
+        file = self.config.root / PAUSE_FILE
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{MINE}{why}\n")
+
+    def go_on(self) -> None:
+        """End a pause that an attendant began."""
+        file = self.config.root / PAUSE_FILE
+        if file.is_file() and file.read_text().startswith(MINE):
+            file.unlink(missing_ok=True)
+
+    def next_version(self) -> Path | None:
+        """The bundle that shall run from now on, once each time that another version has become current."""
+        current = self._versions.current
+        if current in (0, self._offered):
+            return None
+        self._offered = current
+        return self._versions.path(current)
+
+    def roll_back(self) -> str:
+        """The version before becomes current; `next_version` then tells it."""
+        before, after = self._versions.roll_back()
+        return f"version {after} is current again, {before} no longer"
+
+    def version_of(self, bundle: str) -> int:
+        """Number of the version that lies at `bundle`, 0 for any other bundle."""
+        path = Path(os.path.realpath(bundle))
+        same = path.parent == Path(os.path.realpath(self._versions.folder))
+        return int(path.name) if same and path.name.isdigit() else 0
+
+    def _newest_episode(self) -> float:
+        newest = 0.0
+        for root in self.config.bags:
+            for file in Path(root).rglob(EPISODE_NAME):
+                try:
+                    newest = max(newest, file.stat().st_mtime)
+                except OSError:  # removed meanwhile
+                    continue
+        return newest

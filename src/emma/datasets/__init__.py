@@ -1,0 +1,1 @@
+"""LeRobotDataset v3 on disk: features, writer, reader, validation."""

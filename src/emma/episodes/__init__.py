@@ -1,1 +1,0 @@
-"""Episodes: bags written, read, mended, and turned into datasets. Nothing here imports ROS."""

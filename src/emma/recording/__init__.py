@@ -1,0 +1,1 @@
+"""One episode at a time from raw messages to a bag."""

@@ -1,0 +1,1 @@
+"""What a robot is: RobotSpec and how it is read."""

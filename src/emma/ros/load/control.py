@@ -1,0 +1,137 @@
+"""`python -m emma.ros.load.control`: control beside sim, cameras and recorder, measured; JSON for `emma bench`."""
+
+import argparse
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emma.bags.reader import Bag
+from emma.errors import EmmaError
+from emma.files import atomic_write_text
+from emma.robots.spec import RobotSpec, load_robot
+from emma.ros.client import RosClient
+from emma.ros.domain import own_domain
+from emma.ros.swap_client import swap_policy
+from emma.sessions.graph import Graph, NodeProcess
+
+# How the policy is run: by the policy node with inference in a process or a thread of its own, or by a plain timer.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "process": ("policy", {"isolate": True}),
+    "thread": ("policy", {"isolate": False}),
+    "plain": ("load.timer_policy", {}),
+}
+POLICY, SIM, RECORDER = "/policy/state", "/sim/outcome", "/recorder/state"
+# A loading policy imports torch; on a busy machine that takes its time.
+START_S, ANSWER_S, ENABLE_S = 600.0, 30.0, 15.0
+NS = 1_000_000_000
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the variants one after another and write what each one's ticks were like."""
+    parser = argparse.ArgumentParser(prog="python -m emma.ros.load.control", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="for logs and bags")
+    parser.add_argument("--json", type=Path, required=True, help="file for the figures")
+    parser.add_argument("--robot", required=True, help="robot.yaml")
+    parser.add_argument("--policy", type=Path, required=True, help="bundle")
+    parser.add_argument("--seconds", type=float, required=True, help="how long each variant commands")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    try:
+        found = {name: measure(name, args) for name in args.variants}
+    except EmmaError as error:
+        print(f"emma: {error}", file=sys.stderr)
+        return 2
+    atomic_write_text(args.json, json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+def measure(variant: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Sim, recorder and the policy; commands for `args.seconds`. Timings of the node, and what the bag says."""
+    spec = load_robot(args.robot)
+    out, (module, extra) = args.out / variant, VARIANTS[variant]
+    depth = [camera.depth_topic for camera in spec.cameras if camera.depth_topic]
+    sim = {"robot": args.robot, "depth": False, "seed": args.seed}
+    recorder = {"robot": args.robot, "root": str(out / "bags"), "skip": depth, "kind": "policy"}
+    policy = {"robot": args.robot, "policy": str(args.policy), **extra}
+    nodes = (
+        NodeProcess(module="sim", parameters=sim),
+        NodeProcess(module="recorder", parameters=recorder),
+        NodeProcess(module=module, name="policy", parameters=policy),
+    )
+    with ExitStack() as stack:
+        stack.enter_context(own_domain())
+        graph = stack.enter_context(Graph(nodes, out / "logs"))
+        client = stack.enter_context(RosClient("bench", alive=graph.check))
+        bag, found = _command(client, args.seconds, args.policy if module == "policy" else None)
+    return {**found, **_seen(spec, bag)}
+
+
+def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Path, dict[str, Any]]:
+    """The bag and the node's timings; with `policy` it is loaded once more at the end, while the arm moves."""
+    for topic in (POLICY, SIM, RECORDER):
+        client.listen(topic)
+    client.wait_for_service("/sim/reset", START_S)
+    client.wait_for_service("/recorder/start", START_S)
+    client.wait_for_service("/policy/enable", START_S)
+    _expect(client, POLICY, lambda s: s["mode"] != "inactive", START_S)
+    instruction = json.loads(client.trigger("/sim/reset"))["instruction"]
+    client.say("/instruction", instruction)
+    for topic in (POLICY, RECORDER):
+        _expect(client, topic, lambda s: s["instruction"] == instruction, ANSWER_S)
+    _expect(client, RECORDER, lambda s: not s["unheard"], ANSWER_S)
+    bag = Path(json.loads(client.trigger("/recorder/start"))["folder"])
+    _enable(client)
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, 1.0))
+        client.alive()
+    found: dict[str, Any] = dict(client.heard(POLICY)["timings"])
+    if policy is not None:
+        swap = swap_policy(policy, client=client)
+        found |= {"swap_s": swap.seconds, "swap_ticks": swap.ticks, "swap_missed_ticks": swap.missed_ticks}
+    client.switch("/policy/enable", False)
+    kept = json.loads(client.trigger("/recorder/save", 60.0))
+    return bag, found | {"recorder_lost": kept["dropped"] + kept["lost"]}
+
+
+def _seen(spec: RobotSpec, folder: Path) -> dict[str, Any]:
+    """From the bag, as any other node saw it: the longest time between two commands, and the cameras' slowest rate."""
+    with Bag(folder) as bag:
+        names, index = (spec.command.topic, *_images(spec)), bag.index
+        stamps = {name: np.sort(index.stamp_ns[index.of(bag.topics[name].number)]) for name in names}
+    commands = stamps[spec.command.topic]
+    rates = [(len(stamps[topic]) - 1) / np.ptp(stamps[topic]) * NS for topic in _images(spec)]
+    return {"command_gap_max_ms": float(np.diff(commands).max() / 1e6), "camera_hz": float(min(rates))}
+
+
+def _images(spec: RobotSpec) -> list[str]:
+    return [camera.image_topic for camera in spec.cameras]
+
+
+def _enable(client: RosClient) -> None:
+    deadline = time.monotonic() + ENABLE_S
+    while True:
+        try:
+            client.switch("/policy/enable", True)
+            return
+        except EmmaError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _expect(client: RosClient, topic: str, condition: Any, patience_s: float) -> dict[str, Any]:
+    said = client.wait_for(topic, condition, patience_s)
+    if said is None:
+        raise EmmaError(f"{topic} does not come to that", found=client.heard(topic))
+    return said
+
+
+if __name__ == "__main__":
+    sys.exit(main())

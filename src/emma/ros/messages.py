@@ -1,0 +1,136 @@
+"""Arrays to ROS messages. The way back is `emma.messages`, which serves bags as well."""
+
+import array
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Float64MultiArray, Header, String
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from emma.messages import decode_command
+from emma.robots.spec import Camera, RobotSpec
+
+NS = 1_000_000_000
+
+
+def time_message(stamp_ns: int) -> Time:
+    return Time(sec=stamp_ns // NS, nanosec=stamp_ns % NS)
+
+
+def header(stamp_ns: int, frame_id: str = "") -> Header:
+    return Header(stamp=time_message(stamp_ns), frame_id=frame_id)
+
+
+def color_image(pixels: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
+    """(H, W, 3) uint8 RGB as an `rgb8` Image."""
+    return _image(pixels, "rgb8", stamp_ns, frame_id)
+
+
+def depth_image(millimetres: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
+    """(H, W) uint16 mm as a `16UC1` Image (REP 118)."""
+    return _image(millimetres.astype("<u2", copy=False), "16UC1", stamp_ns, frame_id)
+
+
+def _image(pixels: np.ndarray, encoding: str, stamp_ns: int, frame_id: str) -> Image:
+    # rclpy checks every element of bytes assigned to uint8[]; an array.array('B') is taken as it is.
+    data = array.array("B")
+    data.frombytes(pixels.tobytes())
+    height, width = pixels.shape[:2]
+    return Image(
+        header=header(stamp_ns, frame_id),
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixels.nbytes // height,
+        data=data,
+    )
+
+
+def camera_info(camera: Camera, matrix: np.ndarray, stamp_ns: int) -> CameraInfo:
+    """CameraInfo of an undistorted pinhole camera with the (3, 3) matrix `matrix` in pixels."""
+    k = np.asarray(matrix, dtype=np.float64)
+    projection = np.hstack([k, np.zeros((3, 1))])
+    return CameraInfo(
+        header=header(stamp_ns, camera.frame_id),
+        height=camera.height,
+        width=camera.width,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=k.ravel().tolist(),
+        r=np.eye(3).ravel().tolist(),
+        p=projection.ravel().tolist(),
+    )
+
+
+def joint_state(
+    names: Sequence[str], position: np.ndarray, stamp_ns: int, velocity: np.ndarray | None = None
+) -> JointState:
+    """JointState with (J,) positions and, where known, velocities, in rad and m, and per second."""
+    return JointState(
+        header=header(stamp_ns),
+        name=list(names),
+        position=position.tolist(),
+        velocity=[] if velocity is None else velocity.tolist(),
+    )
+
+
+def command(spec: RobotSpec, position: np.ndarray, stamp_ns: int) -> JointTrajectory | Float64MultiArray | JointState:
+    """(J,) joint targets as the message the robot takes, stamped where it has a header: the moment they were sent."""
+    if spec.command.kind == "joint_state":
+        return joint_state(spec.joint_names, position, stamp_ns)
+    if spec.command.kind == "forward_position":
+        return Float64MultiArray(data=position.tolist())
+    period_ns = round(NS / spec.control_rate_hz)
+    point = JointTrajectoryPoint(positions=position.tolist(), time_from_start=Duration(sec=0, nanosec=period_ns))
+    return JointTrajectory(header=header(stamp_ns), joint_names=list(spec.joint_names), points=[point])
+
+
+def exact_command(message: JointTrajectory | Float64MultiArray | JointState, spec: RobotSpec) -> np.ndarray:
+    """(J,) float64: what `emma.messages.decode_command` gives, without rounding to single. Raises EmmaError."""
+    decode_command(message, spec)
+    if spec.command.kind == "forward_position":
+        return np.array(message.data, dtype=np.float64)
+    trajectory = spec.command.kind == "joint_trajectory"
+    names = message.joint_names if trajectory else message.name
+    positions = message.points[0].positions if trajectory else message.position
+    by_name = dict(zip(names, positions, strict=False))
+    return np.array([by_name[name] for name in spec.joint_names])
+
+
+COMMAND_TYPES = {"joint_state": JointState, "forward_position": Float64MultiArray, "joint_trajectory": JointTrajectory}
+
+
+def json_string(values: Mapping[str, Any]) -> String:
+    """A mapping as JSON text, for topics that people and consoles read."""
+    return String(data=json.dumps(_plain(values)))
+
+
+def status(name: str, hardware: str, values: Mapping[str, Any], *, warn: str = "", error: str = "") -> DiagnosticStatus:
+    """One line for /diagnostics: an error outranks a warning, neither means OK."""
+    level = DiagnosticStatus.ERROR if error else DiagnosticStatus.WARN if warn else DiagnosticStatus.OK
+    pairs = [KeyValue(key=str(key), value=_text(value)) for key, value in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=error or warn or "OK", hardware_id=hardware, values=pairs)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows neither infinity nor NaN nor arrays."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

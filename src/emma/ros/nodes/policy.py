@@ -1,0 +1,301 @@
+"""The policy node (lifecycle): camera and joint topics to joint commands. The work is in `control`, `emma.policy`."""
+
+import gc
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from emma.control.chunk_executor import ExecutorConfig
+from emma.control.lockstep import LockstepLoop
+from emma.control.loop import ControlLoop
+from emma.control.pacing import prefer_all_threads, prefer_this_process
+from emma.errors import EmmaError
+from emma.policy.bundle import load_bundle
+from emma.policy.isolated import IsolatedRuntime
+from emma.ros import messages, qos
+from emma.ros.commanders import Commanders
+from emma.ros.e_stop import EStop
+from emma.ros.intervention_gate import InterventionGate
+from emma.ros.nodes.policy_load import Loaded, build_controller, executor_config, load
+from emma.ros.nodes.policy_parameters import PolicyParameters
+from emma.ros.nodes.policy_report import complain, report
+from emma.ros.nodes.policy_swap import PolicySwap
+from emma.ros.parameters import declare, on_change, read
+from emma.ros.runner import Stop, run
+from emma.ros.service_replies import answer
+
+KINDS = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/Image": Image}
+
+
+class PolicyNode(LifecycleNode):
+    """`~/enable` ramps in and out, `~/swap` changes to the bundle that the parameter `policy` names, /e_stop stops;
+    `~/state` and /diagnostics say what it does and how long that takes."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__("policy")
+        prefer_this_process()
+        self._values = declare(self, PolicyParameters)
+        self._loop: ControlLoop | LockstepLoop | None = None
+        self._handover: InterventionGate | None = None
+        self._commanders: Commanders | None = None
+        self._loaded: Loaded | None = None
+        self._swap = PolicySwap(lambda path: load(self._values, path))
+        self._commands: Publisher | None = None
+        self._active: dict[str, Subscription | Timer] = {}
+        self._timings: dict[str, float] = {}
+        self._stated = 0
+        self._enable_when_ready = self._values.enable
+        self._instruction = self._values.instruction
+        self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._e_stop = EStop(self, self._on_e_stop)
+        self.create_subscription(String, "/instruction", self._on_instruction, qos.LATCHED)
+        self.create_service(SetBool, "~/enable", answer(self._on_enable))
+        self.create_service(Trigger, "~/swap", answer(lambda _: self._on_swap()))
+        if self._values.autostart:
+            done = TransitionCallbackReturn.SUCCESS
+            if self.trigger_configure() != done or self.trigger_activate() != done:
+                stop.request(2)
+        on_change(self, PolicyParameters, self._on_parameters)
+
+    def close(self) -> None:
+        self._halt()
+        self._forget()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm up. Refused, with the reason in the log, if the bundle does not fit the robot."""
+        try:
+            self._loaded = load(self._values, read(self, PolicyParameters).policy)
+        except EmmaError as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        self._announce(self._loaded)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start ticking; nothing is commanded before `~/enable`."""
+        loaded, values = self._loaded, self._values
+        if loaded is None:
+            return TransitionCallbackReturn.ERROR
+        spec, aligner = loaded.robot, loaded.aligner()
+        try:
+            controller = build_controller(values, loaded)
+        except EmmaError as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        commands = self.create_publisher(
+            messages.COMMAND_TYPES[spec.command.kind], spec.command.topic, qos.EXACT if values.lockstep else qos.COMMAND
+        )
+        commanders = Commanders(self, spec.command.topic)
+        self._commands, self._commanders = commands, commanders
+
+        def send(position: np.ndarray, stamp: int) -> None:
+            commanders.sent(position)
+            commands.publish(messages.command(spec, position, stamp))
+
+        if values.lockstep:
+            self._loop = LockstepLoop(spec, aligner, loaded.runtime, controller, send=send, latency_s=values.latency_s)
+        else:
+            clock = self.get_clock()
+            self._loop = ControlLoop(
+                spec, aligner, loaded.runtime, controller, send=send, clock_ns=lambda: clock.now().nanoseconds
+            )
+        self._loop.set_instruction(self._instruction)
+        self.listen(loaded)
+        self._active |= {"say": self.create_timer(0.25, self._say), "diagnose": self.create_timer(1.0, self._diagnose)}
+        if isinstance(self._loop, ControlLoop):
+            self._handover = InterventionGate(self, spec, self._loop, self._say, commanders)
+        self._loop.start()
+        if isinstance(loaded.runtime, IsolatedRuntime):
+            # All that is left to this process is short and may come first. What is there now stays: looking through it
+            # for garbage, again and again, would cost a tick each time.
+            gc.collect()
+            gc.freeze()
+            prefer_all_threads()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Hold, stop ticking and unsubscribe; the policy stays loaded."""
+        self._halt()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the policy."""
+        self._forget()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Hold and stop."""
+        self._halt()
+        self._forget()
+        return super().on_shutdown(state)
+
+    def _announce(self, loaded: Loaded) -> None:
+        info, about = loaded.bundle.info, loaded.about
+        self.get_logger().info(
+            f"{info.policy_type} {loaded.bundle.path.name} for {loaded.robot.name}, "
+            f"{about['runtime']}: {about['runtime_reason']}"
+        )
+
+    def listen(self, loaded: Loaded) -> None:
+        """Listen to what the policy sees; topics that another policy listens to already are left as they are."""
+        spec, want = loaded.robot, qos.EXACT if self._values.lockstep else qos.SENSOR_WANT
+        for topic in loaded.aligner().topics:
+            # The robot's own commands are not needed here: the controller knows what it sent.
+            if topic not in self._active and (topic != spec.command.topic or topic == spec.state_topic):
+                kind = KINDS.get(spec.topics()[topic], JointState)
+                self._active[topic] = self.create_subscription(kind, topic, self._pusher(topic), want)
+
+    def _halt(self) -> None:
+        """Hold, stop ticking, unsubscribe."""
+        loop, self._loop = self._loop, None
+        if isinstance(loop, ControlLoop):
+            # It may have changed policies since the last look.
+            self._swap.look(loop, self)
+        if self._handover is not None:
+            self._handover.close()
+            self._handover = None
+        hangs = loop is not None and not loop.stop()
+        if hangs and self._loaded is not None and not isinstance(self._loaded.runtime, IsolatedRuntime):
+            # What an inference in this process uses must not be taken from it.
+            self._loaded = None
+        self._swap.close()
+        for policy in loop.retired() if isinstance(loop, ControlLoop) else ():
+            policy.close()
+        for entity in self._active.values():
+            if isinstance(entity, Timer):
+                self.destroy_timer(entity)
+            else:
+                self.destroy_subscription(entity)
+        self._active.clear()
+        if self._commands is not None:
+            self.destroy_publisher(self._commands)
+        self._commands = self._commanders = None
+        if loop is not None:
+            self._say()
+
+    def _forget(self) -> None:
+        if self._loaded is not None:
+            self._loaded.runtime.close()
+        self._loaded = None
+
+    def _pusher(self, topic: str) -> Any:
+        return lambda message: self._loop.push(topic, message) if self._loop is not None else None
+
+    def _on_instruction(self, message: String) -> None:
+        self._instruction = message.data
+        if self._loop is not None:
+            self._loop.set_instruction(message.data)
+        self._say()
+
+    def _on_enable(self, request: SetBool.Request) -> str:
+        if self._loop is None:
+            raise EmmaError("cannot enable: the node is not active", fix="configure and activate it first")
+        if not request.data:
+            self._loop.disable()
+            if self._handover is not None:
+                self._handover.forget()
+            return "disabled"
+        seed = read(self, PolicyParameters).seed
+        self._enable(self._loop, seed if seed >= 0 else None)
+        return "enabled"
+
+    def _enable(self, loop: ControlLoop | LockstepLoop, seed: int | None = None) -> None:
+        self._e_stop.require_clear()
+        if self._handover is not None and self._commanders is not None:
+            self._handover.require_free()
+            self._commanders.require_alone()
+            if others := self._commanders.others():
+                self.get_logger().info(f"{others} may publish commands, too; none were heard")
+        loop.enable(seed)
+
+    def _on_e_stop(self, pressed: bool) -> None:
+        self._enable_when_ready = False
+        if pressed:
+            if self._loop is not None:
+                self._loop.halt()
+            if self._handover is not None:
+                self._handover.forget()
+            self.get_logger().error("emergency stop: the arm holds; enable again once it is released")
+        self._say()
+
+    def _on_parameters(self, values: dict[str, Any]) -> None:
+        if "policy" in values:
+            bundle = load_bundle(values["policy"])
+            if self._loaded is not None:
+                bundle.check(self._loaded.robot)
+
+    def _on_swap(self) -> str:
+        if not isinstance(self._loop, ControlLoop):
+            raise EmmaError(
+                "nothing to swap: the node is not active, or in lockstep", fix="clean it up and configure it again"
+            )
+        policy = Path(read(self, PolicyParameters).policy)
+        self._on_parameters({"policy": policy})
+        self._swap.ask(policy)
+        self._say()
+        return f"loading {policy}; {self._state_topic.topic_name} says when it runs"
+
+    def playing(self, loaded: Loaded) -> ExecutorConfig:
+        return executor_config(self._values, loaded)
+
+    def swapped(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self._announce(loaded)
+
+    def _say(self) -> None:
+        if self._loop is None or self._loaded is None:
+            self._state_topic.publish(messages.json_string({"mode": "inactive"}))
+            return
+        if isinstance(self._loop, ControlLoop):
+            self._swap.look(self._loop, self)
+            if self._commanders is not None and self._loop.commanding and (conflict := self._commanders.conflict):
+                self._loop.release()
+                self.get_logger().error(f"brakes and lets go: {conflict}; only one may move the robot at a time")
+        if self._enable_when_ready:
+            self._try_enable(self._loop)
+        status = self._loop.status()
+        person = self._handover is not None and self._handover.person
+        values = {**asdict(status), **self._loaded.about, "swap": asdict(self._swap.state), "intervention": person}
+        values["listeners"] = self._commands.get_subscription_count() if self._commands is not None else 0
+        values |= {"e_stop": self._e_stop.pressed, "timings": self._timings, "stated": self._stated}
+        self._state_topic.publish(messages.json_string(values))
+        complain(self.get_logger(), status)
+
+    def _try_enable(self, loop: ControlLoop | LockstepLoop) -> None:
+        try:
+            self._enable(loop)
+            self._enable_when_ready = False
+        except EmmaError as error:
+            self.get_logger().info(f"waiting: {error.problem}: {error.found}", throttle_duration_sec=5.0)
+
+    def _diagnose(self) -> None:
+        if self._loop is not None and self._loaded is not None:
+            array = DiagnosticArray(header=messages.header(self.get_clock().now().nanoseconds))
+            # Percentiles cost a millisecond; once a second is often enough.
+            self._timings, self._stated = self._loop.timings.summary(), self._stated + 1
+            stopped = "the emergency stop is pressed" if self._e_stop.pressed else ""
+            array.status = report(
+                self._loaded.robot, self._loop.status(), self._timings, about=self._loaded.about, stopped=stopped
+            )
+            self._diagnostics.publish(array)
+
+
+def main() -> int:
+    """Run the policy node."""
+    return run(PolicyNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

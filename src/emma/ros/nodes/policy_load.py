@@ -1,0 +1,91 @@
+"""What the policy node loads and builds from its parameters: bundle, robot, a warm runtime, the controller."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emma.control.chunk_executor import ExecutorConfig
+from emma.control.controller import Controller, WatchdogConfig
+from emma.control.workspace import Workspace
+from emma.errors import EmmaError
+from emma.observation import Aligner
+from emma.policy.bundle import Bundle, load_bundle
+from emma.policy.chunk_blending import choose_join
+from emma.policy.isolated import IsolatedRuntime
+from emma.policy.runtime import PolicyRuntime, open_runtime
+from emma.policy.warm_up import warm_up
+from emma.robots.spec import RobotSpec, load_robot
+from emma.ros.nodes.kinematics import forward_kinematics
+from emma.ros.nodes.policy_parameters import PolicyParameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A policy that can begin at once."""
+
+    bundle: Bundle
+    robot: RobotSpec
+    runtime: PolicyRuntime
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What a console shows: the bundle, what runs it, and why that."""
+        reason = getattr(self.runtime, "reason", "")
+        return {"policy": str(self.bundle.path), "runtime": self.runtime.name, "runtime_reason": reason}
+
+    def aligner(self) -> Aligner:
+        """An Aligner over the streams that the policy sees."""
+        return Aligner(self.robot, cameras=self.bundle.info.cameras, depth=self.bundle.info.depth)
+
+
+def load(values: PolicyParameters, path: str | Path) -> Loaded:
+    """Load and warm up, which takes seconds. Raises EmmaError for a bundle that is broken or does not fit."""
+    bundle = load_bundle(Path(path))
+    robot = load_robot(values.robot or bundle.info.robot)
+    bundle.check(robot)
+    runtime: PolicyRuntime
+    if values.isolate and not values.lockstep:
+        runtime = IsolatedRuntime(bundle, kind=values.runtime, device=values.device, threads=values.threads)
+    else:
+        runtime = open_runtime(bundle, kind=values.runtime, device=values.device, threads=values.threads)
+    try:
+        warm_up(runtime, bundle, robot)
+    except EmmaError:
+        runtime.close()
+        raise
+    return Loaded(bundle=bundle, robot=robot, runtime=runtime)
+
+
+def executor_config(values: PolicyParameters, loaded: Loaded) -> ExecutorConfig:
+    """Raises EmmaError for parameters that do not fit together."""
+    try:
+        return ExecutorConfig(
+            fps=loaded.bundle.info.fps,
+            replan_s=values.replan_s,
+            blend_s=values.blend_s,
+            join=choose_join(values.join, loaded.runtime),
+        )
+    except ValueError as error:
+        raise EmmaError("parameters do not fit together", found=error) from None
+
+
+def build_controller(values: PolicyParameters, loaded: Loaded) -> Controller:
+    """Raises EmmaError for parameters that do not fit together, and for a workspace without kinematics."""
+    try:
+        return Controller(
+            loaded.robot,
+            executor_config(values, loaded),
+            watchdog=WatchdogConfig(warn_age_s=values.warn_age_s, hold_age_s=values.hold_age_s),
+            ramp_s=values.ramp_s,
+            workspace=_workspace(values.workspace, loaded.robot),
+        )
+    except ValueError as error:
+        raise EmmaError("parameters do not fit together", found=error) from None
+
+
+def _workspace(box: tuple[float, ...], robot: RobotSpec) -> Workspace | None:
+    if not box:
+        return None
+    if len(box) != 6:
+        raise ValueError(f"workspace is x, y, z of the lower corner and of the upper one, not {len(box)} numbers")
+    x, y, z, far_x, far_y, far_z = box
+    return Workspace(lower=(x, y, z), upper=(far_x, far_y, far_z), kinematics=forward_kinematics(robot))

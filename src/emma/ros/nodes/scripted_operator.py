@@ -1,0 +1,169 @@
+"""The scripted operator node: an operator's targets to the robot's command topic, through the safety filter.
+
+The one operator so far is scripted: the simulator's expert, which knows from the sim's `~/outcome` what the task is.
+"""
+
+import json
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from emma.control.pacing import FixedRate
+from emma.control.safety import SafetyFilter
+from emma.errors import EmmaError
+from emma.messages import decode_state, stamp_ns
+from emma.robots.spec import load_robot
+from emma.ros import messages, qos
+from emma.ros.parameters import declare, parameter, read
+from emma.ros.runner import Stop, run
+from emma.ros.service_replies import answer
+from emma.sim.arm import DeskArm
+from emma.sim.expert import Expert
+
+OPERATORS = ("scripted",)
+# Targets this near to what the filter allows go out as they are: its sums round in the last digits.
+SAME = 1e-9
+LOOK_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptedOperatorParameters:
+    """Parameters of the scripted operator node."""
+
+    robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
+    operator: str = parameter("scripted", "who moves the robot", choices=OPERATORS)
+    task_topic: str = parameter("/sim/outcome", "where the scripted operator learns the task")
+    noise: float = parameter(
+        0.0, "scripted: disturbance of the commands, rad (DART)", minimum=0.0, maximum=0.1, runtime=True
+    )
+    lockstep: bool = parameter(False, "answer each joint state with one command, as the sim's lockstep wants it")
+
+
+class ScriptedOperatorNode(Node):
+    """`~/start` begins the demonstration of the present task, `~/stop` ends it; `~/state` says how far it is."""
+
+    def __init__(self, _stop: Stop) -> None:
+        super().__init__("scripted_operator")
+        values = declare(self, ScriptedOperatorParameters)
+        self.spec = load_robot(values.robot)
+        self._plan_arm = DeskArm(self.spec, cameras=())
+        self._lockstep = values.lockstep
+        self._lock = threading.Lock()
+        self._task: dict[str, Any] | None = None
+        self._measured: np.ndarray | None = None
+        self._targets: np.ndarray | None = None
+        self._next = 0
+        self._safety = SafetyFilter(self.spec)
+        self._answered: tuple[int, np.ndarray] | None = None
+        depth = qos.EXACT if values.lockstep else qos.COMMAND
+        kind = messages.COMMAND_TYPES[self.spec.command.kind]
+        self._command = self.create_publisher(kind, self.spec.command.topic, depth)
+        self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
+        want = qos.EXACT if values.lockstep else qos.SENSOR_WANT
+        self.create_subscription(JointState, self.spec.state_topic, self._on_state, want)
+        self.create_subscription(String, values.task_topic, self._on_task, qos.LATCHED)
+        self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
+        self.create_service(Trigger, "~/stop", answer(lambda _: self._finish("stopped")))
+        self._ending = threading.Event()
+        self._state, self._listeners, self._saying = "idle", 0, threading.Lock()
+        self.create_timer(LOOK_S, self._look)
+        self._thread = threading.Thread(target=self._stream, name="scripted_operator", daemon=True)
+        if not values.lockstep:
+            self._thread.start()
+        self._say("idle")
+
+    def close(self) -> None:
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+
+    def _start(self) -> str:
+        if self._task is None or self._measured is None:
+            raise EmmaError(
+                "nothing to demonstrate yet",
+                found=f"no message on {self.spec.state_topic if self._measured is None else 'the task topic'}",
+                expected="joint states and a task",
+                fix="start the sim node first",
+            )
+        self._plan_arm.set_task(str(self._task["kind"]))
+        task = self._plan_arm.reset(int(self._task["seed"]), str(self._task["target"]))
+        expert = Expert(self._plan_arm, noise=read(self, ScriptedOperatorParameters).noise)
+        with self._lock:
+            self._safety.start(self._measured)
+            self._targets, self._next, self._answered = expert.executed, 0, None
+        self._say("running")
+        return f"{task.instruction}: {len(expert) / self.spec.control_rate_hz:.1f} s"
+
+    def _finish(self, state: str) -> None:
+        with self._lock:
+            self._targets = None
+        self._say(state)
+
+    def _on_task(self, message: String) -> None:
+        self._task = json.loads(message.data).get("task")
+
+    def _on_state(self, message: JointState) -> None:
+        try:
+            self._measured = decode_state(message, self.spec)
+        except EmmaError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            return
+        if not self._lockstep:
+            return
+        stamp = stamp_ns(message) or 0
+        if self._answered is not None and stamp <= self._answered[0]:
+            # The simulator says everything again when it has waited for long: the answer was lost.
+            if stamp == self._answered[0] and self._targets is not None:
+                self._command.publish(messages.command(self.spec, self._answered[1], stamp))
+            return
+        self._send(stamp)
+
+    def _stream(self) -> None:
+        rate = FixedRate(1.0 / self.spec.control_rate_hz, self._ending)
+        while rate.wait() is not None:
+            self._send(self.get_clock().now().nanoseconds)
+
+    def _send(self, stamp: int) -> None:
+        """Send the next target of the demonstration, or end it."""
+        with self._lock:
+            if self._targets is None:
+                return
+            done = self._next >= len(self._targets)
+            if not done:
+                target = self._targets[self._next].astype(np.float64)
+                self._next += 1
+                safe = self._safety.step(target)
+                position = target if np.abs(safe.position - target).max() < SAME else safe.position
+                self._answered = (stamp, position)
+                self._command.publish(messages.command(self.spec, position, stamp))
+        if done:
+            self._finish("done")
+
+    def _look(self) -> None:
+        """Say it when somebody begins or ends listening to the commands."""
+        if self._command.get_subscription_count() != self._listeners:
+            self._say()
+
+    def _say(self, state: str = "") -> None:
+        """Say a new state, or the present one again."""
+        # The demonstration ends on a thread of its own: what it says must not be followed by what was before.
+        with self._saying:
+            self._state, self._listeners = state or self._state, self._command.get_subscription_count()
+            values = {"state": self._state, "operator": "scripted", "listeners": self._listeners}
+            self._state_topic.publish(messages.json_string(values))
+
+
+def main() -> int:
+    """Run the scripted operator node."""
+    return run(ScriptedOperatorNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What a person runs over a ROS graph: record, evaluate, drive."""

@@ -1,0 +1,267 @@
+"""One episode after another on a running graph: reset, instruct, record, let the operator work, judge, save."""
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from emma.errors import EmmaError
+from emma.ros.client import RosClient
+from emma.sim.evaluate import EvalConfig
+from emma.sim.tasks import DEFAULT
+from emma.stats import Rate
+
+POLICY, SCRIPTED = "policy", "scripted"
+OPERATORS: Final = (POLICY, SCRIPTED)
+SIM, RECORDER = "/sim/outcome", "/recorder/state"
+POLICY_STATE, SCRIPTED_STATE = "/policy/state", "/scripted_operator/state"
+# A loading policy imports torch and its weights; on a busy machine that takes its time.
+START_S = 180.0
+ANSWER_S = 30.0
+ENABLE_S = 15.0
+# A scripted demonstration lasts 8 s; in lockstep on a busy machine many times that.
+DEMONSTRATION_S = 300.0
+# An episode may take so many times its length on a machine that cannot keep up.
+SLOWDOWN = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one episode asks for. domain: appearance to change to, "" to leave it as it is; task: of
+    `emma.sim.tasks.TASKS`."""
+
+    seed: int
+    target: str
+    domain: str = "source"
+    held_out_words: bool = False
+    task: str = DEFAULT
+
+    def parameters(self) -> dict[str, Any]:
+        """Of the sim node, for its next reset."""
+        values = {"seed": self.seed, "target": self.target, "held_out_words": self.held_out_words, "task": self.task}
+        return values | ({"domain": self.domain} if self.domain else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of one episode. placed_on: the target at which the cube is, or None; bag: its folder, "" if none."""
+
+    seed: int
+    target: str
+    domain: str
+    instruction: str
+    placed_on: str | None
+    success: bool
+    seconds: float
+    bag: str = ""
+    messages: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionResult:
+    """All episodes, the policy node's timings in ms at the end, and what ran the policy, and why that."""
+
+    rows: tuple[Row, ...]
+    timings: dict[str, float] = field(default_factory=dict)
+    runtime: str = ""
+
+    @property
+    def success(self) -> Rate:
+        return Rate(sum(row.success for row in self.rows), len(self.rows))
+
+    @property
+    def instruction_following(self) -> Rate:
+        """Of the cubes that came to rest on a target: the share on the named one."""
+        placed = [row for row in self.rows if row.placed_on is not None]
+        return Rate(sum(row.placed_on == row.target for row in placed), len(placed))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "success": self.success.value,
+            "success_interval": self.success.interval,
+            "instruction_following": self.instruction_following.value,
+            "instruction_following_interval": self.instruction_following.interval,
+            "episodes": [asdict(row) for row in self.rows],
+            "timings": self.timings,
+            "runtime": self.runtime,
+        }
+
+
+def trials(
+    episodes: int, seed: int, domain: str = "source", *, held_out_words: bool = False, task: str = DEFAULT
+) -> list[Trial]:
+    """The episodes of an evaluation from `seed` on: targets alternate, as in process (`emma.sim.evaluate`)."""
+    config = EvalConfig(episodes=episodes, seed=seed, domain=domain)
+    return [Trial(seed=s, target=t, domain=domain, held_out_words=held_out_words, task=task) for s, t in config.tasks()]
+
+
+def require_recorder_hears(client: RosClient, timeout_s: float) -> None:
+    """Return when everyone who sends what an episode holds sends it to the recorder. EmmaError when time is up.
+
+    The recorder cannot tell: it does not know of a publisher that discovery has not brought to it yet.
+    """
+
+    def missing(said: dict[str, Any]) -> list[str]:
+        known = {topic: client.node.count_publishers(topic) for topic in said["publishers"]}
+        few = [f"{t} from {n} of {known[t]} publishers" for t, n in said["publishers"].items() if n < known[t]]
+        return [f"nothing on {topic}" for topic in said["unheard"]] + few
+
+    if client.wait_for(RECORDER, lambda said: not missing(said), timeout_s) is None:
+        said = client.heard(RECORDER)
+        raise EmmaError(
+            "the recorder does not hear the robot",
+            found="; ".join(missing(said)) if said else f"nothing on {RECORDER}",
+            expected="messages of every publisher of every topic in its robot.yaml",
+            fix="start the drivers, correct topics and types, or leave topics out with the recorder's parameter skip",
+        )
+
+
+class Session:
+    """Drives a graph of sim, operator (policy or teleop) and, if `record`, recorder. One episode at a time."""
+
+    def __init__(
+        self,
+        client: RosClient,
+        *,
+        operator: str = POLICY,
+        record: bool = True,
+        keep_failed: bool = True,
+        timeout_s: float = 13.0,
+    ) -> None:
+        self._client, self._operator, self._record = client, operator, record
+        self._keep_failed, self._timeout_s = keep_failed, timeout_s
+        self.current: Trial | None = None
+        self.phase = "starting"
+        self.rows: list[Row] = []
+        topics = [SIM, POLICY_STATE if operator == POLICY else SCRIPTED_STATE] + ([RECORDER] if record else [])
+        for topic in topics:
+            client.listen(topic)
+
+    def wait_until_ready(self) -> None:
+        """Return when every node offers what an episode needs. EmmaError when one does not come up."""
+        self._client.wait_for_service("/sim/reset", START_S)
+        if self._record:
+            self._client.wait_for_service("/recorder/start", START_S)
+        if self._operator == SCRIPTED:
+            self._client.wait_for_service("/scripted_operator/start", START_S)
+        elif self._client.wait_for(POLICY_STATE, lambda s: s["mode"] != "inactive", START_S) is None:
+            raise EmmaError("the policy node is not active", found="inactive", expected="configured and activated")
+
+    def run(self, trial: Trial) -> Row:
+        """Run one episode to its end. An episode under way when this raises is left to the recorder, which saves it."""
+        self.current, self.phase = trial, "reset"
+        task = self._reset(trial)
+        self._instruct(task["instruction"])
+        self._wait_until_heard()
+        bag = json.loads(self._client.trigger("/recorder/start"))["folder"] if self._record else ""
+        self.phase = "running"
+        outcome = (self._run_policy if self._operator == POLICY else self._run_scripted)(trial, task["episode"])
+        self.phase = "saving"
+        kept = self._keep(bool(outcome["success"])) if self._record else {}
+        row = Row(
+            seed=trial.seed,
+            target=trial.target,
+            domain=trial.domain,
+            instruction=task["instruction"],
+            placed_on=outcome["placed_on"],
+            success=bool(outcome["success"]),
+            seconds=float(outcome["time_s"]),
+            bag=str(Path(bag)) if bag else "",
+            messages=kept.get("messages", 0),
+            lost=kept.get("dropped", 0) + kept.get("lost", 0),
+        )
+        self.rows.append(row)
+        return row
+
+    @property
+    def success(self) -> Rate:
+        """So far."""
+        return Rate(sum(row.success for row in self.rows), len(self.rows))
+
+    def result(self) -> SessionResult:
+        """What was done so far."""
+        timings: dict[str, float] = {}
+        runtime = ""
+        if self._operator == POLICY:
+            seen = self._client.heard(POLICY_STATE).get("stated", 0)
+            # The node sums up once a second: wait for a summary that has the last episode in it.
+            self._client.wait_for(POLICY_STATE, lambda s: s.get("stated", 0) > seen + 1, 3.0)
+            said = self._client.heard(POLICY_STATE)
+            timings = said.get("timings", {})
+            runtime = f"{said.get('runtime', '?')}: {said.get('runtime_reason', '?')}"
+        return SessionResult(rows=tuple(self.rows), timings=timings, runtime=runtime)
+
+    def _reset(self, trial: Trial) -> dict[str, Any]:
+        self._client.set_parameters("/sim", trial.parameters())
+        task: dict[str, Any] = json.loads(self._client.trigger("/sim/reset", 90.0))
+        return task
+
+    def _instruct(self, instruction: str) -> None:
+        """Say what to do, and go on when everyone concerned has heard it."""
+        self._client.say("/instruction", instruction)
+        hearers = [POLICY_STATE] * (self._operator == POLICY) + [RECORDER] * self._record
+        for topic in hearers:
+            if self._client.wait_for(topic, lambda s: s.get("instruction") == instruction, ANSWER_S) is None:
+                raise EmmaError(
+                    "the instruction was not heard",
+                    found=f"{topic} says {self._client.heard(topic).get('instruction')!r}",
+                    expected=repr(instruction),
+                )
+
+    def _wait_until_heard(self) -> None:
+        """Return when the recorder hears the robot, and everyone the operator: discovery is not done at once, and what
+        is sent before then is in no episode."""
+        if not self._record:
+            return
+        operator, listeners = POLICY_STATE if self._operator == POLICY else SCRIPTED_STATE, 2
+        require_recorder_hears(self._client, ANSWER_S)
+        if self._client.wait_for(operator, lambda s: s.get("listeners", 0) >= listeners, ANSWER_S) is None:
+            heard = self._client.heard(operator).get("listeners", 0)
+            raise EmmaError(
+                "the commands are not heard", found=f"{heard} listeners", expected="the robot and the recorder"
+            )
+
+    def _run_policy(self, trial: Trial, episode: int) -> dict[str, Any]:
+        self._client.set_parameters("/policy", {"seed": trial.seed})
+        self._enable()
+
+        def over(said: dict[str, Any]) -> bool:
+            placed = said["settled"] and said["placed_on"] is not None
+            return said["episode"] == episode and (placed or said["time_s"] >= self._timeout_s)
+
+        # The time is the arm's: a machine that is too slow for it must not cut an episode short.
+        outcome = self._client.wait_for(SIM, over, SLOWDOWN * self._timeout_s + ANSWER_S)
+        self._client.switch("/policy/enable", False)
+        return outcome if outcome is not None else self._outcome()
+
+    def _enable(self) -> None:
+        """Enable the policy; on a busy machine its streams may need a moment to be fresh again."""
+        deadline = time.monotonic() + ENABLE_S
+        while True:
+            try:
+                self._client.switch("/policy/enable", True)
+                return
+            except EmmaError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def _run_scripted(self, trial: Trial, episode: int) -> dict[str, Any]:
+        self._client.trigger("/scripted_operator/start", 60.0)
+        if self._client.wait_for(SCRIPTED_STATE, lambda s: s["state"] == "done", DEMONSTRATION_S) is None:
+            raise EmmaError("the demonstration does not end", found=self._client.heard(SCRIPTED_STATE), expected="done")
+        # The last command is on its way to the simulator; the cube may still be coming to rest.
+        outcome = self._client.wait_for(SIM, lambda s: s["episode"] == episode and s["success"], 1.0)
+        return outcome if outcome is not None else self._outcome()
+
+    def _outcome(self) -> dict[str, Any]:
+        outcome: dict[str, Any] = json.loads(self._client.trigger("/sim/outcome"))
+        return outcome
+
+    def _keep(self, success: bool) -> dict[str, Any]:
+        self._client.switch("/recorder/mark_success", success)
+        how = "save" if success or self._keep_failed else "discard"
+        kept: dict[str, Any] = json.loads(self._client.trigger(f"/recorder/{how}", 60.0))
+        return kept
