@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-EXTRAS="ros,export,colcon,dev"
+EXTRAS="ros,export,colcon,console,human,docs,dev"
 PLUGIN=src/lerobot_policy_spatial_flow
 STAMP=.venv/.emma-setup
 

@@ -11,7 +11,9 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From bottom to top. Modules that share a layer do not know each other, except within the base and the entry points.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"environment", "errors", "files", "long_work", "messages", "observation", "progress", "provenance"})
+    frozenset(
+        {"environment", "errors", "files", "long_work", "messages", "observation", "progress", "provenance", "records"}
+    )
     | frozenset({"resources", "robots", "stats"}),
     frozenset({"adamix", "bags", "datasets", "policy"}),
     frozenset({"control", "conversion", "dreamtransfer", "human", "recording"}),
