@@ -8,7 +8,7 @@ import pytest
 
 from emma.datasets.spill_arrays import empty, stacked
 from emma.dreamtransfer.clip import Clip
-from emma.dreamtransfer.fusion import fuse
+from emma.dreamtransfer.fusion import Fusion
 from emma.dreamtransfer.geometry import CameraGeometry
 from emma.dreamtransfer.scorer import ClipScorer
 
@@ -33,8 +33,8 @@ def table() -> Clip:
     )
 
 
-def noisy(clip: Clip) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(1)
+def noisy(clip: Clip, seed: int = 1) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
     return {
         view: np.clip(images + rng.normal(0, 12, images.shape), 0, 255).astype(np.uint8)
         for view, images in clip.images.items()
@@ -71,11 +71,22 @@ def test_scores_of_stretches_are_those_of_the_whole(table: Clip) -> None:
 
 def test_stretches_fused_apart_agree(table: Clip) -> None:
     made = noisy(table)
-    whole, parts = fuse(made, table), fuse(made, table, at_once=8 * 2 * SIZE * SIZE)
+    whole, parts = Fusion(table)(made), Fusion(table, at_once=8 * 2 * SIZE * SIZE)(made)
     for view in VIEWS:
         before, after = (np.abs(np.diff(images.astype(int), axis=0)).mean() for images in (made[view], parts[view]))
         assert after < before / 5, "steadier than what came in, also from one stretch to the next"
         assert np.abs(whole[view].astype(int) - parts[view]).mean() < 4.0
+
+
+def test_variants_of_a_clip_share_its_correspondences(table: Clip) -> None:
+    shared = Fusion(table)
+    for seed in (0, 1):
+        made = noisy(table, seed)
+        alone = Fusion(table)(made)
+        for view, images in shared(made).items():
+            np.testing.assert_array_equal(images, alone[view])
+    assert shared.fits(table.only(VIEWS))
+    assert not shared.fits(table.part(0, len(table)))
 
 
 def held_mb(work: Callable[[], object]) -> float:
@@ -102,9 +113,9 @@ def test_memory_does_not_grow_with_the_length(table: Clip, monkeypatch: pytest.M
             cameras=clip.cameras,
             fps=10.0,
         )
-        held[times, "fuse"] = held_mb(lambda made=made, long=long: fuse(made, long, at_once))
+        held[times, "fuse"] = held_mb(lambda made=made, long=long: Fusion(long, at_once)(made))
         held[times, "score"] = held_mb(lambda made=made, long=long: ClipScorer(at_once=at_once)(long, made, ""))
-        held[times, "whole"] = held_mb(lambda made=made, long=long: fuse(made, long))
+        held[times, "whole"] = held_mb(lambda made=made, long=long: Fusion(long)(made))
     assert held[6, "whole"] > 4 * held[1, "whole"], "what is not in stretches grows"
     for what in ("fuse", "score"):
         assert held[6, what] < 1.5 * held[1, what], held

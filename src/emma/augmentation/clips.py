@@ -84,6 +84,8 @@ class ClipMaker:
         self._depth = tools.depth() if tools.depth is not None else None
         self._poses = tools.poses() if tools.poses is not None else None
         self._masks = tools.masks() if tools.masks is not None else None
+        # The latest episode, decoded: its variants come one after the other. A maker serves one dataset.
+        self._latest: tuple[int, tuple[str, ...], Clip] | None = None
 
     def card(self) -> GeneratorCard:
         return GeneratorCard(
@@ -96,7 +98,10 @@ class ClipMaker:
 
     def make(self, task: ClipTask) -> MadeClip:
         """Raises EmmaError if the generator gives something else than pictures of the clip's views and length."""
-        clip = self.clip(task.episode, task.cameras)
+        if self._latest is None or self._latest[:2] != (task.episode.index, task.cameras):
+            self._latest = None
+            self._latest = (task.episode.index, task.cameras, self.clip(task.episode, task.cameras))
+        clip = self._latest[2]
         pictures = self.draw(clip, task.prompt.text, task.seed)
         scores = dict(self._scorer(clip, pictures, task.prompt.text)) if self._scorer is not None else {}
         return encode(task, clip, pictures, scores)

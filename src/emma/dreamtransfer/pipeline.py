@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -21,9 +21,12 @@ from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from emma.datasets.spill_arrays import empty
 from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.components import WindowModel
 from emma.dreamtransfer.control import CHANNELS
-from emma.dreamtransfer.fusion import fuse
+from emma.dreamtransfer.fusion import Fusion
 from emma.dreamtransfer.settings import LARGE, Settings
+from emma.dreamtransfer.small import SmallWindow
+from emma.dreamtransfer.vace import VaceWindow
 from emma.dreamtransfer.views import join, longer, split
 from emma.dreamtransfer.windows import windows
 from emma.errors import EmmaError
@@ -32,18 +35,6 @@ from emma.errors import EmmaError
 LORA_FILE = "pytorch_lora_weights.safetensors"
 # Beside them: what they were trained for, and the settings that follow from it.
 LORA_ABOUT = "lora.json"
-
-
-class WindowModel(Protocol):
-    """Draws one window of joined views.
-
-    clip: T frames of the views. known: (T, H, V W, 3) uint8 of which the first `count` frames are to be kept.
-    Returns (T, H, V W, 3) uint8.
-    """
-
-    def __call__(
-        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
-    ) -> np.ndarray: ...
 
 
 class DreamTransfer(DiffusionPipeline):
@@ -88,6 +79,8 @@ class DreamTransfer(DiffusionPipeline):
         self.settings = usual.changed(settings or {})
         self._folder: Path | None = None
         self._lora: Path | None = None
+        # Of the latest clip: all variants of an episode share its correspondences.
+        self._fusion: Fusion | None = None
 
     @classmethod
     def load(
@@ -190,8 +183,8 @@ class DreamTransfer(DiffusionPipeline):
     def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
         """Camera -> (T, H, W, 3) uint8 RGB of the same motion as `clip` in the look that `prompt` says.
 
-        Memory is that of one window, whatever the length: long episodes are mapped files (scratch.py). Pixels in
-        `clip.keep` stay as they are.
+        Memory is that of one window, whatever the length: long episodes are mapped files. Pixels in `clip.keep` stay
+        as they are.
         """
         if self.small and self.settings.guide != "depth":
             raise EmmaError(
@@ -206,7 +199,9 @@ class DreamTransfer(DiffusionPipeline):
         for views in [clip.views] if self.settings.together else [(view,) for view in clip.views]:
             made |= self._joined(clip.only(views), prompt, seed)
         if self.settings.fuse:
-            made = fuse(made, clip)
+            if self._fusion is None or not self._fusion.fits(clip):
+                self._fusion = Fusion(clip)
+            made = self._fusion(made)
         for view, mask in clip.keep.items():
             np.copyto(made[view], clip.images[view], where=mask[..., None])
         return made
@@ -231,13 +226,7 @@ class DreamTransfer(DiffusionPipeline):
 
     @cached_property
     def _window(self) -> WindowModel:
-        if self.small:
-            from emma.dreamtransfer.small import SmallWindow
-
-            return SmallWindow(self)
-        from emma.dreamtransfer.vace import VaceWindow
-
-        return VaceWindow(self)
+        return SmallWindow(self) if self.small else VaceWindow(self)
 
     def __call__(self, clip: Clip, prompt: str, *, seed: int = 0, **settings: Any) -> dict[str, np.ndarray]:
         """`generate`, with other settings for this call."""

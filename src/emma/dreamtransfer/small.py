@@ -1,18 +1,15 @@
 """One window of the small generator: clean latents predicted under geometry and text, a few Euler steps."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.components import Components
 from emma.dreamtransfer.control import control
 from emma.dreamtransfer.settings import Settings
 from emma.errors import EmmaError
-
-if TYPE_CHECKING:
-    from emma.dreamtransfer.pipeline import DreamTransfer
 
 # As many tokens as the text encoder was trained with.
 TOKENS = 40
@@ -21,7 +18,7 @@ TOKENS = 40
 class SmallWindow:
     """Implements WindowModel for a pipeline with `AutoencoderDC`."""
 
-    def __init__(self, pipeline: "DreamTransfer") -> None:
+    def __init__(self, pipeline: Components) -> None:
         self._pipeline = pipeline
         channels = (1, -1, 1, 1, 1)
         self._mean = torch.tensor(pipeline.config.latents_mean).view(channels)

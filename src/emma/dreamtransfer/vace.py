@@ -4,7 +4,7 @@ VACE was trained on depth pictures that are white near and black far (inverse de
 on drawings, dark lines on white (arXiv 2503.07598). Known frames go in unmasked, everything else is to be drawn.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +12,11 @@ from diffusers import WanVACEPipeline
 from PIL import Image
 
 from emma.dreamtransfer.clip import Clip
+from emma.dreamtransfer.components import Components
 from emma.dreamtransfer.metrics.boundary import image_edges
 from emma.dreamtransfer.settings import Settings
 from emma.dreamtransfer.views import join
 from emma.errors import EmmaError
-
-if TYPE_CHECKING:
-    from emma.dreamtransfer.pipeline import DreamTransfer
 
 # Share of depth pixels that may lie beyond either end of the grey scale.
 CLIPPED = 0.02
@@ -26,10 +24,15 @@ CLIPPED = 0.02
 LINE = (255, 0, 0)
 
 
-def wan_pipeline(pipeline: "DreamTransfer") -> WanVACEPipeline:
+def wan_pipeline(pipeline: Components) -> WanVACEPipeline:
     """diffusers' own pipeline on the same components."""
-    parts = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
-    wan = WanVACEPipeline(**{name: getattr(pipeline, name) for name in parts})
+    wan = WanVACEPipeline(
+        tokenizer=pipeline.tokenizer,
+        text_encoder=pipeline.text_encoder,
+        vae=pipeline.vae,
+        transformer=pipeline.transformer,
+        scheduler=pipeline.scheduler,
+    )
     wan.set_progress_bar_config(disable=True)
     return wan
 
@@ -37,7 +40,7 @@ def wan_pipeline(pipeline: "DreamTransfer") -> WanVACEPipeline:
 class VaceWindow:
     """Implements WindowModel for a pipeline with `AutoencoderKLWan`, on diffusers' own WanVACEPipeline."""
 
-    def __init__(self, pipeline: "DreamTransfer") -> None:
+    def __init__(self, pipeline: Components) -> None:
         self._wan = wan_pipeline(pipeline)
 
     def __call__(
