@@ -22,12 +22,16 @@ class Components(Protocol):
 
 
 class WindowModel(Protocol):
-    """Draws one window of joined views.
+    """Draws windows of joined views.
 
-    clip: T frames of the views. known: (T, H, V W, 3) uint8 of which the first `count` frames are to be kept.
+    clip: the T frames of one window, or of `windows` windows of equal length, one after the other, that share no frame.
+    known: (T, H, V W, 3) uint8 of which the first `count` frames are to be kept; 0 for several windows.
     Returns (T, H, V W, 3) uint8.
     """
 
+    # How many frames of independent windows are drawn at once; 0 for one window at a time.
+    frames_at_once: int
+
     def __call__(
-        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
+        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int, windows: int = 1
     ) -> np.ndarray: ...

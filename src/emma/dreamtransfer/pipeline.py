@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from functools import cached_property
+from itertools import batched
 from pathlib import Path
 from typing import Any, Self
 
@@ -214,14 +215,17 @@ class DreamTransfer(DiffusionPipeline):
             size = min(size - (size - 1) % 4, len(clip) + (1 - len(clip)) % 4)
         overlap = min(self.settings.overlap, size - 1)
         out = {view: empty(images.shape, np.uint8) for view, images in clip.images.items()}
-        for window in windows(len(clip), size, overlap):
-            part = clip.at(np.minimum(np.arange(window.start, window.stop), len(clip) - 1))
-            before = {view: longer(images[window.start : window.stop], size) for view, images in out.items()}
+        # Windows that share no frame do not depend on each other.
+        at_once = 1 if overlap else max(1, self._window.frames_at_once // size)
+        for several in batched(windows(len(clip), size, overlap), at_once):
+            start, stop, count = several[0].start, several[-1].stop, several[0].known
+            part = clip.at(np.minimum(np.arange(start, stop), len(clip) - 1))
+            before = {view: longer(images[start:stop], stop - start) for view, images in out.items()}
             known = join(before, clip.views)
-            made = self._window(part, prompt, self.settings, known=known, count=window.known, seed=seed)
-            end = min(window.stop, len(clip))
+            made = self._window(part, prompt, self.settings, known=known, count=count, seed=seed, windows=len(several))
+            end = min(stop, len(clip))
             for view, images in split(made, clip.views).items():
-                out[view][window.start + window.known : end] = images[window.known : end - window.start]
+                out[view][start + count : end] = images[count : end - start]
         return out
 
     @cached_property

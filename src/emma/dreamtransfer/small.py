@@ -18,6 +18,9 @@ TOKENS = 40
 class SmallWindow:
     """Implements WindowModel for a pipeline with `AutoencoderDC`."""
 
+    # A frame is some hundred tokens: drawn one by one, most of a step is overhead.
+    frames_at_once = 16
+
     def __init__(self, pipeline: Components) -> None:
         self._pipeline = pipeline
         channels = (1, -1, 1, 1, 1)
@@ -26,18 +29,21 @@ class SmallWindow:
         self._text = lru_cache(maxsize=32)(self._embedded)
 
     def __call__(
-        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
+        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int, windows: int = 1
     ) -> np.ndarray:
+        if windows != 1 and count:
+            raise ValueError(f"{windows} windows at once with {count} known frames, not 0")
         pipeline = self._pipeline
-        geometry = torch.from_numpy(control(clip))[None]
+        geometry = torch.from_numpy(control(clip)).unflatten(1, (windows, -1)).transpose(0, 1)
         frames, height, width = geometry.shape[2:]
-        given = torch.zeros(1, len(self._mean.flatten()), frames, height, width)
-        mask = torch.zeros(1, 1, frames, height, width)
+        given = torch.zeros(windows, len(self._mean.flatten()), frames, height, width)
+        mask = torch.zeros(windows, 1, frames, height, width)
         if count:
             given[:, :, :count] = self._encode(known[:count])
             mask[:, :, :count] = 1.0
         guide = torch.cat([geometry, given, mask], dim=1).to(pipeline.transformer.dtype)
-        noise = self._noise(given.shape, settings, seed)
+        # Every window begins with the same noise.
+        noise = self._noise(given[:1].shape, settings, seed).expand_as(given)
         scheduler = pipeline.scheduler
         scheduler.set_timesteps(settings.steps)
         # Known frames stay on their own straight path from noise to what they are.
@@ -63,8 +69,8 @@ class SmallWindow:
         def clean(text: torch.Tensor) -> torch.Tensor:
             made = transformer(
                 hidden_states=latents.to(transformer.dtype),
-                timestep=timestep.expand(1),
-                encoder_hidden_states=text,
+                timestep=timestep.expand(len(latents)),
+                encoder_hidden_states=text.expand(len(latents), -1, -1),
                 control_hidden_states=guide,
                 control_hidden_states_scale=scale,
                 return_dict=False,
@@ -99,9 +105,9 @@ class SmallWindow:
         return (latents.transpose(0, 1)[None] - self._mean) / self._std
 
     def _decode(self, latents: torch.Tensor) -> np.ndarray:
-        """Normalised latents (1, C, T, h, V w) to (T, H, V W, 3) uint8."""
+        """Normalised latents (windows, C, frames, h, V w) to (windows * frames, H, V W, 3) uint8."""
         vae = self._pipeline.vae
-        frames = (latents * self._std + self._mean)[0].transpose(0, 1).to(vae.dtype)
+        frames = (latents * self._std + self._mean).transpose(1, 2).flatten(0, 1).to(vae.dtype)
         pixels = vae.decode(frames.contiguous(memory_format=torch.channels_last), return_dict=False)[0].float()
         values = pixels.clamp(-1, 1).add(1.0).mul(127.5).round().to(torch.uint8)
         return np.asarray(values.permute(0, 2, 3, 1).contiguous().numpy())

@@ -40,12 +40,16 @@ def wan_pipeline(pipeline: Components) -> WanVACEPipeline:
 class VaceWindow:
     """Implements WindowModel for a pipeline with `AutoencoderKLWan`, on diffusers' own WanVACEPipeline."""
 
+    frames_at_once = 0
+
     def __init__(self, pipeline: Components) -> None:
         self._wan = wan_pipeline(pipeline)
 
     def __call__(
-        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int
+        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int, windows: int = 1
     ) -> np.ndarray:
+        if windows != 1:
+            raise ValueError(f"{windows} windows at once, not 1")
         guide = join(guide_pictures(clip, settings.guide), clip.views)
         guide[:count] = known[:count]
         frames, height, width = guide.shape[:3]
