@@ -1,5 +1,6 @@
 """The environment of every test: one thread a library, no network, a ROS graph of its own."""
 
+import atexit
 import os
 from collections.abc import Iterator
 
@@ -20,6 +21,7 @@ from emma.ros.domain import own_domain  # noqa: E402
 # Every test process holds the lock of a domain of its own until it ends, so two runs on one machine cannot meet.
 _domain = own_domain()
 _domain.__enter__()
+atexit.register(_domain.__exit__, None, None, None)
 
 pytest_plugins = ["bag_fixtures"]
 

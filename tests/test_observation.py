@@ -1,8 +1,10 @@
 """Messages to arrays, and arrays to observations, on messages that a real type store built."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
@@ -114,20 +116,22 @@ def test_an_empty_trajectory_is_refused():
 
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=40), st.integers(-10, 1000))
 def test_the_latest_not_newer_sample_wins_in_any_order_of_arrival(stamps, t):
-    stream = Stream(keep=100)
+    stream = Stream(span_ns=10**9)
     for stamp in stamps:
         stream.push(stamp * MS, stamp)
     expected = max((s for s in stamps if s <= t), default=None)
     found = stream.at(t * MS)
-    assert (None if found is None else found[1]) == expected
+    assert (None if found is None else found.message) == expected
 
 
 def test_a_clock_set_back_does_not_freeze_the_stream():
-    stream = Stream(keep=4)
+    stream = Stream(span_ns=10**9)
     for i in range(4):
         stream.push(100_000 * MS + i, "before")
     stream.push(5_000 * MS, "after")
-    assert stream.at(6_000 * MS) == (5_000 * MS, "after")
+    found = stream.at(6_000 * MS)
+    assert found is not None
+    assert (found.stamp_ns, found.message) == (5_000 * MS, "after")
 
 
 def full_aligner(cameras=("top", "wrist"), depth=False) -> Aligner:
@@ -168,3 +172,57 @@ def test_missing_streams_are_named_with_their_topics():
 def test_newest_common_moment():
     assert full_aligner().newest_ns() == 80 * MS
     assert full_aligner().ages_s(100 * MS)["images.top"] == pytest.approx(0.02)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    state_hz=st.sampled_from([10, 50, 200, 500, 1000]),
+    camera_hz=st.sampled_from([5, 30, 60]),
+    delay_ms=st.integers(0, 300),
+    jitter_ms=st.integers(0, 20),
+    burst=st.integers(1, 8),
+    seed=st.integers(0, 2**16),
+)
+def test_any_rate_delay_and_order_gives_the_joint_state_of_the_picture(
+    state_hz, camera_hz, delay_ms, jitter_ms, burst, seed
+):
+    """Joint states at any rate beside a late camera: the newest common moment has the latest state that came for it."""
+    rng = np.random.default_rng(seed)
+    spec = replace(SPEC, max_age_s=0.25)
+    aligner = Aligner(spec, cameras=("top",))
+    states = [round(i * 1e9 / state_hz) for i in range(2 * state_hz)]
+    pictures = [round(i * 1e9 / camera_hz) for i in range(2 * camera_hz)]
+    # (arrival, stamp, topic): cameras are late and jitter, joint states come in bursts, neighbours change places.
+    arrivals = [(max(states[i // burst * burst : (i // burst + 1) * burst]), s, "state") for i, s in enumerate(states)]
+    arrivals += [(s + (delay_ms + int(rng.integers(0, jitter_ms + 1))) * MS, s, "top") for s in pictures]
+    pixels, seen, came = picture(1), 0, list[int]()
+    for _, stamp, kind in sorted(arrivals, key=lambda a: (a[0], rng.random())):
+        if kind == "top":
+            aligner.push_decoded(TOP.image_topic, stamp, pixels)
+        else:
+            aligner.push(SPEC.state_topic, joints(stamp, np.full(7, stamp / 1e9)), 0)
+            came.append(stamp)
+        newest = aligner.newest_ns()
+        if newest is None or not any(state <= newest for state in came):
+            continue
+        expected = max(state for state in came if state <= newest)
+        assert aligner.at(newest).state[0] == np.float32(expected / 1e9)
+        seen += 1
+    assert seen > 0
+
+
+def test_a_stream_keeps_a_span_of_time_and_no_more():
+    stream = Stream(span_ns=10**9)
+    for i in range(5000):
+        stream.push(i * MS, i)
+    assert stream.at(4_000 * MS).message == 4_000
+    assert stream.at(3_998 * MS) is None
+    sparse = Stream(span_ns=10**9)
+    sparse.push(0, "long ago")
+    sparse.push(9_000 * MS, "now")
+    assert sparse.at(8_999 * MS).message == "long ago"
+    small = Stream(span_ns=10**9, limit=10)
+    for i in range(100):
+        small.push(i, i)
+    assert small.at(90).message == 90
+    assert small.at(89) is None

@@ -19,6 +19,11 @@ from emma.robots.spec import RobotSpec
 # A stamp this much older than its stream's newest one is a clock set back, not a late message.
 CLOCK_JUMP_NS = 1_000_000_000
 
+# The shortest span of a stream: a camera may be this late beside joint states of any rate.
+SPAN_S = 1.0
+# Bounds the memory of streams that are faster than any known: 1 s at 20 kHz, and images by their rate.
+SAMPLES, IMAGES_HZ = 20_000, 120.0
+
 STATE = "state"
 COMMAND = "command"
 
@@ -44,46 +49,72 @@ class Observation:
         return {stream: age for stream, age in self.ages_s.items() if age > max_age_s}
 
 
-class Stream:
-    """The last `keep` samples of one stream in stamp order, whatever order they arrived in."""
+class Sample:
+    """One message of a stream, or what was already made of it. stamp_ns: what the sensor says; value: decoded, an
+    EmmaError if that failed, None if it is decoded when it is asked for."""
 
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
-        self._samples: list[tuple[int, int, Any]] = []
+    __slots__ = ("message", "order", "stamp_ns", "value")
+
+    def __init__(self, stamp_ns: int, order: int, message: Any = None, value: np.ndarray | EmmaError | None = None):
+        self.stamp_ns, self.order, self.message, self.value = stamp_ns, order, message, value
+
+    def __lt__(self, other: "Sample") -> bool:
+        # Arrival order among equal stamps.
+        return (self.stamp_ns, self.order) < (other.stamp_ns, other.order)
+
+
+class Stream:
+    """The samples of the last `span_ns` in stamp order, whatever order they arrived in; at most `limit` of them."""
+
+    def __init__(self, span_ns: int, limit: int = SAMPLES) -> None:
+        self._span_ns, self._limit = span_ns, limit
+        self._samples: list[Sample] = []
         self._count = 0
 
-    def push(self, stamp: int, message: Any) -> None:
-        if self._samples and stamp < self._samples[-1][0] - CLOCK_JUMP_NS:
+    def push(self, stamp_ns: int, message: Any = None, *, value: np.ndarray | EmmaError | None = None) -> None:
+        samples = self._samples
+        if samples and stamp_ns < samples[-1].stamp_ns - CLOCK_JUMP_NS:
             # The clock was set back: samples "from the future" would hide every new one.
-            self._samples.clear()
-        # The counter keeps arrival order among equal stamps and spares messages from being compared.
-        insort(self._samples, (stamp, self._count, message))
+            samples.clear()
+        insort(samples, Sample(stamp_ns, self._count, message, value))
         self._count += 1
-        if len(self._samples) > self._keep:
-            del self._samples[0]
+        # One sample from before the span stays: it is the latest for the moments up to the next.
+        first = bisect_right(samples, samples[-1].stamp_ns - self._span_ns, key=_stamp) - 1
+        del samples[: max(first, len(samples) - self._limit, 0)]
 
-    def at(self, t_ns: int) -> tuple[int, Any] | None:
-        """Stamp and message of the latest sample not newer than `t_ns`, or None."""
-        i = bisect_right(self._samples, t_ns, key=lambda sample: sample[0])
-        return (self._samples[i - 1][0], self._samples[i - 1][2]) if i else None
+    def at(self, t_ns: int) -> Sample | None:
+        """The latest sample not newer than `t_ns`, or None."""
+        i = bisect_right(self._samples, t_ns, key=_stamp)
+        return self._samples[i - 1] if i else None
 
     @property
     def newest_ns(self) -> int | None:
-        return self._samples[-1][0] if self._samples else None
+        return self._samples[-1].stamp_ns if self._samples else None
 
     def clear(self) -> None:
         self._samples.clear()
 
 
+def _stamp(sample: Sample) -> int:
+    return sample.stamp_ns
+
+
 class Aligner:
     """Joins the streams of one robot into observations. Not thread-safe: the owner holds a lock.
 
-    Streams are named `state`, `command`, `images.<camera>` and `depth.<camera>`. Messages are decoded only when an
-    observation uses them, and once.
+    Streams are named `state`, `command`, `images.<camera>` and `depth.<camera>`. Each keeps `span_s` of samples
+    (default: from the robot's rates and age limit), so that a moment which the slowest camera has just reached still
+    has the joint state of that time, whatever their rate. Messages are decoded only when an observation uses them, and
+    once; `push_decoded` takes what was decoded elsewhere.
     """
 
     def __init__(
-        self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, depth: bool = False, keep: int = 32
+        self,
+        spec: RobotSpec,
+        *,
+        cameras: Iterable[str] | None = None,
+        depth: bool = False,
+        span_s: float | None = None,
     ) -> None:
         self.spec = spec
         self.cameras = tuple(cameras) if cameras is not None else spec.camera_names
@@ -95,8 +126,13 @@ class Aligner:
                 self._topics[camera.depth_topic] = f"depth.{name}"
         self._needed = tuple(self._topics.values())
         self._topics.setdefault(spec.command.topic, COMMAND)
-        self._streams = {stream: Stream(keep) for stream in (*self._needed, COMMAND)}
-        self._decoded: dict[str, tuple[Any, np.ndarray]] = {}
+        span_ns = int((_span_s(spec) if span_s is None else span_s) * 1e9)
+        images = math.ceil(span_ns / 1e9 * IMAGES_HZ)
+        self._streams = {
+            stream: Stream(span_ns, SAMPLES if stream in (STATE, COMMAND) else images)
+            for stream in (*self._needed, COMMAND)
+        }
+        self._decoded: dict[str, tuple[Sample, np.ndarray]] = {}
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -114,6 +150,12 @@ class Aligner:
         if stream is not None:
             stamp = stamp_ns(message)
             self._streams[stream].push(receive_ns if stamp is None else stamp, message)
+
+    def push_decoded(self, topic: str, stamp_ns: int, value: np.ndarray | EmmaError) -> None:
+        """Take what a message of `topic` was decoded to, or the error that an observation with it shall raise."""
+        stream = self._topics.get(topic)
+        if stream is not None:
+            self._streams[stream].push(stamp_ns, value=value)
 
     def clear(self) -> None:
         """Forget all samples, as after a clock jump."""
@@ -148,32 +190,41 @@ class Aligner:
                 fix="start the driver, or correct the topic in robot.yaml",
             )
         samples = {stream: sample for stream, sample in found.items() if sample is not None}
-        stamps = [stamp for stream, (stamp, _) in samples.items() if stream.startswith("images.")]
+        stamps = [sample.stamp_ns for stream, sample in samples.items() if stream.startswith("images.")]
+        depth = [camera for camera in self.cameras if f"depth.{camera}" in samples]
         return Observation(
             stamp_ns=t_ns,
-            state=self._decode(STATE, samples[STATE][1]),
-            images={c: self._decode(f"images.{c}", samples[f"images.{c}"][1]) for c in self.cameras},
-            depth={
-                c: self._decode(f"depth.{c}", samples[f"depth.{c}"][1]) for c in self.cameras if f"depth.{c}" in samples
-            },
-            ages_s={stream: (t_ns - stamp) / 1e9 for stream, (stamp, _) in samples.items()},
+            state=self._decode(STATE, samples[STATE]),
+            images={c: self._decode(f"images.{c}", samples[f"images.{c}"]) for c in self.cameras},
+            depth={c: self._decode(f"depth.{c}", samples[f"depth.{c}"]) for c in depth},
+            ages_s={stream: (t_ns - sample.stamp_ns) / 1e9 for stream, sample in samples.items()},
             skew_s=(max(stamps) - min(stamps)) / 1e9 if stamps else 0.0,
         )
 
     def state_at(self, t_ns: int) -> tuple[np.ndarray, float] | None:
         """The joint state at `t_ns` and its age in seconds, without touching the cameras; None before the first one."""
         sample = self._streams[STATE].at(t_ns)
-        return None if sample is None else (self._decode(STATE, sample[1]), (t_ns - sample[0]) / 1e9)
+        return None if sample is None else (self._decode(STATE, sample), (t_ns - sample.stamp_ns) / 1e9)
+
+    def measured(self) -> tuple[np.ndarray, int] | None:
+        """The newest joint state (J,) and its stamp; None before the first one. Raises EmmaError if it is broken."""
+        newest = self._streams[STATE].newest_ns
+        sample = None if newest is None else self._streams[STATE].at(newest)
+        return None if sample is None else (self._decode(STATE, sample), sample.stamp_ns)
 
     def command_at(self, t_ns: int) -> np.ndarray | None:
         """(J,) float32: the latest command not newer than `t_ns`, or None before the first one."""
         stream = STATE if self.spec.command.topic == self.spec.state_topic else COMMAND
         sample = self._streams[stream].at(t_ns)
-        return None if sample is None else self._decode(COMMAND, sample[1])
+        return None if sample is None else self._decode(COMMAND, sample)
 
-    def _decode(self, stream: str, message: Any) -> np.ndarray:
-        cached = self._decoded.get(stream)
-        if cached is not None and cached[0] is message:
+    def _decode(self, stream: str, sample: Sample) -> np.ndarray:
+        if isinstance(sample.value, EmmaError):
+            raise sample.value
+        if sample.value is not None:
+            return sample.value
+        cached, message = self._decoded.get(stream), sample.message
+        if cached is not None and cached[0] is sample:
             return cached[1]
         if stream == STATE:
             value = decode_state(message, self.spec)
@@ -183,5 +234,11 @@ class Aligner:
             kind, name = stream.split(".", 1)
             decode = decode_image if kind == "images" else decode_depth
             value = decode(message, self.spec.camera(name))
-        self._decoded[stream] = (message, value)
+        self._decoded[stream] = (sample, value)
         return value
+
+
+def _span_s(spec: RobotSpec) -> float:
+    """Twice the age at which a stream is useless, and two periods of the slowest camera."""
+    slowest = min((camera.rate_hz for camera in spec.cameras), default=spec.fps)
+    return max(SPAN_S, 2.0 * spec.max_age_s + 2.0 / slowest)

@@ -28,9 +28,9 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
 
 
 def encode(record: Record, *, indent: int | None = None) -> str:
-    """One JSON object with the record's fields and its version. Infinity and NaN are kept as JavaScript spells them."""
+    """One JSON object with the record's fields and version; infinity and NaN become strings, as JSON has neither."""
     values = {KEY: record.VERSION, **asdict(record)}
-    return to_json(values, indent=indent, inf_nan_mode="constants").decode()
+    return to_json(values, indent=indent, inf_nan_mode="strings").decode()
 
 
 def decode[T: Record](cls: type[T], text: str | bytes, source: str) -> T:

@@ -38,13 +38,13 @@ def test_ages_are_those_of_the_robots_streams(stamps: dict[str, np.ndarray], fps
         assume("never overlap" not in error.problem)
         raise
     for name, ages in line.ages_s.items():
-        stream = Stream(keep=1000)
+        stream = Stream(span_ns=10**18)
         for stamp in stamps[name]:
             stream.push(int(stamp), SimpleNamespace())
         for time_ns, age in zip(line.times_ns, ages, strict=True):
             sample = stream.at(int(time_ns))
             assert sample is not None
-            assert age == (time_ns - sample[0]) / 1e9
+            assert age == (time_ns - sample.stamp_ns) / 1e9
             assert age >= 0
     first = max(int(s.min()) for s in stamps.values())
     assert line.times_ns[0] == first

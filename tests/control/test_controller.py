@@ -88,14 +88,14 @@ def test_bad_chunks_are_refused_and_the_arm_goes_on_with_what_it_has(bad, why):
     assert controller.tick(TICK, FRESH).mode is Mode.RAMPING
 
 
-def test_disabling_keeps_the_last_command_and_enabling_starts_anew():
+def test_nothing_is_commanded_while_disabled_and_enabling_starts_anew():
     controller = enabled()
     controller.offer(chunk(), 0, 0)
-    last = controller.tick(TICK, FRESH).command
+    controller.tick(TICK, FRESH)
     controller.disable()
     tick = controller.tick(2 * TICK, FRESH)
     assert tick.mode is Mode.DISABLED
-    np.testing.assert_array_equal(tick.command, last)
+    assert tick.command is None
     controller.enable(3 * TICK, POSE)
     assert controller.tick(4 * TICK, FRESH).mode is Mode.WAITING
 

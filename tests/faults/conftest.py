@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
-from emma.control import inference_worker as worker_module
-from emma.control import loop as control_module
+from emma.control import inference as inference_module
 from emma.control.chunk_executor import ExecutorConfig
 from emma.control.controller import Controller, Mode
-from emma.control.loop import ControlLoop
 from emma.control.pacing import Beat
+from emma.control.real_time import RealTimeLoop
+from emma.control.tracking import TrackingGuard
 from emma.observation import Aligner
 from emma.robots.spec import load_robot
 
@@ -43,7 +43,7 @@ class Clock:
 class Runtime:
     """Moves every joint on by a little; `fault` replaces the next answers."""
 
-    name = "scripted"
+    name, reason, rtc = "scripted", "a test", ""
 
     def __init__(self):
         self.fault = None
@@ -52,7 +52,10 @@ class Runtime:
         self.gate = threading.Event()
         self.gate.set()
 
-    def infer(self, observation, instruction):
+    def reset(self, seed):
+        pass
+
+    def infer(self, observation, instruction, previous=None):
         self.calls += 1
         self.instructions.append(instruction)
         self.gate.wait(60)
@@ -70,18 +73,23 @@ class Rig:
 
     def __init__(self, monkeypatch):
         self.clock = Clock()
-        for module in (control_module, worker_module):
-            monkeypatch.setattr(module, "time", self.clock)
+        monkeypatch.setattr(inference_module, "time", self.clock)
         self.runtime = Runtime()
         self.sent = []
-        self.loop = ControlLoop(
+        # Where the robot was measured to be when each command was sent.
+        self.measured = []
+        self.conflict = ""
+        self.driver = RealTimeLoop(
             SPEC,
             Aligner(SPEC, cameras=CAMERAS),
             self.runtime,
             Controller(SPEC, ExecutorConfig(fps=10), ramp_s=0.1),
-            send=lambda position, stamp: self.sent.append(position.copy()),
+            send=self.send,
             clock_ns=self.clock.wall,
+            conflict=lambda: self.conflict,
+            monotonic_ns=self.clock.monotonic_ns,
         )
+        self.loop = self.driver.loop
         self.loop.set_instruction("put the cube in the bin")
         self.joints = HOME.copy()
         self.tick = 0
@@ -92,25 +100,28 @@ class Rig:
         self.camera_delay_ms = 0
         self.wait_for_policy = True
 
-    def turn(self, n=1):
-        """n ticks; returns the status after the last."""
+    def send(self, position, stamp):
+        self.sent.append(position.copy())
+        self.measured.append(self.joints.copy())
+
+    def turn(self, n=1, *, follow=True):
+        """n ticks; returns the status after the last. follow: the arm is where it was last commanded to be."""
         for _ in range(n):
             self.clock.now += TICK_MS * MS
             self.tick += 1
             if "joints" not in self.off:
-                self.loop.push(SPEC.state_topic, self.joint_message(self.clock.wall(), self.joints))
+                self.driver.push(SPEC.state_topic, self.joint_message(self.clock.wall(), self.joints))
             for name in CAMERAS:
                 if name not in self.off and self.tick % 2 == 0:
                     stamp = self.clock.wall() - self.camera_delay_ms * MS
-                    self.loop.push(SPEC.camera(name).image_topic, self.camera_message(stamp, self.tick))
-            with self.loop._lock:
-                self.loop._turn(Beat(late_s=0.0, missed=0))
-            if self.sent:
+                    self.driver.push(SPEC.camera(name).image_topic, self.camera_message(stamp, self.tick))
+            assert self.driver.decoder.wait_idle(10.0)
+            count = len(self.sent)
+            self.driver.beat(Beat(late_s=0.0, missed=0))
+            if len(self.sent) > count and follow:
                 self.joints = self.sent[-1].copy()
-            for _ in range(2000 if self.wait_for_policy else 0):
-                if self.loop._worker.busy_s == 0.0 and self.loop._worker._request is None:
-                    break
-                threading.Event().wait(0.001)
+            if self.wait_for_policy:
+                assert self.loop.inference.wait_idle(10.0)
         return self.loop.status()
 
     def started(self):
@@ -127,6 +138,18 @@ class Rig:
         status = self.turn(25)
         assert len(self.sent) == before + 25, "silent"
         return status.mode == Mode.RUNNING and not np.array_equal(self.sent[-1], self.sent[before])
+
+    def stops_within(self, ticks, *, follow=True):
+        """Turn until it lets go by itself; then nothing is commanded any more. Returns the status."""
+        for _ in range(ticks):
+            status = self.turn(follow=follow)
+            if status.mode == Mode.STOPPED:
+                break
+        assert status.mode == Mode.STOPPED, f"still {status.mode} after {ticks} ticks"
+        count = len(self.sent)
+        self.turn(25, follow=follow)
+        assert len(self.sent) == count, "not silent"
+        return status
 
     def holds_within(self, ticks):
         """Turn until holding; then every further command is the same pose. Returns the status."""
@@ -170,6 +193,13 @@ def rig(monkeypatch):
     rig = Rig(monkeypatch)
     yield rig
     rig.runtime.close()
-    rig.loop._worker.close()
-    steps = np.abs(np.diff(np.array(rig.sent), axis=0)) if len(rig.sent) > 1 else np.zeros((1, 7))
-    assert (steps <= FASTEST + 1e-9).all(), "a fault made the command jump"
+    rig.driver.stop()
+    reach = TrackingGuard(SPEC).reach
+    last = None
+    for command, measured in zip(rig.sent, rig.measured, strict=True):
+        away = np.abs(command - measured)
+        assert (away <= reach + 1e-6).all(), "a command was out of reach of where the robot is"
+        small = last is None or (np.abs(command - last) <= FASTEST + 1e-9).all()
+        held = np.clip(measured, [j.lower for j in SPEC.joints], [j.upper for j in SPEC.joints])
+        assert small or np.allclose(command, held, atol=1e-6), "a fault made the command jump"
+        last = command

@@ -9,11 +9,14 @@ import pytest
 
 from emma.control.chunk_executor import ExecutorConfig
 from emma.control.controller import Mode
+from emma.control.inference import ThreadedInference
+from emma.control.policy_loop import LoopPolicy
+from emma.control.policy_state import SwapPhase
 from emma.errors import EmmaError
 from emma.observation import Aligner
 from emma.robots.spec import load_robot
 from emma.ros.nodes import policy_swap
-from emma.ros.nodes.policy_swap import Phase, PolicySwap
+from emma.ros.nodes.policy_swap import PolicySwap
 
 SPEC = load_robot("desk_arm")
 
@@ -21,13 +24,16 @@ SPEC = load_robot("desk_arm")
 class Backwards:
     """The other policy: moves every joint back."""
 
-    name = "backwards"
+    name, reason, rtc = "backwards", "a test", ""
 
     def __init__(self):
         self.calls = 0
         self.closed = False
 
-    def infer(self, observation, instruction):
+    def reset(self, seed):
+        pass
+
+    def infer(self, observation, instruction, previous=None):
         self.calls += 1
         back = np.arange(16)[:, None] * np.where(np.arange(7) < 6, -0.02, 0.0)
         return (observation.state[None] + back).astype(np.float32)
@@ -38,8 +44,19 @@ class Backwards:
 
 def swap(rig, cameras=("top", "wrist"), fps=10):
     other = Backwards()
-    rig.loop.swap(other, Aligner(SPEC, cameras=cameras), ExecutorConfig(fps=fps))
+    take(rig, other, cameras, fps)
     return other
+
+
+def take(rig, runtime, cameras=("top", "wrist"), fps=10):
+    aligner = Aligner(SPEC, cameras=cameras)
+    inference = ThreadedInference(runtime)
+    policy = LoopPolicy(source=aligner, inference=inference, executor=ExecutorConfig(fps=fps))
+    try:
+        rig.driver.swap(policy, aligner)
+    except EmmaError:
+        inference.close()
+        raise
 
 
 def retire(rig):
@@ -62,7 +79,7 @@ def test_another_policy_takes_over_without_a_tick_left_out_or_a_jump(rig):
     assert rig.runtime.calls <= asked + 1
     assert (rig.sent[-1] < rig.sent[-10])[:6].all()
     (old,) = retire(rig)
-    assert old.runtime is rig.runtime
+    assert old.inference.runtime is rig.runtime
     assert not rig.loop.swapping
     assert rig.loop.timings.summary()["swaps"] == 1
 
@@ -72,7 +89,7 @@ def test_and_back_again(rig):
     other = swap(rig)
     rig.turn(60)
     retire(rig)
-    rig.loop.swap(rig.runtime, Aligner(SPEC, cameras=("top", "wrist")), ExecutorConfig(fps=10))
+    take(rig, rig.runtime)
     calls = rig.runtime.calls
     assert rig.turn(60).mode == Mode.RUNNING
     assert rig.runtime.calls > calls
@@ -87,7 +104,7 @@ def test_the_old_one_goes_on_until_every_stream_of_the_new_one_is_there(rig):
     assert rig.loop.swapping
     assert other.calls == 0
     for _ in range(30):
-        rig.loop.push(SPEC.camera("front").image_topic, rig.image(rig.clock.wall(), rig.tick))
+        rig.driver.push(SPEC.camera("front").image_topic, rig.image(rig.clock.wall(), rig.tick))
         rig.turn()
     assert other.calls > 0
     assert not rig.loop.swapping
@@ -110,14 +127,14 @@ class Node:
     def __init__(self):
         self.told = []
 
-    def playing(self, loaded):
+    def executor_config_for(self, loaded):
         return ExecutorConfig(fps=10)
 
-    def listen(self, loaded):
-        self.told.append("listen")
+    def subscribe(self, loaded):
+        self.told.append("subscribe")
 
-    def swapped(self, loaded):
-        self.told.append("swapped")
+    def on_swapped(self, loaded):
+        self.told.append("on_swapped")
 
 
 def test_the_node_gives_it_15_seconds_and_names_the_stream(rig, monkeypatch):
@@ -129,16 +146,16 @@ def test_the_node_gives_it_15_seconds_and_names_the_stream(rig, monkeypatch):
     swapping.ask(Path("late"))
     with pytest.raises(EmmaError, match="another policy is on its way"):
         swapping.ask(Path("another"))
-    while swapping.state.phase == Phase.LOADING:
+    while swapping.state.phase == SwapPhase.LOADING:
         threading.Event().wait(0.001)
     for _ in range(15):
-        swapping.look(rig.loop, node)
-        assert swapping.state.phase == Phase.WAITING
+        swapping.poll(rig.driver, node)
+        assert swapping.state.phase == SwapPhase.WAITING
         rig.turn(50)
     rig.turn(1)
-    swapping.look(rig.loop, node)
-    assert (swapping.state.phase, swapping.state.why) == (Phase.REFUSED, "waits for images.front")
-    assert node.told == ["listen"]
+    swapping.poll(rig.driver, node)
+    assert (swapping.state.phase, swapping.state.why) == (SwapPhase.REFUSED, "waits for images.front")
+    assert node.told == ["subscribe"]
     assert rig.moving()
     assert other.calls == 0
     for _ in range(5000):

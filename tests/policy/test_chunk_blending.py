@@ -134,7 +134,7 @@ def test_a_join_is_chosen_for_what_the_policy_can(wanted, rtc, join):
 @pytest.mark.parametrize("wanted", ["rtc", "sew"])
 def test_a_join_that_is_not_possible_is_refused(wanted):
     with pytest.raises(EmmaError, match=r"real-time chunking|unknown join"):
-        choose_join(wanted, SimpleNamespace(name="some"))
+        choose_join(wanted, SimpleNamespace(name="some", rtc=""))
 
 
 def test_an_executor_knows_its_joins():

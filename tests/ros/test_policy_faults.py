@@ -133,11 +133,11 @@ def test_a_stranger_that_commands_meanwhile_makes_the_policy_let_go(
         def meddle():
             stamp = client.node.get_clock().now().nanoseconds
             publisher.publish(command(spec, np.array(spec.home) + 0.01, stamp))
-            return client.heard(STATE)["mode"] == "disabled"
+            return client.heard(STATE)["mode"] == "stopped"
 
         eventually(meddle, "the policy lets go")
     log = (tmp_path / "policy.log").read_text()
-    assert "brakes and lets go: commands of /tester" in log
+    assert "stopped: another node commands the robot: commands of /tester" in log
 
 
 def test_the_policys_process_is_killed_the_arm_holds_and_goes_on_with_the_next(

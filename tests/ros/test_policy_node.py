@@ -63,13 +63,10 @@ def test_it_holds_when_the_robot_goes_silent_and_when_it_is_told_to_end(
 
         os.kill(graph.pids["sim"], signal.SIGKILL)
         client.alive = lambda: None
-        silent = ("state", "images.top", "images.wrist")
-        said = client.wait_for("/policy/state", lambda s: all(stream in s["reason"] for stream in silent), 30.0)
+        said = client.wait_for("/policy/state", lambda s: s["mode"] == "stopped", 30.0)
         assert said is not None
-        assert said["mode"] == "holding"
-        # Never zeros, never silence: braked to rest, then the same pose over and over.
-        count = len(commands.messages)
-        eventually(lambda: len(commands.messages) > count + 20 and _at_rest(commands.messages[-20:]), "rest")
+        assert "no joint states" in said["reason"]
+        # Never zeros; and a driver that comes back finds no old command.
         held = positions(list(commands.messages))
         assert np.abs(held[-1]).max() > 0.1
         limits = np.array([joint.velocity for joint in spec.joints]) / spec.control_rate_hz
@@ -80,7 +77,7 @@ def test_it_holds_when_the_robot_goes_silent_and_when_it_is_told_to_end(
         assert graph.stop()["policy"] == 0
     log = graph.log("policy").read_text()
     assert "Traceback" not in log
-    assert "holding: stale" in log
+    assert "stopped: no joint states" in log
 
 
 def test_lifecycle(running_graph, bundle, tmp_path, spec, eventually):
@@ -149,17 +146,13 @@ def test_a_bundle_that_is_none_is_refused_before_anything_starts(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def _at_rest(heard):
-    return np.ptp(positions(heard), axis=0).max() == 0
-
-
 def _said(arrays):
     return {(status.name, pair.key) for array in arrays for status in array.status for pair in status.values}
 
 
 def _fresh(client):
     ages = client.heard("/policy/state").get("ages_s") or {"none": None}
-    return all(age is not None for age in ages.values())
+    return all(isinstance(age, float) for age in ages.values())
 
 
 def _enable(client, eventually):

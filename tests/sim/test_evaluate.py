@@ -20,7 +20,7 @@ FPS, CHUNK = 10, 16
 class Oracle:
     """Answers with the expert's own plan for `target`, or for the instructed one."""
 
-    name = "oracle"
+    name, reason, rtc = "oracle", "a test", ""
 
     def __init__(self, sim: DeskArm, target: str | None = None):
         self.sim, self.target = sim, target
@@ -32,7 +32,7 @@ class Oracle:
         self.plan = Expert(self.sim).commands
         self.sim.reset(seed, asked, held_out_words=True)
 
-    def infer(self, observation, instruction):
+    def infer(self, observation, instruction, previous=None):
         step = round(self.sim.spec.control_rate_hz / FPS)
         return self.plan[np.minimum(self.sim.tick + step * np.arange(CHUNK), len(self.plan) - 1)]
 
@@ -43,7 +43,7 @@ class Oracle:
 class Frozen(Oracle):
     """Never moves."""
 
-    def infer(self, observation, instruction):
+    def infer(self, observation, instruction, previous=None):
         return np.repeat(observation.state[None], CHUNK, axis=0)
 
 

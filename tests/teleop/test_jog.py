@@ -14,6 +14,11 @@ DT = 1.0 / SPEC.control_rate_hz
 CONFIG = JogConfig()
 
 
+def tick(teleop, t_s):
+    """One tick of a robot that is where it was commanded to be."""
+    return teleop.tick(t_s, teleop.position if teleop.position is not None else HOME, 0.0)
+
+
 @pytest.fixture(scope="module")
 def kinematics() -> Kinematics:
     return Kinematics(build_model())
@@ -28,7 +33,7 @@ def drive(kinematics: Kinematics, axes: list[float], seconds: float, *, settle: 
     for i in range(1, round((seconds + settle) / DT) + 1):
         if i * DT <= seconds:
             device.push(np.array(axes), i * DT)
-        commands.append(teleop.tick(i * DT))
+        commands.append(tick(teleop, i * DT))
         note = teleop.note if i * DT <= seconds else note
     return np.array(commands), note
 

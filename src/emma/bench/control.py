@@ -7,24 +7,41 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from emma.bench.loop import BUNDLE
+from emma.bench.random_vla import CAMERAS, SMALL_SMOLVLA, write_random
 from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
-from emma.resources import data_dir
 from emma.robots.spec import load_robot
 
-HELP = "control at 50 Hz beside sim, three cameras at 30 Hz and recorder on two cores, against a plain rclpy timer"
-SECONDS, QUICK_SECONDS = 300.0, 6.0
-CAMERA_HZ, CORES = 30.0, 2
-# Our node as it ships has no prefix; then with inference in a thread of the node; then a plain timer.
-PREFIXES = {"process": "", "thread": "thread_", "plain": "plain_"}
-QUICK_VARIANTS = ("process", "plain")
+HELP = "control beside three cameras of 640 x 480, joint states at 500 Hz and the recorder on two cores"
+SECONDS, QUICK_SECONDS = 300.0, 15.0
+CAMERA_HZ, STATE_HZ, WIDTH, HEIGHT, CORES = 30.0, 500.0, 640, 480, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """prefix: of its figures. variant: how the policy is run, of `emma.ros.load.control`."""
+
+    prefix: str
+    variant: str = "process"
+    transport: str = "raw"
+    control_hz: float = 50.0
+
+
+CASES = (
+    Case(prefix=""),
+    Case(prefix="jpeg_", transport="compressed"),
+    Case(prefix="hz100_", control_hz=100.0),
+    Case(prefix="thread_", variant="thread"),
+    Case(prefix="plain_", variant="plain"),
+)
+QUICK_CASES = tuple(case for case in CASES if case.prefix != "thread_")
 # Of the node's timings, under the names of this bench.
 NAMES = {
     "ticks": "ticks",
@@ -38,6 +55,7 @@ NAMES = {
     "command_gap_max_ms": "command_gap_max_ms",
     "camera_hz": "camera_hz",
     "recorder_lost": "recorder_lost",
+    "skipped_frames": "skipped_frames",
     "swap_s": "swap_s",
     "swap_ticks": "swap_ticks",
     "swap_missed_ticks": "swap_missed_ticks",
@@ -45,38 +63,52 @@ NAMES = {
 
 
 def run(quick: bool, seed: int) -> dict[str, Any]:
-    """`*`: the policy node, inference in a process of its own; `thread_*`: in a thread of the node; `plain_*`: a node
-    whose timer does inference in its callback. `command_gap_max_ms`, `camera_hz`: from the recorded bag.
-    `swap_*`: the policy is loaded a second time while the arm moves, after what the other figures are of."""
-    busy = os.getloadavg()[0]
+    """Figures without prefix: raw images, 50 Hz, inference in a process of its own. `jpeg_*`: JPEG images; `hz100_*`:
+    100 Hz; `thread_*`: inference in a thread of the node; `plain_*`: a node whose timer does inference in its callback.
+
+    `*missed_share`: missed ticks of all. `command_gap_max_ms`, `camera_hz`: from the recorded bag. `swap_*`: the policy
+    is loaded a second time while the arm moves, after what the other figures are of. `skipped_frames`: images that a
+    newer one replaced before they were decoded.
+    """
+    busy, seconds = os.getloadavg()[0], QUICK_SECONDS if quick else SECONDS
+    figures: dict[str, Any] = {"seconds": seconds}
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, _cores(CORES) as cores:
-        found = _measured(Path(scratch), quick, seed)
-    figures: dict[str, Any] = {"seconds": QUICK_SECONDS if quick else SECONDS, "cores": cores}
-    for variant, values in found.items():
-        # A count of nothing is not kept by the node.
-        values = {"missed_ticks": 0, **values}
-        figures |= {PREFIXES[variant] + name: values[key] for key, name in NAMES.items() if key in values}
-    figures["real_time_priority"] = bool(found["process"].get("real_time_priority"))
+        folder = Path(scratch)
+        bundle = write_random("smolvla", SMALL_SMOLVLA, folder / "policy", cameras=len(CAMERAS), seed=seed)
+        figures["cores"] = cores
+        for case in QUICK_CASES if quick else CASES:
+            figures |= _figures(case, _measured(folder, case, bundle.path, seconds))
     return figures | {"load_average_before": busy}
 
 
-def robot_with_camera_rate(folder: Path, rate_hz: float) -> Path:
-    """The embedded robot with all cameras at `rate_hz`, as `<folder>/robot.yaml`."""
+def _figures(case: Case, found: dict[str, Any]) -> dict[str, Any]:
+    # The node keeps no count of nothing.
+    values = {"missed_ticks": 0, **found}
+    figures = {case.prefix + name: values[key] for key, name in NAMES.items() if key in values}
+    figures[f"{case.prefix}missed_share"] = values["missed_ticks"] / max(values["ticks"] + values["missed_ticks"], 1)
+    if not case.prefix:
+        figures["real_time_priority"] = bool(found.get("real_time_priority"))
+    return figures
+
+
+def robot_of(folder: Path, case: Case) -> Path:
+    """The embedded robot with large cameras and fast joint states, as `<folder>/robot.yaml`."""
     source = load_robot("desk_arm").folder / "robot.yaml"
     values = yaml.safe_load(source.read_text())
-    values["cameras"] = [camera | {"rate_hz": rate_hz} for camera in values["cameras"]]
+    size = {"width": WIDTH, "height": HEIGHT, "rate_hz": CAMERA_HZ, "transport": case.transport}
+    cameras = [{k: v for k, v in camera.items() if k != "depth_topic"} | size for camera in values["cameras"]]
+    values |= {"cameras": cameras, "state_rate_hz": STATE_HZ, "control_rate_hz": case.control_hz}
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / "robot.yaml", yaml.safe_dump(values, sort_keys=False))
     return folder / "robot.yaml"
 
 
-def _measured(folder: Path, quick: bool, seed: int) -> dict[str, dict[str, Any]]:
+def _measured(folder: Path, case: Case, policy: Path, seconds: float) -> dict[str, Any]:
     """The nodes' part, in a process of its own: benches import no ROS."""
-    file = folder / "control.json"
-    options = ["--out", folder, "--json", file, "--robot", robot_with_camera_rate(folder / "robot", CAMERA_HZ)]
-    options += ["--policy", data_dir("models") / BUNDLE, "--seed", seed]
-    options += ["--seconds", QUICK_SECONDS if quick else SECONDS]
-    options += ["--variants", *(QUICK_VARIANTS if quick else PREFIXES)]
+    out = folder / f"{case.prefix}run"
+    file = out / "control.json"
+    options = ["--out", out, "--json", file, "--robot", robot_of(out / "robot", case), "--policy", policy]
+    options += ["--seconds", seconds, "--variant", case.variant]
     command = [sys.executable, "-m", "emma.ros.load.control", *map(str, options)]
     done = subprocess.run(command, check=False, env=cleaned(os.environ))
     if done.returncode != 0:
@@ -86,7 +118,7 @@ def _measured(folder: Path, quick: bool, seed: int) -> dict[str, dict[str, Any]]
             expected="a ROS graph on this machine",
             fix="see above, then `emma doctor`",
         )
-    found: dict[str, dict[str, Any]] = json.loads(file.read_text())
+    found: dict[str, Any] = json.loads(file.read_text())
     return found
 
 

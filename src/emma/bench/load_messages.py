@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 
 from emma.bags.message_definitions import typestore
-from emma.bench.load import DIGITS, pictures
-from emma.robots.spec import RobotSpec
+from emma.bench.load import DIGITS, NUMBER_AT, pictures
+from emma.robots.spec import Camera, RobotSpec
 
 FRAME_ID = "0" * DIGITS
+# Where the rest of a message begins, behind its number.
+FRAME_AT = NUMBER_AT + DIGITS
+JPEG_QUALITY = 90
 
 
 def templates(spec: RobotSpec) -> dict[str, list[bytes]]:
@@ -33,6 +36,19 @@ def templates(spec: RobotSpec) -> dict[str, list[bytes]]:
     )
     command = _new("trajectory_msgs/msg/JointTrajectory", header=_header(), joint_names=names, points=[point])
     return found | {spec.state_topic: [_bytes(state)], spec.command.topic: [_bytes(command)]}
+
+
+def camera_templates(seed: int, camera: Camera) -> list[bytes]:
+    """Serialised colour images of 640 x 480 to send in turn, raw or JPEG as the camera's transport has it."""
+    images = [color for color, _ in pictures(seed)]
+    return [_image(image, "rgb8") if camera.transport == "raw" else _jpeg(image) for image in images]
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    import cv2
+
+    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return _bytes(_new("sensor_msgs/msg/CompressedImage", header=_header(), format="jpeg", data=data.reshape(-1)))
 
 
 def _image(pixels: np.ndarray, encoding: str) -> bytes:

@@ -67,6 +67,8 @@ class ChunkExecutor:
         self._chunks: deque[_Chunk] = deque()
         self._asked_ns: int | None = None
         self._delays: deque[int] = deque(maxlen=DELAYS)
+        # Chunks that were taken so far.
+        self.taken = 0
 
     def reset(self) -> None:
         """Forget everything, as when the policy is disabled; but not how long inference takes."""
@@ -96,7 +98,7 @@ class ChunkExecutor:
     def offer(self, actions: np.ndarray, t_obs_ns: int, t_ns: int) -> bool:
         """Take a chunk (K, J) made from the observation at `t_obs_ns`, usable from `t_ns` on.
 
-        Returns False for a chunk from an older observation than the one in play: it is late and stays unused.
+        Returns False for a chunk from an older observation than the active one: it is late and stays unused.
         Raises ValueError for a chunk that is not (K, J), or not finite.
         """
         if actions.ndim != 2 or len(actions) == 0:
@@ -113,6 +115,7 @@ class ChunkExecutor:
                 return False
             # The first chunk after a reset may have had the runtime's warm-up in it.
             self._delays.append(max(t_ns - t_obs_ns, 0))
+        self.taken += 1
         first = t_ns if self.config.join == "drain" else t_obs_ns
         self._chunks.append(_Chunk(np.asarray(actions, dtype=np.float64), t_obs_ns, first, t_ns))
         while len(self._chunks) > (ENSEMBLE if self.config.join == "ensemble" else 2):

@@ -1,19 +1,17 @@
-"""The policy's control loop on the simulator's time: one tick for each joint state, inference in between. No ROS here.
+"""A policy loop on the simulator's time: one tick for each joint state, inference in between.
 
 Same seeds, same commands to the bit as `emma.sim.evaluate` in process: the proof that the way through the graph changes
-nothing. On a robot time does not wait; there `control.ControlLoop` runs.
+nothing. On a robot time does not wait; there `RealTimeLoop` runs.
 """
 
-import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from emma.control.controller import Controller, Mode, Tick
-from emma.control.status import ControlStatus
-from emma.control.timing import Timings
+from emma.control.controller import Controller
+from emma.control.inference import SimulatedInference
+from emma.control.policy_loop import PolicyLoop
 from emma.errors import EmmaError
 from emma.messages import stamp_ns
 from emma.observation import Aligner
@@ -24,7 +22,7 @@ NS = 1_000_000_000
 
 
 class LockstepLoop:
-    """As `ControlLoop`, driven by `push`: a moment is answered once all its pictures and its joint state are there.
+    """Driven by `push`: a moment is answered once all its pictures and its joint state are there.
 
     latency_s: how long after its observation a chunk may be used, in simulated time.
     """
@@ -39,23 +37,27 @@ class LockstepLoop:
         send: Callable[[np.ndarray, int], None],
         latency_s: float,
     ) -> None:
-        self._spec, self._aligner, self._runtime, self._controller = spec, aligner, runtime, controller
-        self._send, self._latency_ns = send, int(latency_s * NS)
-        self._lock = threading.Lock()
+        self._spec, self._aligner, self._controller, self._send = spec, aligner, controller, send
         self._now_ns = 0
+        self.inference = SimulatedInference(runtime, latency_s)
+        self.loop = PolicyLoop(
+            spec,
+            aligner,
+            self.inference,
+            controller,
+            now_ns=lambda: self._now_ns,
+            stamp_ns=lambda: self._now_ns,
+            send=self._answer,
+        )
         self._answered: tuple[int, np.ndarray] | None = None
-        self._pending: tuple[int, int, np.ndarray] | None = None
-        self._instruction = ""
-        self._error = ""
-        self._enabling = False
-        self._tick = Tick(command=None, mode=Mode.DISABLED)
+        # Whether to begin at the moment that the simulator repeats, and with which seed.
+        self._beginning: tuple[int | None] | None = None
         # A picture is due every so many ns: while the last one is older than that, the next is still on its way.
         self._due_ns = {
             f"{kind}.{name}": round(NS / spec.camera(name).rate_hz)
             for name in aligner.cameras
             for kind in ("images", "depth")
         }
-        self.timings = Timings()
 
     def start(self) -> None:
         """Nothing to start: messages drive this loop."""
@@ -67,84 +69,60 @@ class LockstepLoop:
 
     def push(self, topic: str, message: Any) -> None:
         """Take a message, and answer the moment that it makes whole."""
-        with self._lock:
+        with self.loop.lock:
             self._aligner.push(topic, message, 0)
-            if topic == self._spec.state_topic:
-                stamp = stamp_ns(message) or 0
-                if self._enabling and stamp == self._now_ns and (state := self._aligner.state_at(stamp)) is not None:
-                    self._enabling = False
-                    self._controller.enable(stamp, state[0])
-                self._now_ns = max(self._now_ns, stamp)
-                if self._answered is not None and stamp == self._answered[0] and self._controller.enabled:
-                    # Said again: the answer was lost.
-                    self._send(self._answered[1], stamp)
-                    return
-            self._turn()
-
-    def set_instruction(self, instruction: str) -> None:
-        """What the robot shall do, from the next inference on."""
-        self._instruction = instruction
-
-    @property
-    def commanding(self) -> bool:
-        """Whether commands go out, or will."""
-        return self._controller.enabled or self._enabling
+            if topic == self._spec.state_topic and self._answered_again(stamp_ns(message) or 0):
+                return
+            self._tick_when_whole()
 
     def enable(self, seed: int | None = None) -> None:
-        """Start commanding at the moment that the simulator waits in: the one it says twice."""
-        with self._lock:
-            if not self._instruction:
+        """Start commanding at the moment that the simulator waits in, which it publishes again and again.
+
+        Raises EmmaError without an instruction.
+        """
+        with self.loop.lock:
+            if not self.loop.status().instruction:
                 raise EmmaError("cannot enable: no instruction", found="nothing on /instruction", expected="a text")
-            if seed is not None and hasattr(self._runtime, "reset"):
-                self._runtime.reset(seed)
-            self._pending = self._answered = None
-            self._enabling = True
+            self._answered, self._beginning = None, (seed,)
+            self.inference.discard()
 
     def disable(self) -> None:
         """Stop commanding; the simulator's time stops with it."""
-        with self._lock:
-            self._enabling = False
-            self._controller.disable()
-            self._tick = replace(self._tick, mode=Mode.DISABLED)
+        with self.loop.lock:
+            self._beginning = None
+            self.loop.disable()
 
     def halt(self) -> None:
         """As `disable`: in lockstep the arm moves with commands only."""
         self.disable()
 
-    def status(self) -> ControlStatus:
-        with self._lock:
-            return ControlStatus(
-                mode=self._tick.mode.value,
-                reason=self._tick.reason,
-                warnings=self._tick.warnings,
-                clipped=self._tick.clipped,
-                ages_s=self._aligner.ages_s(self._now_ns),
-                skew_s=0.0,
-                problem="",
-                inference_error=self._error,
-                instruction=self._instruction,
-            )
+    @property
+    def commanding(self) -> bool:
+        """Whether commands go out, or will."""
+        return self.loop.commanding or self._beginning is not None
 
-    def _turn(self) -> None:
+    def _answered_again(self, stamp: int) -> bool:
+        """Begin, or repeat an answer that was lost, at a moment that is published a second time."""
+        if self._beginning is not None and stamp == self._now_ns:
+            state = self._aligner.state_at(stamp)
+            if state is not None:
+                (seed,), self._beginning = self._beginning, None
+                self.loop.begin(state[0], seed)
+        self._now_ns = max(self._now_ns, stamp)
+        if self._answered is None or stamp != self._answered[0] or not self._controller.enabled:
+            return False
+        self._send(self._answered[1], stamp)
+        return True
+
+    def _tick_when_whole(self) -> None:
         now = self._now_ns
         if not self._controller.enabled or (self._answered is not None and self._answered[0] >= now):
             return
         ages = self._aligner.ages_s(now)
-        if any(age * NS >= self._due_ns.get(stream, 1) for stream, age in ages.items()):
-            return
-        if self._pending is not None and now >= self._pending[0]:
-            self._error = self._controller.offer(self._pending[2], self._pending[1], now) or ""
-            self._pending = None
-        executor = self._controller.executor
-        if self._aligner.newest_ns() == now and self._pending is None and executor.wants_chunk(now):
-            executor.asked(now)
-            previous = executor.previous(now)
-            continued = () if previous is None else (previous,)
-            with self.timings.section("inference"):
-                actions = self._runtime.infer(self._aligner.at(now), self._instruction, *continued)
-            self._pending = (now + self._latency_ns, now, actions)
-        self._tick = self._controller.tick(now, {})
-        if self._tick.command is not None:
-            self.timings.count("ticks")
-            self._answered = (now, self._tick.command)
-            self._send(self._tick.command, now)
+        if not any(age * NS >= self._due_ns.get(stream, 1) for stream, age in ages.items()):
+            self.loop.timings.count("ticks")
+            self.loop.tick()
+
+    def _answer(self, position: np.ndarray, stamp: int) -> None:
+        self._answered = (stamp, position)
+        self._send(position, stamp)

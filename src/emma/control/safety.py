@@ -81,10 +81,13 @@ class SafetyFilter:
         self._target = position.copy()
         return SafeCommand(position=position.copy())
 
-    def step(self, target: np.ndarray, *, speed: float = 1.0) -> SafeCommand:
+    def step(
+        self, target: np.ndarray, *, speed: float = 1.0, within: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> SafeCommand:
         """One tick towards `target` (J,). `speed` in (0, 1] scales the velocity limits, for ramping in.
 
-        A target that is not finite or not (J,) is answered with `hold` and the reason in `clipped`.
+        within: (J,) lowest and highest position of this tick, beside the robot's own limits; they must enclose the last
+        command. A target that is not finite or not (J,) is answered with `hold` and the reason in `clipped`.
         """
         if self._q is None:
             raise RuntimeError("SafetyFilter.start was not called")
@@ -94,9 +97,16 @@ class SafetyFilter:
         if not np.isfinite(target).all():
             return SafeCommand(position=self.hold().position, clipped=("not finite",))
         reasons = []
-        inside = np.clip(target, self._lower, self._upper)
+        lower, upper = self._lower, self._upper
+        inside = np.clip(target, lower, upper)
         if not np.array_equal(inside, target):
             reasons.append("position")
+        if within is not None:
+            lower, upper = np.maximum(lower, within[0]), np.minimum(upper, within[1])
+            near = np.clip(inside, lower, upper)
+            if not np.array_equal(near, inside):
+                reasons.append("reach")
+            inside = near
         top = self._velocity * speed
         error = inside - self._q
         moving = np.clip((inside - self._target) / self._dt, -top, top)
@@ -107,7 +117,7 @@ class SafetyFilter:
         bounded = np.clip(velocity, -top, top)
         if (np.abs(bounded - velocity) > 1e-9).any():
             reasons.append("velocity")
-        bounded = np.clip(bounded, -self._braking(self._q - self._lower), self._braking(self._upper - self._q))
+        bounded = np.clip(bounded, -self._braking(self._q - lower), self._braking(upper - self._q))
         step = self._acceleration * self._dt
         limited = np.clip(bounded, self._v - step, self._v + step)
         if (np.abs(limited - bounded) > 1e-9).any():
@@ -117,7 +127,7 @@ class SafetyFilter:
             if allowed is not limited:
                 reasons.append("workspace")
                 limited = allowed
-        position = np.clip(self._q + limited * self._dt, self._lower, self._upper)
+        position = np.clip(self._q + limited * self._dt, lower, upper)
         self._v = (position - self._q) / self._dt
         self._q = position
         return SafeCommand(position=position.copy(), clipped=tuple(reasons))

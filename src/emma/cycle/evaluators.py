@@ -105,9 +105,7 @@ class OnHeldOut:
 
     def run(self, bundle: Bundle, runtime: PolicyRuntime, trial: tuple[str, str]) -> tuple[float, dict[str, Any]]:
         first, end = self._spans[trial]
-        reset = getattr(runtime, "reset", None)
-        if reset is not None:
-            reset(0)
+        runtime.reset(0)
         count = min(self._frames, end - first)
         errors = [self._error(bundle, runtime, first + i * (end - first) // count, end) for i in range(count)]
         return -float(np.mean(errors)), {"frames": count}

@@ -1,7 +1,7 @@
 """How one action chunk follows another, and which way a policy can."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -30,12 +30,21 @@ class Previous:
             raise ValueError(f"delay and horizon are 0 or more, not {self.delay} and {self.horizon}")
 
 
-def choose_join(wanted: str, runtime: Any) -> str:
+class Continues(Protocol):
+    """What a runtime tells of continuing chunks; `emma.policy.runtime.PolicyRuntime` is one."""
+
+    name: str
+
+    @property
+    def rtc(self) -> str: ...
+
+
+def choose_join(wanted: str, runtime: Continues) -> str:
     """The join that `wanted` means for this runtime: its `rtc` is "trained", "guided" or empty.
 
     Raises EmmaError for an unknown join, and for rtc where the policy is no flow.
     """
-    can = getattr(runtime, "rtc", "")
+    can = runtime.rtc
     if wanted not in JOINS:
         raise EmmaError(f"unknown join '{wanted}'", found=wanted, expected=f"one of {', '.join(JOINS)}")
     if wanted == "auto":
@@ -43,7 +52,7 @@ def choose_join(wanted: str, runtime: Any) -> str:
     if wanted == "rtc" and not can:
         raise EmmaError(
             "this policy cannot continue a chunk (real-time chunking)",
-            found=f"runtime {getattr(runtime, 'name', '?')}, which cannot be given the previous chunk",
+            found=f"runtime {runtime.name}, which cannot be given the previous chunk",
             expected="a flow policy, exported or of LeRobot's own real-time chunking",
             fix="join by blend or ensemble",
         )

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
             parts = {"problem": error.problem, "found": error.found, "expected": error.expected, "fix": error.fix}
             channel.send({"refused": {key: None if part is None else str(part) for key, part in parts.items()}})
             return 2
-        about = {key: getattr(runtime, key, "") for key in ("name", "reason", "rtc")}
+        about = {"name": runtime.name, "reason": runtime.reason, "rtc": runtime.rtc}
         channel.send(about)
         while True:
             _answer(channel, runtime, channel.receive())
@@ -46,7 +46,7 @@ def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> N
 
     values, arrays = asked
     try:
-        if values["seed"] is not None and hasattr(runtime, "reset"):
+        if values["seed"] is not None:
             runtime.reset(values["seed"])
         observation = Observation(
             stamp_ns=values["stamp_ns"],

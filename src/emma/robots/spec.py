@@ -82,7 +82,11 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class RobotSpec:
-    """Everything the stack must know about one robot. State and action vectors follow the order of `joints`."""
+    """Everything the stack must know about one robot. State and action vectors follow the order of `joints`.
+
+    tracking_s: how far the arm may lag behind its commands at full speed, in seconds; a command further from the
+    measured pose is never sent (`emma.control.tracking`).
+    """
 
     name: str
     joints: tuple[Joint, ...]
@@ -96,6 +100,7 @@ class RobotSpec:
     gripper: tuple[str, ...] = ()
     state_rate_hz: float = 50.0
     home: tuple[float, ...] = ()
+    tracking_s: float = 0.15
     max_age_s: float = 0.25
     max_skew_s: float = 0.05
     folder: Path = field(default_factory=Path)
@@ -112,6 +117,7 @@ class RobotSpec:
         _require(
             0 < self.fps <= self.control_rate_hz, "fps", self.fps, f"1 to {self.control_rate_hz:g} (control_rate_hz)"
         )
+        _require(0 < self.tracking_s <= 1, "tracking_s", self.tracking_s, "seconds in (0, 1]")
         _require(self.max_age_s > 0, "max_age_s", self.max_age_s, "seconds above 0")
         _require(self.max_skew_s > 0, "max_skew_s", self.max_skew_s, "seconds above 0")
         if self.home:

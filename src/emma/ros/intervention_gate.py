@@ -13,7 +13,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.timer import Timer
 from std_msgs.msg import Bool
 
-from emma.control.loop import ControlLoop
+from emma.control.policy_loop import PolicyLoop
 from emma.errors import EmmaError
 from emma.messages import decode_command
 from emma.robots.spec import RobotSpec
@@ -32,7 +32,7 @@ class InterventionGate:
         self,
         node: Node,
         spec: RobotSpec,
-        loop: ControlLoop,
+        loop: PolicyLoop,
         changed: Callable[[], None],
         commanders: Commanders,
     ) -> None:

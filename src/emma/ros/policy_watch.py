@@ -30,7 +30,7 @@ class PolicyWatch:
         mode = self._said.get("mode")
         if mode == "inactive":
             return ""
-        if self._heard_s >= asked_s and self._said.get("intervention") and mode == "disabled":
+        if self._heard_s >= asked_s and self._said.get("intervention") and mode in ("disabled", "stopped"):
             return ""
         return "the policy does not let go"
 

@@ -61,7 +61,7 @@ def swap_policy(
         raise
     # The counts are told once a second.
     # A node that is let go meanwhile says no more than that it is inactive.
-    after = client.wait_for(state, lambda s: s.get("stated", 0) > said["stated"] + 1, CALL_S) or said
+    after = client.wait_for(state, lambda s: s.get("stats_seq", 0) > said["stats_seq"] + 1, CALL_S) or said
     ticks, missed = (int(_count(after, name) - _count(before, name)) for name in ("ticks", "missed_ticks"))
     return SwapResult(
         policy=path,

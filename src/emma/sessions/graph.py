@@ -23,7 +23,9 @@ LOG_TAIL = 12
 
 @dataclass(frozen=True, kw_only=True)
 class NodeProcess:
-    """What to start: `emma.ros.nodes.<module>` as node `name`; nice: a lower priority."""
+    """What to start: `emma.ros.nodes.<module>`, or `emma.ros.<module>` for a dotted one, as node `name`.
+
+    nice: a lower priority."""
 
     module: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -100,7 +102,8 @@ class Graph:
         # JSON is YAML; empty lists have no type in a parameter file and are the default anyway.
         values = {key: value for key, value in node.parameters.items() if value not in ([], ())}
         file.write_text(json.dumps({f"/{node.node}": {"ros__parameters": values}}))
-        command = [sys.executable, "-m", f"emma.ros.nodes.{node.module}", "--ros-args", "--params-file", str(file)]
+        module = f"emma.ros.{node.module}" if "." in node.module else f"emma.ros.nodes.{node.module}"
+        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(file)]
         command += ["-r", f"__node:={node.node}"]
         if node.nice:
             command = ["nice", "-n", str(node.nice), *command]

@@ -20,6 +20,8 @@ TELEOP = "/teleop/state"
 # How often axes are said: well within the time that the teleop lets a deflection count.
 AXES_PERIOD_S = 0.04
 ANSWER_S = 10.0
+# Modes of the policy node in which it commands nothing.
+IDLE = ("inactive", "disabled", "stopped")
 # A long episode is synced to the disk before `save` answers.
 SAVE_S = 120.0
 
@@ -97,7 +99,7 @@ class KeyConsole:
             recording=recorder.get("state", "idle") != "idle",
             success=recorder.get("success"),
             driving=teleop.get("state", "idle") != "idle",
-            enabled=policy.get("mode", "inactive") not in ("inactive", "disabled") or bool(policy.get("intervention")),
+            enabled=policy.get("mode", "inactive") not in IDLE or bool(policy.get("intervention")),
         )
 
     def _do(self, wanted: Action) -> str:

@@ -185,9 +185,9 @@ class Session:
         timings: dict[str, float] = {}
         runtime = ""
         if self._operator == POLICY:
-            seen = self._client.heard(POLICY_STATE).get("stated", 0)
+            seen = self._client.heard(POLICY_STATE).get("stats_seq", 0)
             # The node sums up once a second: wait for a summary that has the last episode in it.
-            self._client.wait_for(POLICY_STATE, lambda s: s.get("stated", 0) > seen + 1, 3.0)
+            self._client.wait_for(POLICY_STATE, lambda s: s.get("stats_seq", 0) > seen + 1, 3.0)
             said = self._client.heard(POLICY_STATE)
             timings = said.get("timings", {})
             runtime = f"{said.get('runtime', '?')}: {said.get('runtime_reason', '?')}"

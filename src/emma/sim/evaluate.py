@@ -4,14 +4,17 @@ Time is the simulator's: a chunk becomes usable `latency_s` after its observatio
 on its seeds alone and not on how busy the machine is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from emma.control.chunk_executor import NS, ExecutorConfig
+from emma.control.chunk_executor import ExecutorConfig
 from emma.control.controller import Controller, Mode
+from emma.control.inference import SimulatedInference
+from emma.control.policy_loop import PolicyLoop
+from emma.observation import Observation
 from emma.policy.chunk_blending import choose_join
 from emma.policy.runtime import PolicyRuntime
 from emma.sim.arm import DeskArm, observation
@@ -107,6 +110,61 @@ class EvalResult:
         }
 
 
+class _Rendered(Mapping[str, np.ndarray]):
+    """Images that are drawn when they are looked at: a moment that no policy is asked about costs nothing."""
+
+    def __init__(self, names: tuple[str, ...], draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        self._names, self._draw = names, draw
+        self._drawn: Mapping[str, np.ndarray] | None = None
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if self._drawn is None:
+            self._drawn = self._draw()
+        return self._drawn[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class _SimulatedRobot:
+    """ObservationSource: what the simulated cameras and joints give at the simulator's own time."""
+
+    def __init__(self, sim: DeskArm, *, depth: bool) -> None:
+        self._sim, self._depth = sim, depth
+        self._newest_ns: int | None = None
+
+    def newest_ns(self) -> int | None:
+        if all(self._sim.picture_tick(camera) == self._sim.tick for camera in self._sim.cameras):
+            self._newest_ns = self._sim.stamp_ns
+        return self._newest_ns
+
+    def at(self, t_ns: int) -> Observation:
+        names = tuple(self._sim.cameras)
+        seen: list[Observation] = []
+
+        def draw() -> Observation:
+            if not seen:
+                seen.append(observation(self._sim, depth=self._depth))
+            return seen[0]
+
+        return Observation(
+            stamp_ns=t_ns,
+            state=self._sim.state(),
+            images=_Rendered(names, lambda: draw().images),
+            depth=_Rendered(names, lambda: draw().depth) if self._depth else {},
+        )
+
+    def measured(self) -> tuple[np.ndarray, int] | None:
+        return self._sim.state(), self._sim.stamp_ns
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Nothing is late in simulated time."""
+        return {}
+
+
 def run_episode(
     sim: DeskArm, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
 ) -> EpisodeResult:
@@ -114,44 +172,45 @@ def run_episode(
     spec = sim.spec
     sim.set_task(config.task)
     task = sim.reset(seed, target, held_out_words=True)
-    if hasattr(runtime, "reset"):
-        runtime.reset(seed)
+    runtime.reset(seed)
     executor_config = ExecutorConfig(
         fps=fps, replan_s=config.replan_s, blend_s=config.blend_s, join=choose_join(config.join, runtime)
     )
     controller = Controller(spec, executor_config, ramp_s=0.5)
+    sent: list[np.ndarray] = []
+    loop = PolicyLoop(
+        spec,
+        _SimulatedRobot(sim, depth=config.depth),
+        SimulatedInference(runtime, config.latency_s),
+        controller,
+        now_ns=lambda: sim.stamp_ns,
+        stamp_ns=lambda: sim.stamp_ns,
+        send=lambda position, _: sent.append(position),
+    )
+    loop.set_instruction(task.instruction)
+    loop.begin(sim.state())
     executor, arm = controller.executor, slice(len(spec.joints) - len(spec.gripper))
     smoothness = Smoothness(1.0 / spec.control_rate_hz)
-    controller.enable(0, sim.state())
-    latency_ns = int(config.latency_s * NS)
-    pending: tuple[int, int, np.ndarray] | None = None
     held, largest, last = 0, 0.0, None
-    ticks = int(config.timeout_s * spec.control_rate_hz)
-    for _ in range(ticks):
+    for _ in range(int(config.timeout_s * spec.control_rate_hz)):
         t_ns = sim.stamp_ns
-        if pending is not None and t_ns >= pending[0]:
-            before = executor.target(t_ns)
-            if controller.offer(pending[2], pending[1], t_ns) is None and before is not None:
-                smoothness.joined(before[arm], executor.newest(t_ns)[arm])
-            pending = None
-        fresh = all(sim.picture_tick(camera) == sim.tick for camera in sim.cameras)
-        if fresh and pending is None and executor.wants_chunk(t_ns):
-            executor.asked(t_ns)
-            previous = executor.previous(t_ns)
-            continued = () if previous is None else (previous,)
-            seen = observation(sim, depth=config.depth)
-            pending = (t_ns + latency_ns, t_ns, runtime.infer(seen, task.instruction, *continued))
-        tick = controller.tick(t_ns, {})
+        chunks, before = executor.taken, executor.target(t_ns)
+        tick = loop.tick()
+        if executor.taken > chunks and before is not None:
+            smoothness.joined(before[arm], executor.newest(t_ns)[arm])
         held += tick.mode is Mode.HOLDING
-        assert tick.command is not None  # enabled above, so there is always a pose to command
+        if tick.mode is Mode.STOPPED:
+            break
+        command = sent[-1]
         if last is not None:
-            largest = max(largest, float(np.abs(tick.command - last)[arm].max()))
-        last, aimed = tick.command, executor.target(t_ns)
-        smoothness.tick(tick.command[arm], None if aimed is None else aimed[arm])
-        sim.step(tick.command)
+            largest = max(largest, float(np.abs(command - last)[arm].max()))
+        last, aimed = command, executor.target(t_ns)
+        smoothness.tick(command[arm], None if aimed is None else aimed[arm])
+        sim.step(command)
         outcome = sim.outcome()
         if outcome.settled and outcome.placed_on is not None:
             break
+    outcome = sim.outcome()
     return EpisodeResult(
         seed=seed,
         target=target,

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from emma.control.safety import SafetyFilter
+from emma.control.tracking import BLIND_S, TrackingGuard
 from emma.robots.spec import RobotSpec
 
 
@@ -46,6 +47,12 @@ class Teleop:
         self.phase = Phase.IDLE
         self.note = ""
         self._safety = SafetyFilter(spec)
+        self._guard = TrackingGuard(spec)
+
+    @property
+    def position(self) -> np.ndarray | None:
+        """(J,) where the robot is commanded to be; None before the first `engage`."""
+        return self._safety.position
 
     def engage(self, position: np.ndarray, t_s: float) -> None:
         """Take the robot over, at rest at (J,) `position`. Raises ValueError if that is not finite."""
@@ -66,11 +73,26 @@ class Teleop:
         self.phase, self.note = Phase.IDLE, ""
         return held
 
-    def tick(self, t_s: float) -> np.ndarray | None:
-        """The (J,) command for this moment, or None while idle."""
+    def tick(self, t_s: float, measured: np.ndarray, age_s: float) -> np.ndarray | None:
+        """The (J,) command for this moment, or None while idle.
+
+        measured: (J,) the newest measured pose, `age_s` old. No command lies further from it than the guard's reach; if
+        the robot is elsewhere, or its state is not known, the person lets go of it, and `note` has the reason.
+        """
         position = self._safety.position
         if self.phase is Phase.IDLE or position is None:
             return None
+        if age_s > BLIND_S:
+            self.phase, self.note = Phase.IDLE, f"stopped: no joint states for {age_s:.2f} s; take the robot again"
+            return None
+        command = self._wanted(t_s, position, measured)
+        excess = self._guard.excess(position, measured) or self._guard.excess(command, measured)
+        if excess:
+            self.phase, self.note = Phase.IDLE, f"stopped: {excess}; take the robot again"
+            return self._guard.hold_at(measured)
+        return command
+
+    def _wanted(self, t_s: float, position: np.ndarray, measured: np.ndarray) -> np.ndarray:
         if self.phase is Phase.BRAKING:
             position = self._safety.brake().position
             if self._safety.at_rest:
@@ -80,7 +102,8 @@ class Teleop:
         self.note = wanted.note
         if wanted.position is None:
             return self._safety.brake().position
-        safe = self._safety.step(wanted.position, speed=wanted.speed)
+        reach = (measured - self._guard.reach, measured + self._guard.reach)
+        safe = self._safety.step(wanted.position, speed=wanted.speed, within=reach)
         if "not finite" in safe.clipped:
             self.note = "the device gives no finite numbers"
         return safe.position

@@ -26,8 +26,7 @@ def work(job: Job) -> Made:
         for i, case in enumerate(cases):
             actions = []
             for runtime in (deployed, reference):
-                if hasattr(runtime, "reset"):
-                    runtime.reset(i)
+                runtime.reset(i)
                 actions.append(runtime.infer(*case))
             error = float(np.max(np.abs(actions[0] - actions[1])))
             # NaN is larger than anything.

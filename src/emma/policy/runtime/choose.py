@@ -28,7 +28,7 @@ def open_runtime(bundle: Bundle, *, kind: str = "auto", device: str = "cpu", thr
         runtime = OPENERS[kind](bundle, device, threads, "asked for")
     else:
         raise EmmaError(f"unknown runtime '{kind}'", found=kind, expected=f"one of {', '.join(KINDS)}")
-    log.info("%s runs in %s: %s", Path(bundle.path).name, runtime.name, getattr(runtime, "reason", "asked for"))
+    log.info("%s runs in %s: %s", Path(bundle.path).name, runtime.name, runtime.reason)
     return runtime
 
 

@@ -12,10 +12,16 @@ class PolicyRuntime(Protocol):
     """Computes action chunks. One thread at a time."""
 
     name: str
+    # Why this runtime runs the bundle here.
+    reason: str
 
     @property
     def rtc(self) -> str:
         """How a chunk can continue the previous one: "trained" or "guided" real-time chunking, or "" for neither."""
+        ...
+
+    def reset(self, seed: int) -> None:
+        """Restart the noise of a flow policy, as at the start of an episode; nothing for others."""
         ...
 
     def infer(self, observation: Observation, instruction: str, previous: Previous | None = None) -> np.ndarray:

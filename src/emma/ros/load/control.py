@@ -25,25 +25,24 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "thread": ("policy", {"isolate": False}),
     "plain": ("load.timer_policy", {}),
 }
-POLICY, SIM, RECORDER = "/policy/state", "/sim/outcome", "/recorder/state"
+POLICY, RECORDER = "/policy/state", "/recorder/state"
 # A loading policy imports torch; on a busy machine that takes its time.
 START_S, ANSWER_S, ENABLE_S = 600.0, 30.0, 15.0
 NS = 1_000_000_000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the variants one after another and write what each one's ticks were like."""
+    """Run one variant and write what its ticks were like."""
     parser = argparse.ArgumentParser(prog="python -m emma.ros.load.control", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="for logs and bags")
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
     parser.add_argument("--robot", required=True, help="robot.yaml")
     parser.add_argument("--policy", type=Path, required=True, help="bundle")
     parser.add_argument("--seconds", type=float, required=True, help="how long each variant commands")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--variant", choices=VARIANTS, default="process")
     args = parser.parse_args(argv)
     try:
-        found = {name: measure(name, args) for name in args.variants}
+        found = measure(args)
     except EmmaError as error:
         print(f"emma: {error}", file=sys.stderr)
         return 2
@@ -51,16 +50,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(variant: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Sim, recorder and the policy; commands for `args.seconds`. Timings of the node, and what the bag says."""
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Arm, recorder and the policy; commands for `args.seconds`. Timings of the node, and what the bag holds."""
     spec = load_robot(args.robot)
-    out, (module, extra) = args.out / variant, VARIANTS[variant]
-    depth = [camera.depth_topic for camera in spec.cameras if camera.depth_topic]
-    sim = {"robot": args.robot, "depth": False, "seed": args.seed}
-    recorder = {"robot": args.robot, "root": str(out / "bags"), "skip": depth, "kind": "policy"}
+    out, (module, extra) = args.out, VARIANTS[args.variant]
+    recorder = {"robot": args.robot, "root": str(out / "bags"), "kind": "policy"}
     policy = {"robot": args.robot, "policy": str(args.policy), **extra}
     nodes = (
-        NodeProcess(module="sim", parameters=sim),
+        NodeProcess(module="load.arm", name="sim", parameters={"robot": args.robot}),
         NodeProcess(module="recorder", parameters=recorder),
         NodeProcess(module=module, name="policy", parameters=policy),
     )
@@ -74,7 +71,7 @@ def measure(variant: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Path, dict[str, Any]]:
     """The bag and the node's timings; with `policy` it is loaded once more at the end, while the arm moves."""
-    for topic in (POLICY, SIM, RECORDER):
+    for topic in (POLICY, RECORDER):
         client.listen(topic)
     client.wait_for_service("/sim/reset", START_S)
     client.wait_for_service("/recorder/start", START_S)

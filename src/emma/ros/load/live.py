@@ -17,7 +17,7 @@ from emma.ros.raw_subscriptions import message_class
 
 # Cameras at 10 Hz: a second subscriber that decodes must not disturb the first.
 FACTOR = 1 / 3
-KEEP = 10_000
+KEEP_S = 3600.0
 
 
 def live_frames(rig: Rig, recorder: RecorderUnderLoad, seconds: float, out: Path) -> Path:
@@ -26,7 +26,7 @@ def live_frames(rig: Rig, recorder: RecorderUnderLoad, seconds: float, out: Path
     The moments are those of the bag's frames. Returns the bag, which stays for its conversion.
     """
     others = rig.listeners()
-    aligner, lock = Aligner(rig.spec, depth=True, keep=KEEP), threading.Lock()
+    aligner, lock = Aligner(rig.spec, depth=True, span_s=KEEP_S), threading.Lock()
 
     def push(topic: str, message: Any) -> None:
         with lock:

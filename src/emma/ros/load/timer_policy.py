@@ -15,15 +15,17 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from emma.control.chunk_executor import ExecutorConfig
-from emma.control.controller import Controller
-from emma.control.loop import TIMINGS_WINDOW
+from emma.control.controller import Controller, Mode
 from emma.control.pacing import Grid
+from emma.control.policy_loop import TIMINGS_WINDOW
+from emma.control.policy_state import PolicyState
 from emma.control.timing import Timings
 from emma.errors import EmmaError
 from emma.observation import Aligner
 from emma.policy.bundle import load_bundle
 from emma.policy.runtime import open_runtime
 from emma.policy.warm_up import warm_up
+from emma.records import encode
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.parameters import declare, parameter
@@ -56,7 +58,7 @@ class TimerPolicyNode(Node):
         self._controller = Controller(self.spec, ExecutorConfig(fps=bundle.info.fps))
         self._timings = Timings(TIMINGS_WINDOW)
         self._grid: Grid | None = None
-        self._instruction, self._mode, self._stated = "", "disabled", 0
+        self._instruction, self._mode, self._stats_seq = "", Mode.DISABLED, 0
         self._commands = self.create_publisher(
             messages.COMMAND_TYPES[self.spec.command.kind], self.spec.command.topic, qos.COMMAND
         )
@@ -113,14 +115,19 @@ class TimerPolicyNode(Node):
             self._controller.offer(actions, t_obs, now)
             self._timings.add("stamp_to_command", (now - t_obs) / 1e6)
         tick = self._controller.tick(now, self._aligner.ages_s(wall))
-        self._mode = tick.mode.value
+        self._mode = tick.mode
         if tick.command is not None:
             self._commands.publish(messages.command(self.spec, tick.command, wall))
 
     def _say(self) -> None:
-        self._stated += 1
-        values = {"mode": self._mode, "instruction": self._instruction, "stated": self._stated}
-        self._state.publish(messages.json_string({**values, "timings": self._timings.summary()}))
+        self._stats_seq += 1
+        state = PolicyState(
+            mode=self._mode,
+            instruction=self._instruction,
+            timings=self._timings.summary(),
+            stats_seq=self._stats_seq,
+        )
+        self._state.publish(String(data=encode(state)))
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
-"""The policy node (lifecycle): camera and joint topics to joint commands. The work is in `control`, `emma.policy`."""
+"""The policy node (lifecycle): camera and joint topics to joint commands. The work is in `emma.control`."""
 
 import gc
 import sys
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from emma.control.chunk_executor import ExecutorConfig
+from emma.control.controller import Mode
 from emma.control.lockstep import LockstepLoop
-from emma.control.loop import ControlLoop
 from emma.control.pacing import prefer_all_threads, prefer_this_process
+from emma.control.policy_state import LoopStatus, PolicyState
+from emma.control.real_time import RealTimeLoop
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.policy.isolated import IsolatedRuntime
+from emma.records import encode
 from emma.ros import messages, qos
 from emma.ros.commanders import Commanders
 from emma.ros.e_stop import EStop
@@ -35,26 +38,31 @@ from emma.ros.parameters import declare, on_change, read
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
 
-KINDS = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/Image": Image}
+IMAGE_TYPES = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/Image": Image}
+# How often the node looks after what is not part of a tick: a policy that was loaded, an enabling that waits.
+POLL_S = 0.02
+# How often `~/state` is published while nothing changes, and the percentiles renewed, which cost a millisecond.
+STATE_S, STATS_S = 0.25, 1.0
 
 
 class PolicyNode(LifecycleNode):
     """`~/enable` ramps in and out, `~/swap` changes to the bundle that the parameter `policy` names, /e_stop stops;
-    `~/state` and /diagnostics say what it does and how long that takes."""
+    `~/state` and /diagnostics tell what it does and how long that takes."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("policy")
         prefer_this_process()
         self._values = declare(self, PolicyParameters)
-        self._loop: ControlLoop | LockstepLoop | None = None
-        self._handover: InterventionGate | None = None
+        self._driver: RealTimeLoop | LockstepLoop | None = None
+        self._gate: InterventionGate | None = None
         self._commanders: Commanders | None = None
         self._loaded: Loaded | None = None
         self._swap = PolicySwap(lambda path: load(self._values, path))
         self._commands: Publisher | None = None
         self._active: dict[str, Subscription | Timer] = {}
         self._timings: dict[str, float] = {}
-        self._stated = 0
+        self._stats_seq = 0
+        self._shown: tuple[Mode, str] = (Mode.DISABLED, "")
         self._enable_when_ready = self._values.enable
         self._instruction = self._values.instruction
         self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
@@ -105,18 +113,29 @@ class PolicyNode(LifecycleNode):
             commands.publish(messages.command(spec, position, stamp))
 
         if values.lockstep:
-            self._loop = LockstepLoop(spec, aligner, loaded.runtime, controller, send=send, latency_s=values.latency_s)
+            self._driver = LockstepLoop(
+                spec, aligner, loaded.runtime, controller, send=send, latency_s=values.latency_s
+            )
         else:
             clock = self.get_clock()
-            self._loop = ControlLoop(
-                spec, aligner, loaded.runtime, controller, send=send, clock_ns=lambda: clock.now().nanoseconds
+            self._driver = RealTimeLoop(
+                spec,
+                aligner,
+                loaded.runtime,
+                controller,
+                send=send,
+                clock_ns=lambda: clock.now().nanoseconds,
+                conflict=lambda: commanders.conflict,
             )
-        self._loop.set_instruction(self._instruction)
-        self.listen(loaded)
-        self._active |= {"say": self.create_timer(0.25, self._say), "diagnose": self.create_timer(1.0, self._diagnose)}
-        if isinstance(self._loop, ControlLoop):
-            self._handover = InterventionGate(self, spec, self._loop, self._say, commanders)
-        self._loop.start()
+            self._gate = InterventionGate(self, spec, self._driver.loop, self._publish_state, commanders)
+        self._driver.loop.set_instruction(self._instruction)
+        self.subscribe(loaded)
+        self._active |= {
+            "poll": self.create_timer(POLL_S, self._poll),
+            "state": self.create_timer(STATE_S, self._publish_state),
+            "stats": self.create_timer(STATS_S, self._publish_diagnostics),
+        }
+        self._driver.start()
         if isinstance(loaded.runtime, IsolatedRuntime):
             # All that is left to this process is short and may come first. What is there now stays: looking through it
             # for garbage, again and again, would cost a tick each time.
@@ -141,37 +160,45 @@ class PolicyNode(LifecycleNode):
         self._forget()
         return super().on_shutdown(state)
 
-    def _announce(self, loaded: Loaded) -> None:
-        info, about = loaded.bundle.info, loaded.about
-        self.get_logger().info(
-            f"{info.policy_type} {loaded.bundle.path.name} for {loaded.robot.name}, "
-            f"{about['runtime']}: {about['runtime_reason']}"
-        )
-
-    def listen(self, loaded: Loaded) -> None:
-        """Listen to what the policy sees; topics that another policy listens to already are left as they are."""
+    def subscribe(self, loaded: Loaded) -> None:
+        """Subscribe to what the policy sees; topics that another policy uses already are left as they are."""
         spec, want = loaded.robot, qos.EXACT if self._values.lockstep else qos.SENSOR_WANT
         for topic in loaded.aligner().topics:
             # The robot's own commands are not needed here: the controller knows what it sent.
             if topic not in self._active and (topic != spec.command.topic or topic == spec.state_topic):
-                kind = KINDS.get(spec.topics()[topic], JointState)
+                kind = IMAGE_TYPES.get(spec.topics()[topic], JointState)
                 self._active[topic] = self.create_subscription(kind, topic, self._pusher(topic), want)
+
+    def executor_config_for(self, loaded: Loaded) -> ExecutorConfig:
+        return executor_config(self._values, loaded)
+
+    def on_swapped(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self._announce(loaded)
+        self._publish_state()
+
+    def _announce(self, loaded: Loaded) -> None:
+        runtime = loaded.runtime
+        self.get_logger().info(
+            f"{loaded.bundle.info.policy_type} {loaded.bundle.path.name} for {loaded.robot.name}, "
+            f"{runtime.name}: {runtime.reason}"
+        )
 
     def _halt(self) -> None:
         """Hold, stop ticking, unsubscribe."""
-        loop, self._loop = self._loop, None
-        if isinstance(loop, ControlLoop):
+        driver, self._driver = self._driver, None
+        if isinstance(driver, RealTimeLoop):
             # It may have changed policies since the last look.
-            self._swap.look(loop, self)
-        if self._handover is not None:
-            self._handover.close()
-            self._handover = None
-        hangs = loop is not None and not loop.stop()
+            self._swap.poll(driver, self)
+        if self._gate is not None:
+            self._gate.close()
+            self._gate = None
+        hangs = driver is not None and not driver.stop()
         if hangs and self._loaded is not None and not isinstance(self._loaded.runtime, IsolatedRuntime):
             # What an inference in this process uses must not be taken from it.
             self._loaded = None
         self._swap.close()
-        for policy in loop.retired() if isinstance(loop, ControlLoop) else ():
+        for policy in driver.loop.retired() if driver is not None else ():
             policy.close()
         for entity in self._active.values():
             if isinstance(entity, Timer):
@@ -182,8 +209,8 @@ class PolicyNode(LifecycleNode):
         if self._commands is not None:
             self.destroy_publisher(self._commands)
         self._commands = self._commanders = None
-        if loop is not None:
-            self._say()
+        if driver is not None:
+            self._publish_state()
 
     def _forget(self) -> None:
         if self._loaded is not None:
@@ -191,44 +218,44 @@ class PolicyNode(LifecycleNode):
         self._loaded = None
 
     def _pusher(self, topic: str) -> Any:
-        return lambda message: self._loop.push(topic, message) if self._loop is not None else None
+        return lambda message: self._driver.push(topic, message) if self._driver is not None else None
 
     def _on_instruction(self, message: String) -> None:
         self._instruction = message.data
-        if self._loop is not None:
-            self._loop.set_instruction(message.data)
-        self._say()
+        if self._driver is not None:
+            self._driver.loop.set_instruction(message.data)
+        self._publish_state()
 
     def _on_enable(self, request: SetBool.Request) -> str:
-        if self._loop is None:
+        if self._driver is None:
             raise EmmaError("cannot enable: the node is not active", fix="configure and activate it first")
         if not request.data:
-            self._loop.disable()
-            if self._handover is not None:
-                self._handover.forget()
+            self._driver.disable()
+            if self._gate is not None:
+                self._gate.forget()
             return "disabled"
         seed = read(self, PolicyParameters).seed
-        self._enable(self._loop, seed if seed >= 0 else None)
+        self._enable(self._driver, seed if seed >= 0 else None)
         return "enabled"
 
-    def _enable(self, loop: ControlLoop | LockstepLoop, seed: int | None = None) -> None:
+    def _enable(self, driver: RealTimeLoop | LockstepLoop, seed: int | None = None) -> None:
         self._e_stop.require_clear()
-        if self._handover is not None and self._commanders is not None:
-            self._handover.require_free()
+        if self._gate is not None and self._commanders is not None:
+            self._gate.require_free()
             self._commanders.require_alone()
             if others := self._commanders.others():
-                self.get_logger().info(f"{others} may publish commands, too; none were heard")
-        loop.enable(seed)
+                self.get_logger().info(f"{others} may publish commands, too; none came so far")
+        driver.enable(seed)
 
     def _on_e_stop(self, pressed: bool) -> None:
         self._enable_when_ready = False
         if pressed:
-            if self._loop is not None:
-                self._loop.halt()
-            if self._handover is not None:
-                self._handover.forget()
+            if self._driver is not None:
+                self._driver.halt()
+            if self._gate is not None:
+                self._gate.forget()
             self.get_logger().error("emergency stop: the arm holds; enable again once it is released")
-        self._say()
+        self._publish_state()
 
     def _on_parameters(self, values: dict[str, Any]) -> None:
         if "policy" in values:
@@ -237,58 +264,69 @@ class PolicyNode(LifecycleNode):
                 bundle.check(self._loaded.robot)
 
     def _on_swap(self) -> str:
-        if not isinstance(self._loop, ControlLoop):
+        if not isinstance(self._driver, RealTimeLoop):
             raise EmmaError(
                 "nothing to swap: the node is not active, or in lockstep", fix="clean it up and configure it again"
             )
         policy = Path(read(self, PolicyParameters).policy)
         self._on_parameters({"policy": policy})
         self._swap.ask(policy)
-        self._say()
-        return f"loading {policy}; {self._state_topic.topic_name} says when it runs"
+        self._publish_state()
+        return f"loading {policy}; {self._state_topic.topic_name} tells when it runs"
 
-    def playing(self, loaded: Loaded) -> ExecutorConfig:
-        return executor_config(self._values, loaded)
-
-    def swapped(self, loaded: Loaded) -> None:
-        self._loaded = loaded
-        self._announce(loaded)
-
-    def _say(self) -> None:
-        if self._loop is None or self._loaded is None:
-            self._state_topic.publish(messages.json_string({"mode": "inactive"}))
+    def _poll(self) -> None:
+        """Hand over what was loaded, enable once everything is there, and report a stop as it happens."""
+        driver = self._driver
+        if driver is None:
             return
-        if isinstance(self._loop, ControlLoop):
-            self._swap.look(self._loop, self)
-            if self._commanders is not None and self._loop.commanding and (conflict := self._commanders.conflict):
-                self._loop.release()
-                self.get_logger().error(f"brakes and lets go: {conflict}; only one may move the robot at a time")
+        if isinstance(driver, RealTimeLoop):
+            self._swap.poll(driver, self)
         if self._enable_when_ready:
-            self._try_enable(self._loop)
-        status = self._loop.status()
-        person = self._handover is not None and self._handover.person
-        values = {**asdict(status), **self._loaded.about, "swap": asdict(self._swap.state), "intervention": person}
-        values["listeners"] = self._commands.get_subscription_count() if self._commands is not None else 0
-        values |= {"e_stop": self._e_stop.pressed, "timings": self._timings, "stated": self._stated}
-        self._state_topic.publish(messages.json_string(values))
-        complain(self.get_logger(), status)
+            self._try_enable(driver)
+        status = driver.loop.status()
+        shown, self._shown = self._shown, (status.mode, status.reason)
+        if status.mode is Mode.STOPPED and self._shown != shown:
+            if self._gate is not None:
+                self._gate.forget()
+            self.get_logger().error(f"stopped: {status.reason}; see that the robot is safe, then enable again")
+            self._publish_state()
 
-    def _try_enable(self, loop: ControlLoop | LockstepLoop) -> None:
+    def _try_enable(self, driver: RealTimeLoop | LockstepLoop) -> None:
         try:
-            self._enable(loop)
+            self._enable(driver)
             self._enable_when_ready = False
         except EmmaError as error:
             self.get_logger().info(f"waiting: {error.problem}: {error.found}", throttle_duration_sec=5.0)
 
-    def _diagnose(self) -> None:
-        if self._loop is not None and self._loaded is not None:
+    def _state(self) -> PolicyState:
+        if self._driver is None or self._loaded is None:
+            return PolicyState(mode=Mode.INACTIVE, e_stop=self._e_stop.pressed, swap=self._swap.state)
+        status = self._driver.loop.status()
+        return PolicyState(
+            **{field.name: getattr(status, field.name) for field in fields(LoopStatus)},
+            policy=str(self._loaded.bundle.path),
+            runtime=self._loaded.runtime.name,
+            runtime_reason=self._loaded.runtime.reason,
+            swap=self._swap.state,
+            intervention=self._gate is not None and self._gate.person,
+            e_stop=self._e_stop.pressed,
+            listeners=self._commands.get_subscription_count() if self._commands is not None else 0,
+            timings=self._timings,
+            stats_seq=self._stats_seq,
+        )
+
+    def _publish_state(self) -> None:
+        state = self._state()
+        self._state_topic.publish(String(data=encode(state)))
+        complain(self.get_logger(), state)
+
+    def _publish_diagnostics(self) -> None:
+        if self._driver is not None and self._loaded is not None:
+            self._timings, self._stats_seq = self._driver.loop.timings.summary(), self._stats_seq + 1
+            if isinstance(self._driver, RealTimeLoop):
+                self._timings["skipped_frames"] = self._driver.decoder.skipped
             array = DiagnosticArray(header=messages.header(self.get_clock().now().nanoseconds))
-            # Percentiles cost a millisecond; once a second is often enough.
-            self._timings, self._stated = self._loop.timings.summary(), self._stated + 1
-            stopped = "the emergency stop is pressed" if self._e_stop.pressed else ""
-            array.status = report(
-                self._loaded.robot, self._loop.status(), self._timings, about=self._loaded.about, stopped=stopped
-            )
+            array.status = report(self._loaded.robot, self._state())
             self._diagnostics.publish(array)
 
 

@@ -26,12 +26,6 @@ class Loaded:
     robot: RobotSpec
     runtime: PolicyRuntime
 
-    @property
-    def about(self) -> dict[str, str]:
-        """What a console shows: the bundle, what runs it, and why that."""
-        reason = getattr(self.runtime, "reason", "")
-        return {"policy": str(self.bundle.path), "runtime": self.runtime.name, "runtime_reason": reason}
-
     def aligner(self) -> Aligner:
         """An Aligner over the streams that the policy sees."""
         return Aligner(self.robot, cameras=self.bundle.info.cameras, depth=self.bundle.info.depth)

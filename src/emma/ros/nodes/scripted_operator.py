@@ -6,6 +6,7 @@ The one operator so far is scripted: the simulator's expert, which knows from th
 import json
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from std_srvs.srv import Trigger
 
 from emma.control.pacing import FixedRate
 from emma.control.safety import SafetyFilter
+from emma.control.tracking import BLIND_S, TrackingGuard
 from emma.errors import EmmaError
 from emma.messages import decode_state, stamp_ns
 from emma.robots.spec import load_robot
@@ -58,9 +60,10 @@ class ScriptedOperatorNode(Node):
         self._lock = threading.Lock()
         self._task: dict[str, Any] | None = None
         self._measured: np.ndarray | None = None
+        self._measured_s = -np.inf
         self._targets: np.ndarray | None = None
         self._next = 0
-        self._safety = SafetyFilter(self.spec)
+        self._safety, self._guard = SafetyFilter(self.spec), TrackingGuard(self.spec)
         self._answered: tuple[int, np.ndarray] | None = None
         depth = qos.EXACT if values.lockstep else qos.COMMAND
         kind = messages.COMMAND_TYPES[self.spec.command.kind]
@@ -112,6 +115,7 @@ class ScriptedOperatorNode(Node):
     def _on_state(self, message: JointState) -> None:
         try:
             self._measured = decode_state(message, self.spec)
+            self._measured_s = time.monotonic()
         except EmmaError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
@@ -135,16 +139,31 @@ class ScriptedOperatorNode(Node):
         with self._lock:
             if self._targets is None:
                 return
-            done = self._next >= len(self._targets)
-            if not done:
+            done, lost = self._next >= len(self._targets), self._lost()
+            if lost:
+                self._targets = None
+            elif not done:
                 target = self._targets[self._next].astype(np.float64)
                 self._next += 1
                 safe = self._safety.step(target)
                 position = target if np.abs(safe.position - target).max() < SAME else safe.position
                 self._answered = (stamp, position)
                 self._command.publish(messages.command(self.spec, position, stamp))
-        if done:
+        if lost:
+            self.get_logger().error(f"the demonstration stopped: {lost}")
+            self._finish("stopped")
+        elif done:
             self._finish("done")
+
+    def _lost(self) -> str:
+        """Why the demonstration may not go on: the robot is silent, or not where it was commanded to be."""
+        commanded = self._safety.position
+        if commanded is None or self._measured is None:
+            return "no joint states"
+        silent_s = time.monotonic() - self._measured_s
+        if not self._lockstep and silent_s > BLIND_S:
+            return f"no joint states for {silent_s:.2f} s"
+        return self._guard.excess(commanded, self._measured)
 
     def _look(self) -> None:
         """Say it when somebody begins or ends listening to the commands."""

@@ -17,7 +17,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from emma.control.pacing import FixedRate
-from emma.control.start_pose import start_pose
+from emma.control.tracking import BLIND_S, start_pose
 from emma.errors import EmmaError
 from emma.messages import decode_command, decode_state
 from emma.robots.spec import load_robot
@@ -70,10 +70,13 @@ class TeleopNode(Node):
         self._lock = threading.Lock()
         self._teleop = Teleop(self.spec, self._device())
         self._policy = PolicyWatch(self)
+        # The newest measured pose, and when it came.
         self._measured: np.ndarray | None = None
+        self._measured_s = -np.inf
         # The newest command on the topic, whose ever, and when it came.
         self._commanded: tuple[np.ndarray | None, float] = (None, -np.inf)
         self._asked_s: float | None = None
+        self._claimed = False
         self._problem, self._said = "", ""
         self._take_when_ready = values.take
         kind = messages.COMMAND_TYPES[self.spec.command.kind]
@@ -85,7 +88,7 @@ class TeleopNode(Node):
         self.create_service(Trigger, "~/take", answer(lambda _: self._take()))
         self.create_service(Trigger, "~/give", answer(lambda _: self._give()))
         self._e_stop = EStop(self, self._on_e_stop)
-        self._intervention.publish(Bool(data=False))
+        self._claim(False)
         self.create_timer(0.1, self._look)
         self._say()
         self._ending = threading.Event()
@@ -132,6 +135,7 @@ class TeleopNode(Node):
     def _on_state(self, message: JointState) -> None:
         try:
             self._measured = decode_state(message, self.spec).astype(np.float64)
+            self._measured_s = time.monotonic()
         except EmmaError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
@@ -144,10 +148,10 @@ class TeleopNode(Node):
     def _take(self) -> str:
         """Ask for the robot; `~/state` says when it is had, or why not."""
         self._e_stop.require_clear()
-        if self._measured is None:
+        if time.monotonic() - self._measured_s > BLIND_S:
             raise EmmaError(
                 "no robot to take",
-                found=f"nothing on {self.spec.state_topic}",
+                found=f"no joint states on {self.spec.state_topic} now",
                 expected="joint states",
                 fix="start the robot's driver or the sim node",
             )
@@ -155,7 +159,7 @@ class TeleopNode(Node):
             if self._asked_s is not None or self._teleop.phase is not Phase.IDLE:
                 return self._phase
             self._asked_s, self._problem = time.monotonic(), ""
-        self._intervention.publish(Bool(data=True))
+        self._claim(True)
         self._say()
         return TAKING
 
@@ -169,18 +173,23 @@ class TeleopNode(Node):
             if held is not None:
                 self._command.publish(messages.command(self.spec, held, self.get_clock().now().nanoseconds))
         if had:
-            self._intervention.publish(Bool(data=False))
+            self._claim(False)
         self.get_logger().error("emergency stop: the arm holds; take it again once it is released")
         self._say()
 
     def _give(self) -> str:
         with self._lock:
-            if self._asked_s is not None:
-                self._asked_s = None
-                self._intervention.publish(Bool(data=False))
+            if self._asked_s is not None or (self._claimed and self._teleop.phase is Phase.IDLE):
+                self._asked_s, self._problem = None, ""
+                self._claim(False)
             self._teleop.release()
         self._say()
         return self._phase
+
+    def _claim(self, claimed: bool) -> None:
+        """Tell who commands that a person has the robot, or no longer has it."""
+        self._claimed = claimed
+        self._intervention.publish(Bool(data=claimed))
 
     @property
     def _phase(self) -> str:
@@ -195,12 +204,20 @@ class TeleopNode(Node):
     def _turn(self, now: float) -> None:
         if self._asked_s is not None:
             self._try(now, self._asked_s)
-        before = self._teleop.phase
-        position = self._teleop.tick(now)
+        before, measured = self._teleop.phase, self._measured
+        if before is Phase.IDLE or measured is None:
+            return
+        position = self._teleop.tick(now, measured, now - self._measured_s)
         if position is not None:
             self._command.publish(messages.command(self.spec, position, self.get_clock().now().nanoseconds))
-        if before is Phase.BRAKING and self._teleop.phase is Phase.IDLE and not self._ending.is_set():
-            self._intervention.publish(Bool(data=False))
+        if self._teleop.phase is not Phase.IDLE or self._ending.is_set():
+            return
+        if self._teleop.note:
+            # It stopped by itself. The robot stays the person's until they give it back: no policy goes on by itself.
+            self._problem = self._teleop.note
+            self.get_logger().error(self._problem)
+        else:
+            self._claim(False)
 
     def _try(self, now: float, asked_s: float) -> None:
         """Begin to drive when everybody else has let go."""
@@ -208,12 +225,12 @@ class TeleopNode(Node):
         in_the_way = self._policy.in_the_way(asked_s)
         if not in_the_way and now - max(at, asked_s) < QUIET_S:
             in_the_way = f"somebody commands on {self.spec.command.topic}"
-        if not in_the_way and self._measured is not None:
+        if not in_the_way and self._measured is not None and now - self._measured_s <= BLIND_S:
             self._teleop.engage(start_pose(self.spec, self._measured, commanded), now)
             self._asked_s = None
         elif now - asked_s > self._values.take_timeout_s:
             self._asked_s, self._problem = None, f"cannot take the robot: {in_the_way}"
-            self._intervention.publish(Bool(data=False))
+            self._claim(False)
             self.get_logger().error(self._problem)
 
     def _look(self) -> None:
