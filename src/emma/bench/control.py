@@ -96,7 +96,8 @@ def robot_of(folder: Path, case: Case) -> Path:
     source = load_robot("desk_arm").folder / "robot.yaml"
     values = yaml.safe_load(source.read_text())
     size = {"width": WIDTH, "height": HEIGHT, "rate_hz": CAMERA_HZ, "transport": case.transport}
-    cameras = [{k: v for k, v in camera.items() if k != "depth_topic"} | size for camera in values["cameras"]]
+    colour = ("name", "image_topic", "frame_id")
+    cameras = [{key: camera[key] for key in colour if key in camera} | size for camera in values["cameras"]]
     values |= {"cameras": cameras, "state_rate_hz": STATE_HZ, "control_rate_hz": case.control_hz}
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / "robot.yaml", yaml.safe_dump(values, sort_keys=False))

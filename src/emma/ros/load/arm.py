@@ -37,8 +37,7 @@ class ArmParameters:
 
 
 class ArmNode(Node):
-    """Named `sim`, which it stands in for. Joint states and cameras at the rates of the robot's file; `~/reset` gives an
-    instruction."""
+    """Stands in for `sim`: joint states and cameras at the rates of the robot file; `~/reset` gives an instruction."""
 
     def __init__(self, _stop: Stop) -> None:
         super().__init__("sim")
