@@ -3,123 +3,46 @@
 import sqlite3
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mcap.writer import CompressionType
-from mcap.writer import Writer as McapLibraryWriter
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
-from rosbags.rosbag2 import Writer as RosbagsWriter
+from messages_sent import IMAGE, STRING, image, mixed, text
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from emma.bags.message_definitions import definition, typestore
 from emma.bags.reader import Bag, LazyMessage, read_bag
 from emma.bags.writer import BagWriter
+from emma.bench.bag_forms import (
+    MakeBag,
+    emma_bag,
+    files_packed,
+    library_bag,
+    rosbags_bag,
+    split_bag,
+    sqlite_with_log,
+    unfinished_bag,
+)
 from emma.errors import EmmaError
 from emma.messages import stamp_ns
 
-IMAGE, STRING = "sensor_msgs/msg/Image", "std_msgs/msg/String"
-Sent = list[tuple[str, str, int, bytes]]
-
-
-def image(stamp: int, seed: int, size: int = 8) -> bytes:
-    types = typestore().types
-    data = np.random.default_rng(seed).integers(0, 255, size * size * 3, np.uint8)
-    time = types["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
-    message = types[IMAGE](
-        header=types["std_msgs/msg/Header"](stamp=time, frame_id="c"),
-        height=size,
-        width=size,
-        encoding="rgb8",
-        is_bigendian=0,
-        step=size * 3,
-        data=data,
-    )
-    return bytes(typestore().serialize_cdr(message, IMAGE))
-
-
-def text(words: str) -> bytes:
-    return bytes(typestore().serialize_cdr(typestore().types[STRING](data=words), STRING))
-
-
-def mixed(count: int = 30) -> Sent:
-    """Images stamped 20 ms before they arrive, and texts without a stamp."""
-    start = 1_700_000_000_000_000_000
-    sent: Sent = []
-    for i in range(count):
-        log = start + i * 10_000_000
-        if i % 3:
-            sent.append(("/image", IMAGE, log, image(log - 20_000_000, i)))
-        else:
-            sent.append(("/text", STRING, log, text(f"word {i}")))
-    return sent
-
-
-def ours(folder: Path, sent: Sent, **options: object) -> Path:
-    with BagWriter(folder, chunk_bytes=1000, **options) as bag:  # type: ignore[arg-type]
-        for topic, kind, log, data in sent:
-            bag.add_topic(topic, kind)
-            bag.write(topic, log, log, data)
-    return folder
-
-
-def unfinished(folder: Path, sent: Sent) -> Path:
-    bag = BagWriter(folder, chunk_bytes=1000)
-    for topic, kind, log, data in sent:
-        bag.add_topic(topic, kind)
-        bag.write(topic, log, log, data)
-    bag.flush()
-    bag.abort()
-    return folder
-
-
-def rosbags(plugin: StoragePlugin, mode: CompressionMode = CompressionMode.NONE, version: int = 9) -> Callable:
-    def write(folder: Path, sent: Sent) -> Path:
-        writer = RosbagsWriter(folder, version=version, storage_plugin=plugin)  # type: ignore[arg-type]
-        writer.set_compression(mode, CompressionFormat.ZSTD)
-        with writer:
-            connections: dict = {}
-            for topic, kind, log, data in sent:
-                if topic not in connections:
-                    connections[topic] = writer.add_connection(topic, kind, typestore=typestore())
-                writer.write(connections[topic], log, data)
-        return folder
-
-    return write
-
-
-def library(compression: CompressionType) -> Callable:
-    def write(folder: Path, sent: Sent) -> Path:
-        folder.mkdir()
-        with (folder / "some.mcap").open("wb") as file:
-            writer = McapLibraryWriter(file, chunk_size=1000, compression=compression)
-            writer.start("ros2")
-            channels: dict = {}
-            for topic, kind, log, data in sent:
-                if topic not in channels:
-                    described = definition(kind)
-                    assert described is not None
-                    schema = writer.register_schema(kind, "ros2msg", described.text.encode())
-                    channels[topic] = writer.register_channel(topic, "cdr", schema)
-                writer.add_message(channels[topic], log, data, log)
-            writer.finish()
-        return folder
-
-    return write
-
-
-WRITERS = {
-    "ours": ours,
-    "ours compressed": lambda folder, sent: ours(folder, sent, compress=True),
-    "unfinished": unfinished,
-    "rosbags mcap": rosbags(StoragePlugin.MCAP),
-    "rosbags mcap, chunks zstd": rosbags(StoragePlugin.MCAP, CompressionMode.STORAGE),
-    "rosbags sqlite3": rosbags(StoragePlugin.SQLITE3),
-    "rosbags sqlite3 v8": rosbags(StoragePlugin.SQLITE3, version=8),
-    "rosbags sqlite3, messages zstd": rosbags(StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
-    "rosbags sqlite3, file zstd": rosbags(StoragePlugin.SQLITE3, CompressionMode.FILE),
-    "mcap library lz4": library(CompressionType.LZ4),
-    "mcap library zstd": library(CompressionType.ZSTD),
+SQLITE3, MODE = StoragePlugin.SQLITE3, CompressionMode
+WRITERS: dict[str, MakeBag] = {
+    "ours": emma_bag,
+    "ours compressed": partial(emma_bag, compress=True),
+    "unfinished": unfinished_bag,
+    "rosbags mcap": rosbags_bag,
+    "rosbags mcap, chunks zstd": partial(rosbags_bag, mode=MODE.STORAGE),
+    "rosbags sqlite3": partial(rosbags_bag, plugin=SQLITE3),
+    "rosbags sqlite3 v8": partial(rosbags_bag, plugin=SQLITE3, version=8),
+    "rosbags sqlite3, messages zstd": partial(rosbags_bag, plugin=SQLITE3, mode=MODE.MESSAGE),
+    "rosbags sqlite3, file zstd": partial(rosbags_bag, plugin=SQLITE3, mode=MODE.FILE),
+    "sqlite3 with a write-ahead log": sqlite_with_log,
+    "split": split_bag,
+    "split, files zstd but the last": files_packed,
+    "mcap library lz4": partial(library_bag, compression=CompressionType.LZ4),
+    "mcap library zstd": library_bag,
 }
 
 
@@ -167,7 +90,7 @@ def test_big_endian_stamps(tmp_path: Path) -> None:
 
 def test_a_single_file_and_a_bag_without_metadata(tmp_path: Path) -> None:
     sent = mixed()
-    folder = ours(tmp_path / "bag", sent)
+    folder = emma_bag(tmp_path / "bag", sent)
     with Bag(folder / "bag_0.mcap") as bag:
         assert len(bag.index) == len(sent)
     (folder / "metadata.yaml").unlink()
@@ -180,8 +103,8 @@ def test_a_single_file_and_a_bag_without_metadata(tmp_path: Path) -> None:
 
 def test_a_bag_in_several_files(tmp_path: Path) -> None:
     sent = mixed()
-    folder = ours(tmp_path / "bag", sent[:10])
-    ours(tmp_path / "rest", sent[10:])
+    folder = emma_bag(tmp_path / "bag", sent[:10])
+    emma_bag(tmp_path / "rest", sent[10:])
     (tmp_path / "rest/rest_0.mcap").rename(folder / "bag_1.mcap")
     (folder / "metadata.yaml").unlink()
     with Bag(folder) as bag:
@@ -199,7 +122,7 @@ def test_a_type_nobody_describes_is_named_when_it_is_wanted(tmp_path: Path) -> N
         writer.write("/text", 2, 2, text("hello"))
     with Bag(tmp_path / "bag") as bag:
         assert [m.message.data for m in bag.messages(["/text"])] == ["hello"]
-        with pytest.raises(EmmaError, match="/odd has a type nobody describes"):
+        with pytest.raises(EmmaError, match="/odd has a type without a definition"):
             list(bag.messages())
 
 

@@ -242,7 +242,7 @@ def test_other_peoples_bags_need_only_the_words(tmp_path: Path, spec: RobotSpec,
                 writer.write(connections[topic], log_ns, data)
     assert "--instruction" in convert(tmp_path / "theirs", tmp_path / "no", spec).results[0].reason
     report = convert(tmp_path / "theirs", tmp_path / "data", spec, ConvertConfig(instruction="tidy up"))
-    assert outcomes(report) == {"lab/mcap": "converted", "lab/sqlite": "converted"}
+    assert outcomes(report) == {"lab/mcap": "converted", "lab/sqlite": "converted"}, report
     convert(tmp_path / "ours", tmp_path / "reference", spec)
     reference = LeRobotDataset("local/test", root=tmp_path / "reference")
     dataset = LeRobotDataset("local/test", root=tmp_path / "data")

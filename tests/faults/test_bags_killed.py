@@ -160,7 +160,7 @@ def test_zeros_after_a_power_cut_are_cut_off(tmp_path: Path) -> None:
     folder.mkdir()
     keep = len(whole) // 2
     (folder / "zeros_0.mcap").write_bytes(whole[:keep] + bytes(len(whole) - keep))
-    report = repair(folder)
+    report = repair(folder, settle_s=0)
     with Reader(folder) as reader:
         got = [bytes(data) for _, _, data in reader.messages()]
     assert 0 < len(got) < len(sent)

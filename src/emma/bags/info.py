@@ -41,7 +41,10 @@ class TopicInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class BagInfo:
-    """One bag. skew_s: (median, largest) spread of the latest images of all cameras; meta: None for a foreign bag."""
+    """One bag. skew_s: (median, largest) spread of the latest images of all cameras; meta: None for a foreign bag.
+
+    damage: what should be there and is not; notes: what was guessed, or cannot be checked.
+    """
 
     path: Path
     bytes: int
@@ -51,6 +54,8 @@ class BagInfo:
     topics: tuple[TopicInfo, ...]
     skew_s: tuple[float, float]
     meta: EpisodeMeta | None
+    damage: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -115,6 +120,8 @@ def bag_info(path: Path | str) -> BagInfo:
             topics=tuple(topics),
             skew_s=_skew(images),
             meta=meta,
+            damage=bag.damage,
+            notes=bag.notes,
         )
 
 

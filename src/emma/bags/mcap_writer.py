@@ -42,7 +42,7 @@ class McapWriter:
         chunk_bytes: int = CHUNK_BYTES,
         chunk_age_s: float = CHUNK_AGE_S,
         compress: bool = False,
-        checksum: bool = False,
+        checksum: bool = True,
         direct: bool = False,
         library: str = "emma",
     ) -> None:
@@ -62,7 +62,7 @@ class McapWriter:
         """
         writer = cls.__new__(cls)
         writer.path = path
-        writer._chunk_bytes, writer._chunk_age_s, writer._checksum = CHUNK_BYTES, CHUNK_AGE_S, False
+        writer._chunk_bytes, writer._chunk_age_s, writer._checksum = CHUNK_BYTES, CHUNK_AGE_S, True
         writer._compressor = None
         writer._file = AppendFile(os.open(path, os.O_WRONLY | os.O_CLOEXEC), end)
         writer._begin()
@@ -202,11 +202,15 @@ class McapWriter:
         """Count a chunk that is in the file: its place and how many messages per channel it holds."""
         self._chunks += record_bytes(index)
         self._chunk_count += 1
+        self.adopt_messages(counts, (index.message_start_time, index.message_end_time))
+
+    def adopt_messages(self, counts: Mapping[int, int], span_ns: tuple[int, int]) -> None:
+        """Count messages that are in the file, with their first and last log time."""
         for channel_id, count in counts.items():
             self._counts[channel_id] = self._counts.get(channel_id, 0) + count
-        first = index.message_start_time
-        self._first_ns = first if self._first_ns is None else min(self._first_ns, first)
-        self._last_ns = max(self._last_ns, index.message_end_time)
+        if any(counts.values()):
+            self._first_ns = span_ns[0] if self._first_ns is None else min(self._first_ns, span_ns[0])
+            self._last_ns = max(self._last_ns, span_ns[1])
 
     def adopt_metadata(self, index: MetadataIndex) -> None:
         """Count a metadata record that is in the file."""

@@ -1,19 +1,21 @@
 """Bags of every make: MCAP or sqlite3, one file or many, with or without `metadata.yaml`, finished or not."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace, TracebackType
 from typing import Any, NamedTuple, Self
 
-import zstandard
+import numpy as np
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from emma.bags.files import MCAP, SQLITE, BagFile, bag_files
+from emma.bags.files import MCAP, SQLITE, BagPart, bag_parts, storage_of
 from emma.bags.index import IndexBuilder, MessageIndex
 from emma.bags.message_definitions import typestore
+from emma.bags.packing import PACKED, is_packed, unpack, unpack_file
 from emma.bags.storages import McapSource, Source, SqliteSource
 from emma.errors import EmmaError
 
@@ -27,6 +29,7 @@ class BagTopicInfo(NamedTuple):
     name: str
     type: str
     has_header: bool
+    serialization: str = "cdr"
 
 
 class BagMessage(NamedTuple):
@@ -49,34 +52,78 @@ class Bag:
         self.path = Path(path)
         self._temporary: TemporaryDirectory[str] | None = None
         self._sources: list[Source] = []
+        self._cut: list[str] = []
         try:
-            self._files = bag_files(self.path)
-            for file in self._files:
+            self._parts: list[BagPart] = bag_parts(self.path)
+            for file in self.files:
                 path = self._unpacked(file)
-                self._sources.append(SOURCES[path.suffix](path))
+                self._sources.append(SOURCES[storage_of(path)](path))
+            self.topics = self._find_topics()
+        except OSError as error:
+            self.close()
+            raise EmmaError(
+                f"cannot read {error.filename or self.path}", found=error.strerror or str(error), expected="a bag"
+            ) from None
         except BaseException:
             self.close()
             raise
-        self.topics = self._find_topics()
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the bag as they are on the disk."""
+        return [file for part in self._parts for file in part.files]
 
     @property
     def finished(self) -> bool:
         """Whether every file has its end; an unfinished bag can be read, and repaired."""
-        return all(source.finished for source in self._sources)
+        return not self._cut and all(source.finished for source in self._sources)
 
     @property
     def size(self) -> int:
         """Bytes of the bag's files."""
-        return sum(file.path.stat().st_size for file in self._files)
+        return sum(file.stat().st_size for file in self.files)
 
     @cached_property
     def index(self) -> MessageIndex:
-        """All messages of the bag, in the order of its files."""
+        """All messages of the bag, in the order of its files; every chunk is checked on the way."""
         builder = IndexBuilder()
         for number, source in enumerate(self._sources):
             wanted = {c.id: (t.number, t.has_header) for c in source.channels if (t := self.topics[c.topic])}
             source.index(builder, number, wanted)
         return builder.build()
+
+    @cached_property
+    def damage(self) -> tuple[str, ...]:
+        """What is not there and should be: bytes that cannot be read, files and messages that are promised."""
+        found = [line for part in self._parts for line in part.damage] + self._cut
+        counts = self._counts()
+        first = 0
+        for part in self._parts:
+            files = range(first, first + len(part.files))
+            first += len(part.files)
+            if part.counts is not None:
+                found += _broken_promises("metadata.yaml", part.counts, sum((counts[n] for n in files), Counter()))
+            for number in files:
+                stated = self._sources[number].counts
+                if stated is not None and self._sources[number].finished:
+                    found += _broken_promises(self.files[number].name, stated, counts[number])
+        return tuple(found + [line for source in self._sources for line in source.damage])
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed or cannot be checked while reading."""
+        _ = self.index
+        parts = [line for part in self._parts for line in part.notes]
+        return tuple(parts + [line for source in self._sources for line in source.notes])
+
+    def _counts(self) -> list[Counter[str]]:
+        """Messages by topic, of every file."""
+        index = self.index
+        numbers, counts = np.unique(np.stack([index.file, index.topic]).astype(np.int64), axis=1, return_counts=True)
+        found: list[Counter[str]] = [Counter() for _ in self._sources]
+        for (file, topic), count in zip(numbers.T, counts, strict=True):
+            found[file][self.topic(int(topic)).name] = int(count)
+        return found
 
     @cached_property
     def store(self) -> Typestore:
@@ -102,7 +149,7 @@ class Bag:
         index = self.index
         source = self._sources[index.file[position]]
         data = source.load(int(index.chunk[position]), int(index.offset[position]), int(index.size[position]))
-        return memoryview(zstandard.decompress(data)) if self._files[index.file[position]].messages_packed else data
+        return memoryview(unpack(data)) if is_packed(data) else data
 
     def message(self, position: int) -> Any:
         """The message at a position of the index, decoded. Raises EmmaError if it cannot be."""
@@ -111,11 +158,18 @@ class Bag:
 
     def decode(self, topic: BagTopicInfo, data: memoryview) -> Any:
         """Bytes to a message."""
+        if topic.serialization != "cdr":
+            raise EmmaError(
+                f"{topic.name} is not encoded as ROS 2 encodes messages",
+                found=topic.serialization or "no encoding",
+                expected="cdr",
+                fix="convert the bag to ROS 2 first, for instance with `rosbags-convert`",
+            )
         try:
             return self.store.deserialize_cdr(data, topic.type)
         except KeyError:
             raise EmmaError(
-                f"{topic.name} has a type nobody describes",
+                f"{topic.name} has a type without a definition",
                 found=topic.type,
                 expected="its definition in the bag or installed",
                 fix="source the workspace that has it, or leave the topic out",
@@ -161,31 +215,29 @@ class Bag:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _unpacked(self, file: BagFile) -> Path:
+    def _unpacked(self, file: Path) -> Path:
         """rosbag2 can compress whole files; they are unpacked for the time of reading."""
-        if not file.packed:
-            return file.path
+        if not file.name.endswith(PACKED):
+            return file
         if self._temporary is None:
             self._temporary = TemporaryDirectory(prefix="emma-bag-")
-        target = Path(self._temporary.name) / f"{len(self._sources)}" / file.path.stem
+        target = Path(self._temporary.name) / f"{len(self._sources)}" / file.name.removesuffix(PACKED)
         target.parent.mkdir()
-        with file.path.open("rb") as source, target.open("wb") as sink:
-            zstandard.ZstdDecompressor().copy_stream(source, sink)
+        if problem := unpack_file(file, target):
+            self._cut.append(problem)
         return target
 
     def _find_topics(self) -> dict[str, BagTopicInfo]:
-        kinds: dict[str, str] = {}
-        # Compressed messages hide the stamp behind zstd.
-        packed: set[str] = set()
-        for file, source in zip(self._files, self._sources, strict=True):
+        kinds: dict[str, dict[tuple[str, str], None]] = {}
+        for source in self._sources:
             for channel in source.channels:
-                kinds.setdefault(channel.topic, channel.type)
-                if file.messages_packed:
-                    packed.add(channel.topic)
-        topics = {
-            name: BagTopicInfo(number, name, kind, name not in packed and self._has_header(kind))
-            for number, (name, kind) in enumerate(kinds.items())
-        }
+                kinds.setdefault(channel.topic, {})[channel.type, channel.serialization] = None
+        topics = {}
+        for number, (name, found) in enumerate(kinds.items()):
+            # Two types on one topic: neither is right for all of its messages, so that it is no use as either.
+            kind = " and ".join(dict.fromkeys(kind for kind, _ in found))
+            serialization = " and ".join(dict.fromkeys(encoding for _, encoding in found))
+            topics[name] = BagTopicInfo(number, name, kind, self._has_header(kind), serialization)
         self._by_number = list(topics.values())
         return topics
 
@@ -206,7 +258,7 @@ class LazyMessage:
         self._bag, self._position = bag, position
         self._message: Any = None
         if bag.topic(int(bag.index.topic[position])).has_header:
-            stamp = int(bag.index.stamp_ns[position])
+            stamp = int(bag.index.stamp_ns[position]) if bag.index.stamped[position] else 0
             self.header = SimpleNamespace(
                 stamp=SimpleNamespace(sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
             )
@@ -223,3 +275,12 @@ def read_bag(path: Path | str, topics: Iterable[str] | None = None) -> Iterator[
     """The decoded messages of a bag in the order they were received."""
     with Bag(path) as bag:
         yield from bag.messages(topics)
+
+
+def _broken_promises(name: str, stated: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+    """Where the messages of a bag differ from what one of its files states."""
+    return [
+        f"{name} promises {stated.get(topic, 0)} messages of {topic}, there are {found.get(topic, 0)}"
+        for topic in dict.fromkeys([*stated, *found])
+        if stated.get(topic, 0) != found.get(topic, 0)
+    ]

@@ -1,12 +1,14 @@
 """Unfinished bags made whole: what a killed recorder, a full disk or a power cut leaves behind.
 
-Everything happens in place and in an order that a second interruption cannot make worse: whole records are never
-touched, the last chunk is written again where it stands, then come index, footer, `metadata.yaml`, `episode.yaml`.
+The work is done on a copy beside the file. Only when the copy holds every message that could be read does it take the
+file's name, and the file itself stays beside it as `<name>.original`. A file that another process has open for writing,
+or that changes, is left alone.
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +17,27 @@ from mcap.records import Channel
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 
+from emma.bags.clone import clone
 from emma.bags.episode import EpisodeMeta, TopicMeta, is_episode
-from emma.bags.files import SQLITE, find_bags
+from emma.bags.file_users import SETTLE_S, still, writers_of
+from emma.bags.files import MCAP, find_bags, metadata_problem, storage_files
 from emma.bags.mcap_scan import McapScan, scan
 from emma.bags.mcap_writer import McapWriter
 from emma.bags.message_definitions import definition
 from emma.bags.metadata import METADATA_NAME, BagFile, BagTopic, bag_metadata
 from emma.errors import EmmaError
-from emma.files import atomic_write_text
+from emma.files import atomic_write_text, fsync_dir
+
+ORIGINAL = ".original"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepairReport:
-    """What repair did to one bag. action: untouched, recovered, busy (a recorder holds it) or failed (`problem`)."""
+    """What repair did to one bag.
+
+    action: untouched, recovered, busy (something writes it), damaged (whole at its end, `problem` in the middle) or
+    failed (`problem`). originals: the files as they were, kept beside the repaired ones.
+    """
 
     path: Path
     action: str
@@ -35,15 +45,18 @@ class RepairReport:
     cut_bytes: int = 0
     duration_s: float = 0.0
     problem: str = ""
+    originals: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
+        kept = f"; before: {', '.join(path.name for path in self.originals)}" if self.originals else ""
         what = {
             "untouched": "whole, left alone",
-            "busy": "being recorded, left alone",
+            "busy": f"left alone: {self.problem or 'being recorded'}",
+            "damaged": f"left alone, repair cannot help: {self.problem}",
             "failed": self.problem,
             "recovered": f"recovered {self.messages} messages, {self.duration_s:.1f} s, {self.cut_bytes} bytes cut off",
         }
-        return f"{self.path.name}: {what[self.action]}"
+        return f"{self.path.name}: {what[self.action]}{kept}"
 
 
 @contextmanager
@@ -62,12 +75,14 @@ def episode_lock(folder: Path) -> Iterator[bool]:
         os.close(fd)
 
 
-def repair_all(root: Path | str) -> list[RepairReport]:
+def repair_all(
+    root: Path | str, *, settle_s: float = SETTLE_S, on_copy: Callable[[str], None] | None = None
+) -> list[RepairReport]:
     """Repair every bag below `root` that needs it; one that cannot be repaired does not stop the others."""
     reports = []
     for folder in find_bags(root):
         try:
-            reports.append(repair(folder))
+            reports.append(repair(folder, settle_s=settle_s, on_copy=on_copy))
         except EmmaError as error:
             reports.append(RepairReport(path=folder, action="failed", problem=str(error)))
         except OSError as error:
@@ -75,60 +90,174 @@ def repair_all(root: Path | str) -> list[RepairReport]:
     return reports
 
 
-def repair(path: Path | str) -> RepairReport:
-    """Finish one bag in place; one that is whole is not touched. Raises EmmaError or OSError if it cannot be."""
+def repair(
+    path: Path | str, *, settle_s: float = SETTLE_S, on_copy: Callable[[str], None] | None = None
+) -> RepairReport:
+    """Finish one bag; one that is whole is not touched. Raises EmmaError or OSError if it cannot be.
+
+    settle_s: how long the files of another recorder must not have changed; a fresher one is watched until then.
+    on_copy: receives a line before a file is copied, which may take a minute.
+    """
     path = Path(path)
     with episode_lock(path) as free:
-        return _repair(path) if free else RepairReport(path=path, action="busy")
+        if not free:
+            return RepairReport(path=path, action="busy")
+        return _Repair(path, settle_s, on_copy).run()
 
 
 def repair_held(path: Path) -> RepairReport:
-    """`repair` for the process that holds the folder's lock: the recorder itself after a write error."""
-    return _repair(path)
+    """`repair` in place, for the process that holds the folder's lock: the recorder itself, whose disk may be full."""
+    return _Repair(path, 0.0, None, in_place=True).run()
 
 
-def _repair(path: Path) -> RepairReport:
-    meta = EpisodeMeta.load(path) if is_episode(path) else None
-    files = sorted(path.glob("*.mcap"))
-    if not files and meta is None and not any(path.glob(f"*{SQLITE}*")):
-        raise EmmaError(f"{path} is not a bag", found="no .mcap file", expected="a rosbag2 folder with MCAP storage")
-    if not files and meta is None:
-        # sqlite3 mends itself when it is opened; what is missing beside it nobody needs here.
-        return RepairReport(path=path, action="untouched")
-    scans = [scan(file) for file in files]
-    recording = meta is not None and meta.state == "recording"
-    whole = all(found.finished for found in scans) and (path / METADATA_NAME).exists()
-    if whole and not recording:
-        return RepairReport(path=path, action="untouched")
-    cut = 0
-    for found in scans:
-        if not found.finished:
-            cut += found.cut_bytes
-            _finish(found)
-    scans = [scan(file) for file in files]
-    topics = _topics(scans)
-    spans = [_bag_file(found) for found in scans]
-    if scans:
-        atomic_write_text(path / METADATA_NAME, bag_metadata(spans, topics))
-    count = sum(topic.count for topic in topics)
-    used = [span for span in spans if span.count]
-    duration = (max(s.last_ns for s in used) - min(s.first_ns for s in used)) / 1e9 if used else 0.0
-    if meta is not None:
-        _mark_recovered(path, meta, topics, duration, cut)
-    return RepairReport(path=path, action="recovered", messages=count, cut_bytes=cut, duration_s=duration)
+def discard_originals(root: Path | str) -> list[Path]:
+    """Delete what repair kept of the bags below `root`, where the repaired file is whole; returns the files."""
+    discarded = []
+    for folder in find_bags(root):
+        for original in sorted(folder.glob(f"*{ORIGINAL}*")):
+            repaired = original.with_name(original.name.partition(ORIGINAL)[0])
+            if repaired.is_file() and (repaired.suffix != MCAP or scan(repaired).finished):
+                original.unlink()
+                discarded.append(original)
+    return discarded
 
 
-def _finish(found: McapScan) -> None:
-    """Give an unfinished file its last messages, its index and its footer."""
+class _Repair:
+    """The repair of one folder whose lock is held."""
+
+    def __init__(
+        self, path: Path, settle_s: float, on_copy: Callable[[str], None] | None, *, in_place: bool = False
+    ) -> None:
+        self._path, self._settle_s, self._on_copy, self._in_place = path, settle_s, on_copy, in_place
+        self._originals: list[Path] = []
+
+    def run(self) -> RepairReport:
+        path = self._path
+        meta = EpisodeMeta.load(path) if is_episode(path) else None
+        stored = storage_files(path)
+        files = [file for file in stored if file.suffix == MCAP]
+        if not stored and meta is None:
+            raise EmmaError(
+                f"{path} is not a bag", found="no .mcap file", expected="a rosbag2 folder with MCAP storage"
+            )
+        if not files and (meta is None or stored):
+            # sqlite3 recovers by itself when it is opened, and compressed files have their end or not.
+            return self._report("untouched")
+        recording = meta is not None and meta.state == "recording"
+        scans = [scan(file) for file in files]
+        torn = [found for found in scans if not found.finished]
+        if not torn and not recording and not metadata_problem(path):
+            gaps = [f"{found.path.name}: {b - a} bytes at {a} are no records" for found in scans for a, b in found.gaps]
+            return self._report("damaged", problem="; ".join(gaps)) if gaps else self._report("untouched")
+        if not self._in_place and (problem := self._in_use(files, [] if recording else [f.path for f in torn])):
+            return self._report("busy", problem=problem)
+        cut = sum(found.cut_bytes for found in torn)
+        for found in torn:
+            self._finish(found)
+        scans = [scan(file) for file in files]
+        topics = _topics(scans)
+        spans = [_bag_file(found) for found in scans]
+        if scans:
+            self._write_metadata(bag_metadata(spans, topics))
+        count = sum(topic.count for topic in topics)
+        used = [span for span in spans if span.count]
+        duration = (max(s.last_ns for s in used) - min(s.first_ns for s in used)) / 1e9 if used else 0.0
+        if meta is not None:
+            _mark_recovered(path, meta, topics, duration, cut)
+        return self._report("recovered", messages=count, cut_bytes=cut, duration_s=duration)
+
+    def _report(self, action: str, **values: object) -> RepairReport:
+        return RepairReport(path=self._path, action=action, originals=tuple(self._originals), **values)  # type: ignore[arg-type]
+
+    def _in_use(self, files: list[Path], torn: list[Path]) -> str:
+        """What writes the files, "" if nothing does. A living emma recorder would hold the folder's lock."""
+        if writers := writers_of(files):
+            return f"still written by {', '.join(writers)}; stop it, then repair"
+        if not still(torn, self._settle_s):
+            return "still growing; stop its recorder, then repair"
+        return ""
+
+    def _finish(self, found: McapScan) -> None:
+        """Give an unfinished file its last messages, its index and its footer."""
+        if self._in_place:
+            _complete(found, found.path)
+            return
+        path, before = found.path, _state(found.path)
+        for left in path.parent.glob(f".{_literal(path.name)}.*.part"):
+            left.unlink()
+        copy = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        if self._on_copy is not None:
+            self._on_copy(f"{path}: repairing a copy of {found.size / 1e6:.1f} MB")
+        try:
+            clone(path, copy)
+            _complete(found, copy)
+            repaired = scan(copy)
+            if not repaired.finished or _by_topic(repaired) != _by_topic(found):
+                raise EmmaError(
+                    f"the repaired copy of {path.name} is not whole, the file is as it was",
+                    found=f"{sum(repaired.counts.values())} messages",
+                    expected=f"{sum(found.counts.values())} messages",
+                )
+            if _state(path) != before or writers_of([path]):
+                raise EmmaError(
+                    f"{path.name} changed while it was repaired, it is as its writer left it",
+                    found="a process that writes it",
+                    expected="a file that nothing writes",
+                    fix="stop the recorder, then repair",
+                )
+            self._keep(path)
+            os.replace(copy, path)
+            fsync_dir(path.parent)
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _write_metadata(self, text: str) -> None:
+        path = self._path / METADATA_NAME
+        if path.exists() and not self._in_place and path.read_bytes() != text.encode():
+            self._keep(path)
+        atomic_write_text(path, text)
+
+    def _keep(self, path: Path) -> None:
+        """Give the file a second name, under which it stays."""
+        number, kept = 1, path.with_name(f"{path.name}{ORIGINAL}")
+        while kept.exists():
+            number += 1
+            kept = path.with_name(f"{path.name}{ORIGINAL}{number}")
+        try:
+            os.link(path, kept)
+        except OSError:
+            # A file system without hard links; for a moment the file has only its other name.
+            os.rename(path, kept)
+        self._originals.append(kept)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that matches nothing else."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _by_topic(found: McapScan) -> dict[int, int]:
+    return {channel: count for channel, count in found.counts.items() if count}
+
+
+def _complete(found: McapScan, path: Path) -> None:
+    """Write what `found` lacks to `path`, which holds the same bytes."""
     if not found.header:
         # Killed before the first record was on disk: there is nothing to keep.
-        found.path.unlink()
-        writer = McapWriter(found.path)
+        path.unlink()
+        writer = McapWriter(path)
     else:
-        writer = McapWriter.resume(found.path, found.end)
+        writer = McapWriter.resume(path, found.end)
         writer.adopt_types(found.schemas, found.channels)
         for index, counts in found.chunks:
             writer.adopt(index, counts)
+        for run in found.runs:
+            writer.adopt_messages(run.counts, (run.first_ns, run.last_ns))
         for metadata in found.metadata:
             writer.adopt_metadata(metadata)
     try:
@@ -142,7 +271,7 @@ def _finish(found: McapScan) -> None:
 
 
 def _bag_file(found: McapScan) -> BagFile:
-    times = [(index.message_start_time, index.message_end_time) for index, _ in found.chunks]
+    times = found.spans_ns
     return BagFile(
         name=found.path.name,
         count=sum(found.counts.values()),

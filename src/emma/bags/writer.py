@@ -26,7 +26,7 @@ class BagWriter:
         path: Path | str,
         *,
         compress: bool = False,
-        checksum: bool = False,
+        checksum: bool = True,
         chunk_bytes: int = CHUNK_BYTES,
         chunk_age_s: float = CHUNK_AGE_S,
         direct: bool = False,

@@ -1,4 +1,4 @@
-"""`emma episodes`: look at recorded episodes, mend them, turn them into datasets, and check datasets."""
+"""`emma episodes`: look at recorded episodes, repair them, turn them into datasets, and check datasets."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from emma.conversion.convert import EpisodeResult
     from emma.robots.spec import RobotSpec
 
-HELP = """look at recorded episodes, mend them, turn them into a dataset
+HELP = """look at recorded episodes, repair them, turn them into a dataset
 
 An episode is a rosbag2 folder with an episode.yaml. Bags that someone else recorded (MCAP or sqlite3, with or without
 metadata.yaml) work too, except that their words must be given to `convert`.
@@ -32,6 +32,14 @@ max_age_s or the cameras further apart than max_skew_s (robot.yaml) is refused, 
 stored lossless (--video: colour as video, depth still lossless). meta/provenance.jsonl says where each episode is from.
 
 Interrupted or run again, it adds the episodes that are not in the dataset yet. Exit code 1: a bag was refused.
+"""
+
+
+REPAIR = """finish unfinished bags: all whole messages, index, metadata.yaml, episode.yaml
+
+The work is done on a copy. It takes the file's name when it holds every message that could be read, and the file itself
+stays beside it as <name>.original until --discard-originals. A bag that a process writes, or that changed within the
+last seconds and still grows, is left alone. Exit code 1: a bag was left unfinished.
 """
 
 
@@ -71,8 +79,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("--loop", action="store_true", help="again and again, until Ctrl+C")
     replay.add_argument("--wait", action="store_true", help="begin when every topic has a subscriber")
     replay.add_argument("--domain-id", type=int, metavar="N", help="ROS domain (default: a free one)")
-    repair = add("repair", "finish unfinished bags in place: all whole messages, index, metadata.yaml, episode.yaml")
+    repair = add("repair", REPAIR)
     repair.add_argument("bags", type=Path, help="folder of episodes, or one of them")
+    repair.add_argument(
+        "--discard-originals", action="store_true", help="delete the originals of bags that are whole now"
+    )
     convert = add("convert", CONVERT)
     convert.add_argument("bags", type=Path, help="folder of episodes, or one of them")
     convert.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
@@ -84,6 +95,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--skip-failed", action="store_true", help="leave out episodes marked as failures")
     convert.add_argument("--keep-recovered", action="store_true", help="take episodes that a crash cut short")
     convert.add_argument("--keep-stale", action="store_true", help="take episodes beyond the limits and mark them")
+    convert.add_argument("--keep-damaged", action="store_true", help="take what is left of damaged bags and mark it")
     convert.add_argument("--join", action="store_true", help="the bags in each folder below BAGS are one episode")
     convert.add_argument("--workers", type=int, help="processes (default: one a core)")
     validate = add("validate", "what would break in a LeRobotDataset, whoever made it; exit code 1 if anything would")
@@ -231,15 +243,20 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _repair(args: argparse.Namespace) -> int:
-    from emma.bags.repair import repair_all
+    from emma.bags.repair import discard_originals, repair_all
 
-    reports = repair_all(args.bags)
+    reports = repair_all(args.bags, on_copy=print)
     for report in reports:
         if report.action != "untouched":
             print(report)
     whole = sum(report.action == "untouched" for report in reports)
     print(f"{len(reports)} bags, {whole} whole")
-    return 1 if any(report.action == "failed" for report in reports) else 0
+    if args.discard_originals:
+        discarded = discard_originals(args.bags)
+        print(f"{len(discarded)} originals deleted")
+    elif kept := [path for report in reports for path in report.originals]:
+        print(f"{len(kept)} originals kept: `emma episodes repair {args.bags} --discard-originals` deletes them")
+    return 0 if all(report.action in ("untouched", "recovered") for report in reports) else 1
 
 
 def _convert(args: argparse.Namespace) -> int:
@@ -258,6 +275,7 @@ def _convert(args: argparse.Namespace) -> int:
         keep_failed=not args.skip_failed,
         keep_recovered=args.keep_recovered,
         keep_stale=args.keep_stale,
+        keep_damaged=args.keep_damaged,
         joined=args.join,
     )
     with progress_bar() as bar:

@@ -46,6 +46,10 @@ def print_info(info: "BagInfo") -> None:
             print(f"  and {len(meta.marks) - MARKS_SHOWN} more marks in episode.yaml")
     else:
         print(f"{info.path}: no episode.yaml")
+    for line in info.damage:
+        print(f"  damaged: {line}")
+    for line in info.notes:
+        print(f"  {line}")
     end = "" if info.finished else ", UNFINISHED (emma episodes repair)"
     print(f"  {info.duration_s:.2f} s, {info.count} messages, {info.bytes / 1e6:.1f} MB{end}")
     if info.skew_s[1]:
@@ -57,6 +61,8 @@ def print_report(report: "ConvertReport", out: Path) -> None:
     for result in report.results:
         if result.outcome in ("refused", "skipped"):
             print(f"{result.outcome} {result.episode}: {result.reason}")
+        for note in result.notes:
+            print(f"{result.episode}: {note}")
     if any(result.outcome == "refused" and "older than" in result.reason for result in report.results):
         print("to do: give the cameras more processor time, record with --lockstep in the simulator, or --keep-stale")
     speed = f", {report.s_per_gb:.1f} s per GB of bag" if report.bag_bytes else ""

@@ -22,13 +22,17 @@ AHEAD = 2
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
-    """What became of one bag. outcome: converted, present (since before), skipped (its state) or refused (broken)."""
+    """What became of one bag. outcome: converted, present (since before), skipped (its state) or refused (broken).
+
+    notes: what was dropped, repaired or guessed in a converted bag.
+    """
 
     episode: str
     outcome: str
     reason: str = ""
     frames: int = 0
     bag_bytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +142,7 @@ def _unwanted(meta: EpisodeMeta, config: ConvertConfig) -> str:
     if meta.state == "discarded":
         return "discarded"
     if meta.state == "recording":
-        return "unfinished: mend it with `emma episodes repair`"
+        return "unfinished: finish it with `emma episodes repair`"
     if meta.state == "recovered" and not config.keep_recovered:
         return "cut short by a crash (--keep-recovered takes it)"
     if meta.success is False and not config.keep_failed:
@@ -151,7 +155,13 @@ def _place(job: ConvertJob, done: ConvertedJob, writer: DatasetWriter) -> Episod
         return EpisodeResult(episode=job.name, outcome="refused", reason=done.refused, bag_bytes=done.bag_bytes)
     words = job.meta.instruction if job.meta and job.meta.instruction.strip() else job.config.instruction
     writer.add_encoded(done.encoded, words, done.provenance)
-    return EpisodeResult(episode=job.name, outcome="converted", frames=done.encoded.length, bag_bytes=done.bag_bytes)
+    return EpisodeResult(
+        episode=job.name,
+        outcome="converted",
+        frames=done.encoded.length,
+        bag_bytes=done.bag_bytes,
+        notes=done.notes,
+    )
 
 
 def _run(jobs: Sequence[ConvertJob], workers: int) -> Iterator[ConvertedJob]:

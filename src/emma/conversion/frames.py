@@ -24,6 +24,7 @@ class EpisodeFrames:
     def __init__(self, bag: Bag, spec: RobotSpec, *, cameras: Iterable[str] | None = None, depth: bool = True) -> None:
         """Raises EmmaError if the bag lacks a topic or messages of it, or its clock was set back."""
         self._bag, self._spec, self._depth = bag, spec, depth
+        self.notes: tuple[str, ...] = ()
         self._cameras = None if cameras is None else tuple(cameras)
         self._streams = _streams(self._aligner())
         missing = [topic for topic in self._streams if topic not in bag.topics]

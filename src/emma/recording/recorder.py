@@ -30,7 +30,7 @@ class EpisodeRecorder:
         *,
         on_warning: Callable[[str], None] = log.warning,
     ) -> None:
-        """Creates `root` and mends the episodes that an earlier recorder left unfinished there (see `recovered`)."""
+        """Creates `root` and repairs the episodes that an earlier recorder left unfinished there (see `recovered`)."""
         self.root = Path(root)
         self.config = config or RecorderConfig()
         self._warn = on_warning
@@ -45,7 +45,9 @@ class EpisodeRecorder:
                 expected="a folder to write to",
                 fix="choose another folder, or its rights",
             ) from None
-        self.recovered: list[RepairReport] = [r for r in repair_all(self.root) if r.action in ("recovered", "failed")]
+        self.recovered: list[RepairReport] = [
+            r for r in repair_all(self.root, on_copy=self._warn) if r.action in ("recovered", "failed")
+        ]
         for report in self.recovered:
             self._warn(f"unfinished episode {report}")
 

@@ -23,7 +23,7 @@ class RecorderConfig:
     queue_bytes: int = 256 << 20
     queue_messages: int = 50_000
     compress: bool = False
-    checksum: bool = False
+    checksum: bool = True
     chunk_bytes: int = CHUNK_BYTES
     chunk_age_s: float = CHUNK_AGE_S
     sync_s: float = 1.0
