@@ -57,8 +57,12 @@ def tile_message(stamp_ns: int, jpeg: bytes) -> bytes:
 
 
 def state_message(values: object) -> str:
-    """JSON without NaN, which browsers do not read."""
-    return json.dumps(values, allow_nan=False, separators=(",", ":"))
+    """JSON with null for NaN and infinity, which browsers do not read."""
+    try:
+        return json.dumps(values, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        finite = json.loads(json.dumps(values), parse_constant=lambda _: None)
+        return json.dumps(finite, allow_nan=False, separators=(",", ":"))
 
 
 async def _as_coroutine(produce: Callable[[], Awaitable[str | bytes]]) -> str | bytes:
