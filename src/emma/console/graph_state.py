@@ -117,7 +117,9 @@ def _problems(*states: Mapping[str, Any]) -> list[str]:
 
 
 def _about(topic: str, recorder: Mapping[str, Any]) -> str:
-    return next((text for text in recorder.get("problems") or () if str(text).startswith(topic)), "")
+    """What the recorder finds wrong with one topic, without the topic's name."""
+    found = (str(text) for text in recorder.get("problems") or ())
+    return next((text.removeprefix(topic).lstrip(": ") for text in found if text.startswith(topic)), "")
 
 
 def _total(counts: Mapping[str, int] | None) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from emma.errors import EmmaError
+
 ACK = "ok"
 UNSUPPORTED, TOO_SLOW = 1003, 4408
 # A tile's header: camera stamp and the moment of sending, both ns since the epoch, little endian.
@@ -42,7 +44,8 @@ async def stream(socket: WebSocket, produce: Callable[[], Awaitable[str | bytes]
                 return
     except TimeoutError:
         await _close(socket, TOO_SLOW)
-    except (WebSocketDisconnect, RuntimeError, KeyError):
+    except (EmmaError, WebSocketDisconnect, RuntimeError, KeyError):
+        # EmmaError: a picture that cannot be decoded; the page comes back by itself.
         # Starlette: KeyError for binary where text is expected, RuntimeError after the browser has gone.
         await _close(socket, UNSUPPORTED)
     finally:

@@ -5,8 +5,14 @@ import { el } from "./dom.js";
 
 export const COLOURS = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8"];
 
+/** A colour of the style sheet as a canvas takes it: light-dark() is resolved only where it is used. */
 export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const probe = el("span", { hidden: true });
+  document.body.append(probe);
+  probe.style.color = `var(${name})`;
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
 }
 
 function axis(more = {}) {

@@ -111,6 +111,7 @@ class JointBar {
 
   show(position, command) {
     if (position !== undefined) this.meter.value = position;
+    this.wanted.hidden = command === undefined;
     if (command !== undefined) this.wanted.value = command;
     put(this.value, position === undefined ? "–" : `${position.toFixed(3)} ${this.joint.unit}`);
     const margin = 0.01 * (this.joint.upper - this.joint.lower);

@@ -48,11 +48,16 @@ class _Newest:
         with self.lock:
             self.number, self.data = self.number + 1, data
 
+    def forget(self) -> None:
+        """What was received in an earlier look is not what a camera sees now. Numbers go on."""
+        with self.lock:
+            self.data = b""
+
     def read(self) -> tuple[int, Any]:
-        """Number and decoded message; (0, None) before the first."""
+        """Number and decoded message; None before the first."""
         with self.lock:
             number, data = self.number, self.data
-        return number, deserialize_message(data, self.kind) if number else None
+        return number, deserialize_message(data, self.kind) if data else None
 
 
 class GraphLive:
@@ -114,10 +119,12 @@ class GraphLive:
         newest = self._pictures[camera]
         with newest.lock:
             number, data = newest.number, newest.data
-        return (number, header_stamp_ns(data) or 0) if number else None
+        return (number, header_stamp_ns(data) or 0) if data else None
 
     def decode(self, camera: str) -> tuple[int, int, np.ndarray]:
         number, message = self._pictures[camera].read()
+        if message is None:
+            raise EmmaError(f"no picture of {camera}", found="a camera that nobody looks at", expected="a viewer")
         stamp = message.header.stamp
         return number, stamp.sec * 1_000_000_000 + stamp.nanosec, decode_image(message, self._spec.camera(camera))
 
@@ -191,10 +198,11 @@ class GraphLive:
         elif not on and newest.subscription is not None:
             node.destroy_subscription(newest.subscription)
             newest.subscription = None
+            newest.forget()
 
     def _vector(self, newest: _Newest, decode: Any) -> list[float] | None:
-        number, message = newest.read()
-        if not number:
+        _, message = newest.read()
+        if message is None:
             return None
         try:
             values: list[float] = decode(message, self._spec).tolist()
