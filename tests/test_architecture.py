@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"bench"}),
     frozenset({"cycle"}),
     frozenset({"ros"}),
-    frozenset({"sessions"}),
+    frozenset({"console", "sessions"}),
     frozenset({"ros.nodes"}),
     frozenset({"ros.load"}),
     frozenset({"__main__", "cli", "commands", "doctor"}),

@@ -15,6 +15,7 @@ VERBS = (
     "robots",
     "demo",
     "record",
+    "console",
     "episodes",
     "collect",
     "augment",

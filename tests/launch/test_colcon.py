@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COLCON = Path(sys.executable).with_name("colcon")
-EXECUTABLES = {"sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "learner", "emma"}
+EXECUTABLES = {
+    "sim",
+    "policy",
+    "recorder",
+    "scripted_operator",
+    "teleop",
+    "keys",
+    "console",
+    "web_console",
+    "learner",
+    "emma",
+}
 
 pytestmark = pytest.mark.skipif(not COLCON.exists(), reason="colcon is not installed (extra 'colcon')")
 

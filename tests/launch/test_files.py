@@ -25,6 +25,7 @@ PARAMETERS = {
     "teleop": "TeleopParameters",
     "keys": "KeysParameters",
     "console": "ConsoleParameters",
+    "web_console": "WebConsoleParameters",
     "learner": "LearnerParameters",
 }
 

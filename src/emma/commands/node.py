@@ -10,7 +10,7 @@ examples:
   emma node policy --ros-args -p policy:=models/desk_arm_source
   emma node recorder --ros-args -p root:=bags
 """
-NAMES = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "learner")
+NAMES = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "web_console", "learner")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

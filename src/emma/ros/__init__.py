@@ -3,4 +3,4 @@
 from typing import Final
 
 # What `emma node NAME` starts; each is a module here with main() -> exit code.
-NODES: Final = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "learner")
+NODES: Final = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "web_console", "learner")

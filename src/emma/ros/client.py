@@ -1,6 +1,7 @@
 """Talking to nodes from a program that is not one long callback: call a service, set parameters, read what was said."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,8 @@ class RosClient:
         self._publishers: dict[str, Publisher] = {}
         self._said: dict[str, dict[str, Any]] = {}
         self._watched: dict[str, Watch] = {}
+        self._followed: set[str] = set()
+        self._heard_s: dict[str, float] = {}
         self._changed = threading.Condition()
         self._thread.start()
 
@@ -112,12 +115,20 @@ class RosClient:
 
     def listen(self, topic: str) -> None:
         """Follow a latched topic of JSON texts; `heard` gives the newest."""
+        if topic in self._followed:
+            return
+        self._followed.add(topic)
         self.node.create_subscription(String, topic, lambda message: self._hear(topic, message), qos.EVENTS)
 
     def heard(self, topic: str) -> dict[str, Any]:
         """The newest message on a topic that is listened to, {} before the first."""
         with self._changed:
             return self._said.get(topic, {})
+
+    def silent_s(self, topic: str) -> float:
+        """Seconds since the newest message on a topic that is listened to; infinity before the first."""
+        with self._changed:
+            return time.monotonic() - self._heard_s.get(topic, -math.inf)
 
     def wait_for(
         self, topic: str, condition: Callable[[dict[str, Any]], object], timeout_s: float
@@ -181,6 +192,7 @@ class RosClient:
     def _hear(self, topic: str, message: String) -> None:
         with self._changed:
             said = self._said[topic] = json.loads(message.data)
+            self._heard_s[topic] = time.monotonic()
             if topic in self._watched:
                 self._watched[topic].look(said)
             self._changed.notify_all()

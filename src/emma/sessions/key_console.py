@@ -82,7 +82,7 @@ class KeyConsole:
     def do(self, wanted: Action) -> None:
         """Do one thing; what came of it, or why it was refused, is in the status."""
         try:
-            self._message = self._do(wanted)
+            self._message = self.perform(wanted)
         except EmmaError as error:
             self._message = str(error)
 
@@ -102,7 +102,8 @@ class KeyConsole:
             enabled=policy.get("mode", "inactive") not in IDLE or bool(policy.get("intervention")),
         )
 
-    def _do(self, wanted: Action) -> str:
+    def perform(self, wanted: Action) -> str:
+        """Do one thing and return what came of it. Raises EmmaError where it is refused."""
         call = self._client.trigger
         match wanted:
             case Action.START:

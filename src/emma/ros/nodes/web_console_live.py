@@ -1,0 +1,219 @@
+"""The robot as the web console sees it: topics in, services out. Nothing of the graph waits for this node."""
+
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
+from std_msgs.msg import Bool
+
+from emma.bags.episode import EpisodeMeta
+from emma.bags.index import header_stamp_ns
+from emma.console.graph_state import POLICY, RECORDER, SIM, TELEOP, TOPICS, graph_state
+from emma.errors import EmmaError
+from emma.messages import decode_command, decode_image, decode_state
+from emma.policy.bundle import load_bundle
+from emma.robots.spec import RobotSpec
+from emma.ros import qos
+from emma.ros.client import RosClient
+from emma.ros.e_stop import E_STOP, EStop
+from emma.ros.raw_subscriptions import message_class
+from emma.sessions.key_console import KeyConsole, KeysConfig
+from emma.sessions.session import Trial
+from emma.sim.demonstrations import target_of
+from emma.teleop.keys import Action
+
+# Only the newest message counts, and a lost one is not sent again.
+NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+FIRST_SEED = 1000
+
+
+@dataclass
+class _Newest:
+    """The newest serialised message of one topic."""
+
+    kind: type
+    number: int = 0
+    data: bytes = b""
+    subscription: Subscription | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, data: bytes) -> None:
+        with self.lock:
+            self.number, self.data = self.number + 1, data
+
+    def forget(self) -> None:
+        """What was received in an earlier look is not what a camera sees now. Numbers go on."""
+        with self.lock:
+            self.data = b""
+
+    def read(self) -> tuple[int, Any]:
+        """Number and decoded message; None before the first."""
+        with self.lock:
+            number, data = self.number, self.data
+        return number, deserialize_message(data, self.kind) if data else None
+
+
+class GraphLive:
+    """`emma.console.live.Live` over a running graph.
+
+    bundles: folders of policies that a person may swap to. first_seed: of the simulated arm's next tasks.
+    """
+
+    def __init__(
+        self, client: RosClient, spec: RobotSpec, bundles: Sequence[Path] = (), *, first_seed: int = FIRST_SEED
+    ) -> None:
+        self._client, self._spec = client, spec
+        self._seeds = itertools.count(first_seed)
+        self._bundles = {f"b{number}": path for number, path in enumerate(bundles)}
+        self._images = {camera.name: camera.image_topic for camera in spec.cameras}
+        kinds = spec.topics()
+        self._pictures = {name: _Newest(_class(kinds[topic])) for name, topic in self._images.items()}
+        self._joints = _Newest(_class(kinds[spec.state_topic]))
+        self._commands = _Newest(_class(spec.command.type))
+        self._saved: list[Path] = []
+        for topic in TOPICS:
+            client.listen(topic)
+        self._stop = client.node.create_publisher(Bool, E_STOP, qos.LATCHED)
+        self._e_stop = EStop(client.node, lambda _pressed: None)
+        for newest, topic in ((self._joints, spec.state_topic), (self._commands, spec.command.topic)):
+            newest.subscription = client.node.create_subscription(newest.kind, topic, newest.take, NEWEST, raw=True)
+
+    @property
+    def cameras(self) -> Sequence[str]:
+        return self._spec.camera_names
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "robot": self._spec.name,
+            "simulated": self._spec.simulated,
+            "max_age_s": self._spec.max_age_s,
+            "max_skew_s": self._spec.max_skew_s,
+            "joints": [asdict(joint) for joint in self._spec.joints],
+            "cameras": [{"name": c.name, "width": c.width, "height": c.height} for c in self._spec.cameras],
+            "bundles": [{"id": key, "name": path.name} for key, path in self._bundles.items()],
+        }
+
+    def state(self) -> dict[str, Any]:
+        heard = {topic: self._client.heard(topic) for topic in TOPICS}
+        silent = {topic: self._client.silent_s(topic) for topic in TOPICS}
+        values = graph_state(heard, silent, e_stop=self._e_stop.pressed, cameras=self._images)
+        values["joints"] = self._vector(self._joints, decode_state)
+        values["command"] = self._vector(self._commands, decode_command)
+        values["saved"] = [folder.name for folder in self._saved]
+        return values
+
+    def watch(self, camera: str, on: bool) -> None:
+        """On the executor's thread: a subscription must not go while its messages are being taken."""
+        executor = self._client.node.executor
+        assert executor is not None
+        executor.create_task(self._watch, camera, on)
+
+    def picture(self, camera: str) -> tuple[int, int] | None:
+        newest = self._pictures[camera]
+        with newest.lock:
+            number, data = newest.number, newest.data
+        return (number, header_stamp_ns(data) or 0) if data else None
+
+    def decode(self, camera: str) -> tuple[int, int, np.ndarray]:
+        number, message = self._pictures[camera].read()
+        if message is None:
+            raise EmmaError(f"no picture of {camera}", found="a camera that nobody looks at", expected="a viewer")
+        stamp = message.header.stamp
+        return number, stamp.sec * 1_000_000_000 + stamp.nanosec, decode_image(message, self._spec.camera(camera))
+
+    def act(self, action: str, argument: str) -> str:
+        match action:
+            case "instruct":
+                return self._instruct(argument)
+            case "swap":
+                return self._swap(argument)
+            case "release_stop":
+                self._stop.publish(Bool(data=False))
+                return "the emergency stop is released; nothing moves until it is enabled"
+            case "delete_last":
+                return self._delete_last()
+            case _:
+                keys = KeyConsole(self._client, self._keys())
+                text = keys.perform(Action(action))
+                self._saved += [Path(folder) for folder in keys.saved]
+                return text
+
+    def stop(self) -> str:
+        self._stop.publish(Bool(data=True))
+        return "stopped"
+
+    def _keys(self) -> KeysConfig:
+        """What the keys may count on in the graph as it is now."""
+        there = {topic for topic in TOPICS if self._client.heard(topic)}
+        trials: tuple[Trial, ...] = ()
+        if SIM in there:
+            seed = next(self._seeds)
+            trials = (Trial(seed=seed, target=target_of(seed), domain=""),)
+        return KeysConfig(teleop=TELEOP in there, policy=POLICY in there, trials=trials)
+
+    def _instruct(self, words: str) -> str:
+        if not words.strip():
+            raise EmmaError("an instruction without words", found=repr(words), expected="what the robot is to do")
+        self._client.say("/instruction", words.strip())
+        return f'instruction: "{words.strip()}"'
+
+    def _swap(self, key: str) -> str:
+        bundle = self._bundles.get(key)
+        if bundle is None:
+            raise EmmaError("no such policy", found=key, expected=f"one of {', '.join(self._bundles) or 'none'}")
+        load_bundle(bundle).check(self._spec)
+        before = self._client.heard(POLICY).get("policy")
+        self._client.set_parameters("/policy", {"policy": str(bundle)})
+        try:
+            return f"{bundle.name}: " + self._client.trigger("/policy/swap")
+        except EmmaError:
+            if before:
+                self._client.set_parameters("/policy", {"policy": before})
+            raise
+
+    def _delete_last(self) -> str:
+        """Mark the newest episode that was saved from this console as discarded; its bag stays on the disk."""
+        if self._client.heard(RECORDER).get("state", "idle") != "idle":
+            raise EmmaError("an episode is being recorded", fix="save or discard it first")
+        if not self._saved:
+            raise EmmaError("nothing was saved from this console", found="0 episodes", expected="at least one")
+        folder = self._saved[-1]
+        EpisodeMeta.load(folder).with_(state="discarded").save(folder)
+        self._saved.pop()
+        return f"{folder.name} is marked as discarded; its bag stays until a person removes it"
+
+    def _watch(self, camera: str, on: bool) -> None:
+        newest, node = self._pictures[camera], self._client.node
+        if on and newest.subscription is None:
+            newest.subscription = node.create_subscription(
+                newest.kind, self._images[camera], newest.take, NEWEST, raw=True
+            )
+        elif not on and newest.subscription is not None:
+            node.destroy_subscription(newest.subscription)
+            newest.subscription = None
+            newest.forget()
+
+    def _vector(self, newest: _Newest, decode: Any) -> list[float] | None:
+        _, message = newest.read()
+        if message is None:
+            return None
+        try:
+            values: list[float] = decode(message, self._spec).tolist()
+        except EmmaError:
+            # A driver that sends other joints now and then is the recorder's and the policy's to report.
+            return None
+        return values
+
+
+def _class(kind: str) -> type:
+    cls = message_class(kind)
+    if cls is None:
+        raise EmmaError("a message type without its package", found=kind, expected="an installed ROS package")
+    return cls
