@@ -95,8 +95,9 @@ class Bag:
     @cached_property
     def damage(self) -> tuple[str, ...]:
         """What is not there and should be: bytes that cannot be read, files and messages that are promised."""
-        found = [line for part in self._parts for line in part.damage] + self._cut
         counts = self._counts()
+        found = [line for part in self._parts for line in part.damage] + self._cut
+        found += [line for source in self._sources for line in source.damage]
         first = 0
         for part in self._parts:
             files = range(first, first + len(part.files))
@@ -107,7 +108,7 @@ class Bag:
                 stated = self._sources[number].counts
                 if stated is not None and self._sources[number].finished:
                     found += _broken_promises(self.files[number].name, stated, counts[number])
-        return tuple(found + [line for source in self._sources for line in source.damage])
+        return tuple(found)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
