@@ -116,22 +116,26 @@ def decode_state(message: Any, spec: RobotSpec) -> np.ndarray:
     return merge_states([message], spec)[0]
 
 
-def merge_states(newest_first: Iterable[Any], spec: RobotSpec) -> tuple[np.ndarray, int]:
-    """(J,) float32 joint positions of JointStates that may hold a part of the joints each, and how many were needed.
+def merge_states(newest_first: Iterable[Any], spec: RobotSpec) -> tuple[np.ndarray, list[int]]:
+    """(J,) float32 joint positions of JointStates that may hold a part of the joints each, and which were needed.
 
     Each joint has its newest position; messages of other joints are passed over. Raises EmmaError for a joint without
-    any position.
+    any position, or that a driver of all joints left out since.
     """
     found: dict[str, float] = {}
-    wanted, needed, latest = set(spec.joint_names), 0, ""
-    for number, message in enumerate(newest_first, start=1):
+    wanted, latest = set(spec.joint_names), ""
+    needed: list[int] = []
+    for number, message in enumerate(newest_first):
         positions = named_positions(message.name, message.position, spec.state_topic)
         latest = latest or f"{len(message.position)} positions for {', '.join(message.name) or 'no names'}"
+        if found and positions.keys() >= set(spec.joint_names):
+            # One driver that sent all joints and now leaves some out: those are missing, not sent by another.
+            break
         fresh = {name: value for name, value in positions.items() if name in wanted}
         if fresh:
             found |= fresh
             wanted -= fresh.keys()
-            needed = number
+            needed.append(number)
         if not wanted:
             break
     return _in_order(found, spec, spec.state_topic, latest), needed

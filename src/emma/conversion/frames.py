@@ -45,8 +45,10 @@ class EpisodeFrames:
             headed=[stream for topic, stream in streams.items() if bag.topics[topic].has_header],
             planned=(COMMAND,),
         )
-        self._positions, self._stamps_ns = found.positions, found.stamps_ns
         parts = joint_parts(bag, spec, found.positions[STATE])
+        ours = np.logical_or.reduce(list(parts.members.values()))
+        self._positions = {**found.positions, STATE: found.positions[STATE][ours]}
+        self._stamps_ns = {**found.stamps_ns, STATE: found.stamps_ns[STATE][ours]}
         joints = {name: found.stamps_ns[STATE][member] for name, member in parts.members.items()}
         self.timeline: Timeline = timeline({**joints, **_without(found.stamps_ns, STATE)}, spec.fps)
         self.notes = (*found.notes, *parts.notes, *_late(self.timeline, spec.max_age_s))
