@@ -6,14 +6,14 @@ future is never used, so a policy sees in training what it can see on the robot.
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.messages import decode_command, decode_depth, decode_image, decode_state, stamp_ns
+from emma.messages import CommandedMotion, decode_depth, decode_image, decode_motion, merge_states, stamp_ns
 from emma.robots.spec import RobotSpec
 
 # A stamp this much older than its stream's newest one is a clock set back, not a late message.
@@ -23,6 +23,9 @@ CLOCK_JUMP_NS = 1_000_000_000
 SPAN_S = 1.0
 # Bounds the memory of streams that are faster than any known: 1 s at 20 kHz, and images by their rate.
 SAMPLES, IMAGES_HZ = 20_000, 120.0
+
+# Messages of other joints on the state topic are passed over while this robot's own still come.
+STATE_PERIODS = 1.5
 
 STATE = "state"
 COMMAND = "command"
@@ -87,6 +90,11 @@ class Stream:
         i = bisect_right(self._samples, t_ns, key=_stamp)
         return self._samples[i - 1] if i else None
 
+    def until(self, t_ns: int) -> Iterator[Sample]:
+        """All samples not newer than `t_ns`, the newest first."""
+        for i in range(bisect_right(self._samples, t_ns, key=_stamp) - 1, -1, -1):
+            yield self._samples[i]
+
     @property
     def newest_ns(self) -> int | None:
         return self._samples[-1].stamp_ns if self._samples else None
@@ -133,6 +141,7 @@ class Aligner:
             for stream in (*self._needed, COMMAND)
         }
         self._decoded: dict[str, tuple[Sample, np.ndarray]] = {}
+        self._commanded: tuple[Sample, CommandedMotion, np.ndarray | None] | None = None
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -162,6 +171,7 @@ class Aligner:
         for stream in self._streams.values():
             stream.clear()
         self._decoded.clear()
+        self._commanded = None
 
     def missing(self, t_ns: int) -> tuple[str, ...]:
         """The needed streams without any sample at or before `t_ns`."""
@@ -190,33 +200,82 @@ class Aligner:
                 fix="start the driver, or correct the topic in robot.yaml",
             )
         samples = {stream: sample for stream, sample in found.items() if sample is not None}
+        state, state_ns = self._state(t_ns)
+        ages_s = {stream: (t_ns - sample.stamp_ns) / 1e9 for stream, sample in samples.items()}
         stamps = [sample.stamp_ns for stream, sample in samples.items() if stream.startswith("images.")]
         depth = [camera for camera in self.cameras if f"depth.{camera}" in samples]
         return Observation(
             stamp_ns=t_ns,
-            state=self._decode(STATE, samples[STATE]),
+            state=state,
             images={c: self._decode(f"images.{c}", samples[f"images.{c}"]) for c in self.cameras},
             depth={c: self._decode(f"depth.{c}", samples[f"depth.{c}"]) for c in depth},
-            ages_s={stream: (t_ns - sample.stamp_ns) / 1e9 for stream, sample in samples.items()},
+            ages_s=ages_s | {STATE: (t_ns - state_ns) / 1e9},
             skew_s=(max(stamps) - min(stamps)) / 1e9 if stamps else 0.0,
         )
 
     def state_at(self, t_ns: int) -> tuple[np.ndarray, float] | None:
         """The joint state at `t_ns` and its age in seconds, without touching the cameras; None before the first one."""
-        sample = self._streams[STATE].at(t_ns)
-        return None if sample is None else (self._decode(STATE, sample), (t_ns - sample.stamp_ns) / 1e9)
+        if self._streams[STATE].at(t_ns) is None:
+            return None
+        state, state_ns = self._state(t_ns)
+        return state, (t_ns - state_ns) / 1e9
 
     def measured(self) -> tuple[np.ndarray, int] | None:
         """The newest joint state (J,) and its stamp; None before the first one. Raises EmmaError if it is broken."""
         newest = self._streams[STATE].newest_ns
-        sample = None if newest is None else self._streams[STATE].at(newest)
-        return None if sample is None else (self._decode(STATE, sample), sample.stamp_ns)
+        return None if newest is None else self._state(newest)
 
     def command_at(self, t_ns: int) -> np.ndarray | None:
-        """(J,) float32: the latest command not newer than `t_ns`, or None before the first one."""
-        stream = STATE if self.spec.command.topic == self.spec.state_topic else COMMAND
-        sample = self._streams[stream].at(t_ns)
-        return None if sample is None else self._decode(COMMAND, sample)
+        """(J,) float32: the commanded positions at `t_ns`, or None before the first command.
+
+        That is the target of the latest command not newer than `t_ns`; of a trajectory, its position at that time.
+        """
+        if self.spec.command.topic == self.spec.state_topic:
+            state = self.state_at(t_ns)
+            return None if state is None else state[0]
+        sample = self._streams[COMMAND].at(t_ns)
+        if sample is None:
+            return None
+        if sample.value is not None:
+            return self._decode(COMMAND, sample)
+        motion, start = self._motion(sample)
+        return motion.at((t_ns - sample.stamp_ns) / 1e9, start)
+
+    def _motion(self, sample: Sample) -> tuple[CommandedMotion, np.ndarray | None]:
+        """A command's motion, and where the joints were at its start if that matters."""
+        if self._commanded is None or self._commanded[0] is not sample:
+            motion = decode_motion(sample.message, self.spec)
+            measured = self.state_at(sample.stamp_ns) if motion.needs_start else None
+            self._commanded = (sample, motion, None if measured is None else measured[0])
+        return self._commanded[1:]
+
+    def _state(self, t_ns: int) -> tuple[np.ndarray, int]:
+        """The joint state at `t_ns` and its stamp: of its oldest part, where joints come in several messages."""
+        newest = next(self._streams[STATE].until(t_ns))
+        cached = self._decoded.get(STATE)
+        if newest.value is not None or (cached is not None and cached[0] is newest):
+            return self._decode(STATE, newest), newest.stamp_ns
+        stamps: list[int] = []
+
+        def newest_first() -> Iterator[Any]:
+            for sample in self._streams[STATE].until(t_ns):
+                if sample.value is not None or sample.stamp_ns < newest.stamp_ns - self.spec.max_age_s * 1e9:
+                    # A joint that came once and no more is missing, whatever else still comes.
+                    return
+                stamps.append(sample.stamp_ns)
+                yield sample.message
+
+        state, parts = merge_states(newest_first(), self.spec)
+        if (silent_s := (stamps[0] - stamps[parts[0]]) / 1e9) > STATE_PERIODS / self.spec.state_rate_hz:
+            raise EmmaError(
+                f"joints missing on {self.spec.state_topic}: {', '.join(self.spec.joint_names)}",
+                found=f"only messages of other joints for {silent_s:.3f} s",
+                expected="a driver of this robot",
+                fix=f"check the driver, or the joint names in {self.spec.folder / 'robot.yaml'}",
+            )
+        if parts == [0]:
+            self._decoded[STATE] = (newest, state)
+        return state, stamps[parts[-1]]
 
     def _decode(self, stream: str, sample: Sample) -> np.ndarray:
         if isinstance(sample.value, EmmaError):
@@ -226,14 +285,9 @@ class Aligner:
         cached, message = self._decoded.get(stream), sample.message
         if cached is not None and cached[0] is sample:
             return cached[1]
-        if stream == STATE:
-            value = decode_state(message, self.spec)
-        elif stream == COMMAND:
-            value = decode_command(message, self.spec)
-        else:
-            kind, name = stream.split(".", 1)
-            decode = decode_image if kind == "images" else decode_depth
-            value = decode(message, self.spec.camera(name))
+        kind, name = stream.split(".", 1)
+        decode = decode_image if kind == "images" else decode_depth
+        value = decode(message, self.spec.camera(name))
         self._decoded[stream] = (sample, value)
         return value
 

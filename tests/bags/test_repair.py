@@ -18,7 +18,7 @@ from emma.bags.message_definitions import typestore
 from emma.bags.reader import Bag
 from emma.bags.repair import discard_originals, repair, repair_all
 from emma.bags.writer import BagWriter
-from emma.bench.bag_forms import library_bag
+from emma.bench.bag_forms import files_packed, library_bag
 from emma.errors import EmmaError
 
 STRING = "std_msgs/msg/String"
@@ -136,6 +136,19 @@ def test_the_original_stays_until_it_is_discarded(tmp_path: Path) -> None:
     assert repair_all(tmp_path)[0].action == "untouched"
     assert discard_originals(tmp_path) == [original]
     assert words(tmp_path / "bag") == got
+
+
+@pytest.mark.parametrize("with_metadata", [True, False])
+def test_compressed_files_beside_a_torn_one_stay_in_the_bag(tmp_path: Path, with_metadata: bool) -> None:
+    sent = [("/a", STRING, 1000 + i, text(f"word {i}")) for i in range(60)]
+    folder = files_packed(tmp_path / "bag", sent)
+    last = folder / "bag_2.mcap"
+    last.write_bytes(last.read_bytes()[:-40])
+    if not with_metadata:
+        (folder / "metadata.yaml").unlink()
+    assert repair(folder, settle_s=0).action == "recovered"
+    assert words(folder) == [f"word {i}" for i in range(60)]
+    assert repair(folder, settle_s=0).action == "untouched"
 
 
 def test_originals_of_unfinished_files_are_not_discarded(tmp_path: Path) -> None:

@@ -15,19 +15,19 @@ def writers_of(files: Iterable[Path]) -> list[str]:
 
     Of other users' processes only root learns that, and nothing is known of other machines.
     """
-    wanted = {(found.st_dev, found.st_ino) for file in files if (found := _stat(file)) is not None}
+    wanted = {(found.st_dev, found.st_ino) for file in files if (found := _stat(str(file))) is not None}
     writers = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdecimal():
+    for process in os.listdir("/proc"):
+        if not process.isdecimal():
             continue
         try:
-            opened = list((process / "fd").iterdir())
+            opened = os.listdir(f"/proc/{process}/fd")
         except OSError:
             continue
         for descriptor in opened:
-            found = _stat(descriptor)
-            if found is not None and (found.st_dev, found.st_ino) in wanted and _writes(process, descriptor.name):
-                writers.append(f"{_name(process)} (process {process.name})")
+            found = _stat(f"/proc/{process}/fd/{descriptor}")
+            if found is not None and (found.st_dev, found.st_ino) in wanted and _writes(process, descriptor):
+                writers.append(f"{_name(process)} (process {process})")
                 break
     return writers
 
@@ -44,19 +44,19 @@ def still(files: Iterable[Path], seconds: float = SETTLE_S) -> bool:
 
 
 def _state(files: list[Path]) -> list[tuple[float, int]]:
-    return [(found.st_mtime, found.st_size) for file in files if (found := _stat(file)) is not None]
+    return [(found.st_mtime, found.st_size) for file in files if (found := _stat(str(file))) is not None]
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)
     except OSError:
         return None
 
 
-def _writes(process: Path, descriptor: str) -> bool:
+def _writes(process: str, descriptor: str) -> bool:
     try:
-        for line in (process / "fdinfo" / descriptor).read_text().splitlines():
+        for line in Path(f"/proc/{process}/fdinfo/{descriptor}").read_text().splitlines():
             if line.startswith("flags:"):
                 return bool(int(line.split()[1], 8) & os.O_ACCMODE)
     except (OSError, ValueError, IndexError):
@@ -64,8 +64,8 @@ def _writes(process: Path, descriptor: str) -> bool:
     return False
 
 
-def _name(process: Path) -> str:
+def _name(process: str) -> str:
     try:
-        return (process / "comm").read_text().strip()
+        return Path(f"/proc/{process}/comm").read_text().strip()
     except OSError:
         return "a process"

@@ -183,7 +183,8 @@ def _listing(folder: Path) -> _Listing:
     if not path.exists():
         return _Listing()
     try:
-        information = yaml.safe_load(path.read_bytes())["rosbag2_bagfile_information"]
+        # libyaml's loader: a split bag's file takes the other one a second.
+        information = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)["rosbag2_bagfile_information"]
         names = [str(name) for name in information.get("relative_file_paths") or []]
         return _Listing(names, _counts(information))
     except OSError as error:

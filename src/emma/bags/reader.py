@@ -1,15 +1,16 @@
 """Bags of every make: MCAP or sqlite3, one file or many, with or without `metadata.yaml`, finished or not."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace, TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from emma.bags.files import MCAP, SQLITE, BagPart, bag_parts, storage_of
@@ -18,6 +19,8 @@ from emma.bags.message_definitions import typestore
 from emma.bags.packing import PACKED, is_packed, unpack, unpack_file
 from emma.bags.storages import McapSource, Source, SqliteSource
 from emma.errors import EmmaError
+
+log = logging.getLogger(__name__)
 
 SOURCES: dict[str, Callable[[Path], Source]] = {MCAP: McapSource, SQLITE: SqliteSource}
 
@@ -95,8 +98,9 @@ class Bag:
     @cached_property
     def damage(self) -> tuple[str, ...]:
         """What is not there and should be: bytes that cannot be read, files and messages that are promised."""
-        found = [line for part in self._parts for line in part.damage] + self._cut
         counts = self._counts()
+        found = [line for part in self._parts for line in part.damage] + self._cut
+        found += [line for source in self._sources for line in source.damage]
         first = 0
         for part in self._parts:
             files = range(first, first + len(part.files))
@@ -107,7 +111,7 @@ class Bag:
                 stated = self._sources[number].counts
                 if stated is not None and self._sources[number].finished:
                     found += _broken_promises(self.files[number].name, stated, counts[number])
-        return tuple(found + [line for source in self._sources for line in source.damage])
+        return tuple(found)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -128,21 +132,13 @@ class Bag:
     @cached_property
     def store(self) -> Typestore:
         """The message types of this bag: its own definitions first, else those of ROS 2."""
-        store = get_typestore(Stores.EMPTY)
-        types: dict = {}
-        for source in self._sources:
-            for channel in source.channels:
-                try:
-                    if channel.encoding in ("ros2msg", "msg") and channel.definition:
-                        types.update(get_types_from_msg(channel.definition, channel.type))
-                    elif channel.encoding in ("ros2idl", "idl", "omgidl"):
-                        types.update(get_types_from_idl(channel.definition))
-                except TypesysError:
-                    continue
-        known = typestore().fielddefs
-        types.update({name: fields for name, fields in known.items() if name not in types})
-        store.register(types)
-        return store
+        definitions = {
+            (channel.type, channel.encoding, channel.definition)
+            for source in self._sources
+            for channel in source.channels
+            if channel.definition
+        }
+        return _store(tuple(sorted(definitions)))
 
     def raw(self, position: int) -> memoryview:
         """The serialised message at a position of the index."""
@@ -284,3 +280,25 @@ def _broken_promises(name: str, stated: Mapping[str, int], found: Mapping[str, i
         for topic in dict.fromkeys([*stated, *found])
         if stated.get(topic, 0) != found.get(topic, 0)
     ]
+
+
+@lru_cache(maxsize=8)
+def _store(definitions: tuple[tuple[str, str, str], ...]) -> Typestore:
+    """The types of `definitions` (name, encoding, text), and those of ROS 2 that are not among them.
+
+    Kept for the next bag: the bags of one robot have the same, and registering them takes longer than a small bag.
+    """
+    store = get_typestore(Stores.EMPTY)
+    types: dict = {}
+    for name, encoding, text in definitions:
+        try:
+            if encoding in ("ros2msg", "msg"):
+                types.update(get_types_from_msg(text, name))
+            elif encoding in ("ros2idl", "idl", "omgidl"):
+                types.update(get_types_from_idl(text))
+        except Exception as error:  # the parser raises whatever a damaged definition provokes
+            log.debug("the definition of %s cannot be used: %s", name, error)
+    known = typestore().fielddefs
+    types.update({name: fields for name, fields in known.items() if name not in types})
+    store.register(types)
+    return store

@@ -146,7 +146,9 @@ class _Repair:
         recording = meta is not None and meta.state == "recording"
         scans = [scan(file) for file in files]
         torn = [found for found in scans if not found.finished]
-        if not torn and not recording and not metadata_problem(path):
+        # What compressed files hold is not known here, and a metadata.yaml without them would hide them from readers.
+        mixed = len(files) < len(stored)
+        if not torn and not recording and (mixed or not metadata_problem(path)):
             gaps = [f"{found.path.name}: {b - a} bytes at {a} are no records" for found in scans for a, b in found.gaps]
             return self._report("damaged", problem="; ".join(gaps)) if gaps else self._report("untouched")
         if not self._in_place and (problem := self._in_use(files, [] if recording else [f.path for f in torn])):
@@ -157,7 +159,7 @@ class _Repair:
         scans = [scan(file) for file in files]
         topics = _topics(scans)
         spans = [_bag_file(found) for found in scans]
-        if scans:
+        if scans and not mixed:
             self._write_metadata(bag_metadata(spans, topics))
         count = sum(topic.count for topic in topics)
         used = [span for span in spans if span.count]

@@ -6,24 +6,30 @@ two together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from emma.errors import EmmaError
 from emma.observation import CLOCK_JUMP_NS, COMMAND
 
+# Longer than any episode; stamps that say so are wrong.
+LONGEST_NS = 24 * 3600 * 1_000_000_000
+
 
 @dataclass(frozen=True)
 class Timeline:
     """times_ns: (N,) int64, exactly start + i / fps; ages_s: stream -> (N,); skew_s: (N,) newest - oldest camera.
 
-    An action stream has no age limit: a robot that is told nothing new keeps its target.
+    late_s, early_s: sensor stream -> seconds by which it begins after the first and ends before the last of them. An
+    action stream has no age limit: a robot that is told nothing new keeps its target.
     """
 
     times_ns: np.ndarray
     ages_s: Mapping[str, np.ndarray]
     skew_s: np.ndarray
+    late_s: Mapping[str, float] = field(default_factory=dict)
+    early_s: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.times_ns)
@@ -53,11 +59,12 @@ def timeline(stamps_ns: Mapping[str, np.ndarray], fps: int) -> Timeline:
                 f"the clock of {stream} was set back",
                 found=f"by {back / 1e9:.3f} s",
                 expected="stamps that grow",
-                fix="record it again: nobody knows which message belongs to which moment",
+                fix="record it again: nothing tells which message belongs to which moment",
             )
     ordered = {stream: np.sort(stamps) for stream, stamps in stamps_ns.items()}
     start = max(int(stamps[0]) for stamps in ordered.values())
-    end = min(int(stamps[-1]) for stream, stamps in ordered.items() if stream != COMMAND)
+    sensors = {stream: stamps for stream, stamps in ordered.items() if stream != COMMAND}
+    end = min(int(stamps[-1]) for stamps in sensors.values())
     if end < start:
         last = min((s for s in ordered if s != COMMAND), key=lambda s: ordered[s][-1])
         first = max(ordered, key=lambda s: ordered[s][0])
@@ -66,11 +73,25 @@ def timeline(stamps_ns: Mapping[str, np.ndarray], fps: int) -> Timeline:
             found=f"{last} ends {(start - end) / 1e9:.3f} s before {first} begins",
             expected="all streams of the robot at the same time",
         )
+    if end - start > LONGEST_NS:
+        raise EmmaError(
+            "an episode beyond any reason",
+            found=f"{(end - start) / 1e9:.0f} s from the first to the last message",
+            expected=f"at most {LONGEST_NS / 1e9:.0f} s",
+            fix="check the drivers' stamps, or record shorter episodes",
+        )
     times = frame_times_ns(start, end, fps)
     ages = {stream: (times - stamps[latest(stamps, times)]) / 1e9 for stream, stamps in ordered.items()}
     cameras = [age for stream, age in ages.items() if stream.startswith("images.")]
     skew = np.ptp(np.stack(cameras), axis=0) if cameras else np.zeros(len(times))
-    return Timeline(times_ns=times, ages_s=ages, skew_s=skew)
+    begin, stop = min(s[0] for s in sensors.values()), max(s[-1] for s in sensors.values())
+    return Timeline(
+        times_ns=times,
+        ages_s=ages,
+        skew_s=skew,
+        late_s={stream: float(stamps[0] - begin) / 1e9 for stream, stamps in sensors.items()},
+        early_s={stream: float(stop - stamps[-1]) / 1e9 for stream, stamps in sensors.items()},
+    )
 
 
 def frame_times_ns(start_ns: int, end_ns: int, fps: int) -> np.ndarray:

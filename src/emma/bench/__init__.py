@@ -20,6 +20,7 @@ NAMES = (
     "adamix",
     "latency",
     "control",
+    "inputs",
     "setup",
 )
 

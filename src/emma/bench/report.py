@@ -52,6 +52,11 @@ TITLES = {
         "AdaMix",
         "What it adds to a step and an evaluation; ranking: probability that a spoilt episode is judged harder.",
     ),
+    "inputs": (
+        "Damaged inputs",
+        "Seeded corruptions, converted and repaired; unprotected: storages without checksums, whose report states it "
+        "(reference/bags.md).",
+    ),
     "setup": ("Set-up", "A fresh clone with warm package caches."),
 }
 HEAD = """# Results

@@ -84,7 +84,7 @@ def convert(
             fix="record some with `emma record`, or check the path",
         )
     results: list[EpisodeResult] = []
-    with DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth, video=config.video) as writer:
+    with _writer(Path(out), spec, config) as writer:
         present = {str(entry.get("episode_id")) for entry in writer.provenance}
         planned = [
             _plan(folder, _name(folder, Path(bags)), present, spec, config, writer.staging) for folder in folders
@@ -105,6 +105,18 @@ def convert(
                 fix="make room and run it again: what is in the dataset stays",
             ) from error
     return ConvertReport(results=tuple(results), seconds=time.monotonic() - start)
+
+
+def _writer(out: Path, spec: RobotSpec, config: ConvertConfig) -> DatasetWriter:
+    try:
+        return DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth, video=config.video)
+    except OSError as error:
+        raise EmmaError(
+            f"cannot write a dataset to {out}",
+            found=error.strerror or str(error),
+            expected="a folder to write to, or a free name for one",
+            fix="choose another --out, or change the rights of its folder",
+        ) from None
 
 
 def _name(folder: Path, root: Path) -> str:

@@ -150,6 +150,9 @@ def _beyond_limits(frames: EpisodeFrames, spec: RobotSpec) -> str:
         found.append(
             f"cameras more than {spec.max_skew_s:g} s apart in {count} of {total} frames (up to {worst:.3f} s)"
         )
+    for stream, early in line.early_s.items():
+        if early > spec.max_age_s:
+            found.append(f"{stream} ends {early:.3f} s before the others: {total} frames are no whole episode")
     return "; ".join(found)
 
 

@@ -1,18 +1,21 @@
 """The frames of a recorded episode, through the same aligner as on the robot."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from emma.bags.clocks import moments
 from emma.bags.episode import EpisodeMeta
 from emma.bags.mcap_scan import RELEASE_BYTES
 from emma.bags.reader import Bag
 from emma.bags.timeline import Timeline, timeline
+from emma.conversion.joint_parts import joint_parts
 from emma.datasets.encode import Frame
 from emma.errors import EmmaError
-from emma.observation import COMMAND, Aligner
-from emma.robots.spec import RobotSpec
+from emma.messages import check_plausible
+from emma.observation import COMMAND, STATE, Aligner
+from emma.robots.spec import TRANSPORTS, RobotSpec
 
 
 class EpisodeFrames:
@@ -24,10 +27,9 @@ class EpisodeFrames:
     def __init__(self, bag: Bag, spec: RobotSpec, *, cameras: Iterable[str] | None = None, depth: bool = True) -> None:
         """Raises EmmaError if the bag lacks a topic or messages of it, or its clock was set back."""
         self._bag, self._spec, self._depth = bag, spec, depth
-        self.notes: tuple[str, ...] = ()
         self._cameras = None if cameras is None else tuple(cameras)
-        self._streams = _streams(self._aligner())
-        missing = [topic for topic in self._streams if topic not in bag.topics]
+        streams = _streams(self._aligner())
+        missing = [topic for topic in streams if topic not in bag.topics]
         if missing:
             raise EmmaError(
                 f"{bag.path.name} lacks {', '.join(missing)}",
@@ -35,36 +37,50 @@ class EpisodeFrames:
                 expected=f"the topics of robot {spec.name}",
                 fix="record with this robot, or convert with fewer cameras or without depth",
             )
+        _check_types(bag, spec, streams)
         index = bag.index
-        self._positions = {topic: index.of(bag.topics[topic].number) for topic in self._streams}
-        self.timeline: Timeline = timeline(
-            {stream: index.stamp_ns[self._positions[topic]] for topic, stream in self._streams.items()}, spec.fps
+        found = moments(
+            index,
+            {stream: index.of(bag.topics[topic].number) for topic, stream in streams.items()},
+            headed=[stream for topic, stream in streams.items() if bag.topics[topic].has_header],
+            planned=(COMMAND,),
         )
+        parts = joint_parts(bag, spec, found.positions[STATE])
+        ours = np.logical_or.reduce(list(parts.members.values()))
+        self._positions = {**found.positions, STATE: found.positions[STATE][ours]}
+        self._stamps_ns = {**found.stamps_ns, STATE: found.stamps_ns[STATE][ours]}
+        joints = {name: found.stamps_ns[STATE][member] for name, member in parts.members.items()}
+        self.timeline: Timeline = timeline({**joints, **_without(found.stamps_ns, STATE)}, spec.fps)
+        self.notes = (*found.notes, *parts.notes, *_late(self.timeline, spec.max_age_s))
 
     def __len__(self) -> int:
         return len(self.timeline)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Raises EmmaError if a message cannot be decoded."""
-        index, aligner = self._bag.index, self._aligner()
+        """Raises EmmaError if a message cannot be decoded, or joints are far beyond their limits."""
+        index, aligner, spec = self._bag.index, self._aligner(), self._spec
         positions = np.concatenate(list(self._positions.values()))
-        # Earlier file position first among equal stamps, as they came.
-        positions = positions[np.lexsort((positions, index.stamp_ns[positions]))]
-        stamps, due = index.stamp_ns[positions], 0
+        stamps = np.concatenate(list(self._stamps_ns.values()))
+        # Among equal stamps the one received earlier first, as it came.
+        order = np.lexsort((positions, index.log_ns[positions], stamps))
+        positions, stamps, due = positions[order], stamps[order], 0
         passed, released = np.cumsum(index.size[positions], dtype=np.int64), -RELEASE_BYTES
         for time_ns in self.timeline.times_ns:
             if due and passed[due - 1] - released >= RELEASE_BYTES:
                 self._bag.release()
                 released = int(passed[due - 1])
             ready = int(np.searchsorted(stamps, time_ns, side="right"))
-            for position in positions[due:ready]:
+            for position, stamp in zip(positions[due:ready], stamps[due:ready], strict=True):
                 topic = self._bag.topic(int(index.topic[position])).name
-                aligner.push(topic, self._bag.lazy(int(position)), int(index.log_ns[position]))
+                aligner.push(topic, self._bag.lazy(int(position)), int(stamp))
             due = ready
             action = aligner.command_at(int(time_ns))
             if action is None:
                 raise EmmaError("no command yet", found=f"at {time_ns} ns", expected="a command before the first frame")
-            yield aligner.at(int(time_ns)), action
+            observation = aligner.at(int(time_ns))
+            check_plausible(observation.state, spec, spec.state_topic)
+            check_plausible(action, spec, spec.command.topic)
+            yield observation, action
 
     def _aligner(self) -> Aligner:
         return Aligner(self._spec, cameras=self._cameras, depth=self._depth)
@@ -75,6 +91,33 @@ def _streams(aligner: Aligner) -> dict[str, str]:
     streams = dict(zip(aligner.topics, aligner.needed, strict=False))
     streams.setdefault(aligner.spec.command.topic, COMMAND)
     return streams
+
+
+def _without(streams: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    return {stream: stamps for stream, stamps in streams.items() if stream != name}
+
+
+def _late(line: Timeline, max_age_s: float) -> list[str]:
+    """Streams that begin so late that the beginning of the recording is in no frame."""
+    return [
+        f"{stream} begins {late:.3f} s after the first stream: frames begin there"
+        for stream, late in line.late_s.items()
+        if late > max_age_s
+    ]
+
+
+def _check_types(bag: Bag, spec: RobotSpec, streams: Mapping[str, str]) -> None:
+    """Raise EmmaError for topics of another type than `spec` names; images may be raw or compressed."""
+    for topic, stream in streams.items():
+        found = bag.topics[topic].type
+        allowed = tuple(TRANSPORTS.values()) if stream.startswith(("images.", "depth.")) else (spec.topics()[topic],)
+        if found not in allowed:
+            raise EmmaError(
+                f"{topic} has another type than robot {spec.name} names",
+                found=found or "no type",
+                expected=" or ".join(allowed),
+                fix=f"correct {'command.kind' if stream == COMMAND else 'the topic'} in {spec.folder / 'robot.yaml'}",
+            )
 
 
 def interventions(meta: EpisodeMeta, times_ns: np.ndarray) -> list[list[int]]:

@@ -18,6 +18,7 @@ from typing import Any, Self
 import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from lerobot.datasets.compute_stats import get_feature_stats
 from lerobot.datasets.feature_utils import get_hf_features_from_features
@@ -146,7 +147,7 @@ class DatasetWriter:
                 for name in PLACED:
                     table = table.append_column(name, pa.array(columns[name][start : start + len(table)]))
                 start += len(table)
-                writer.write_table(table.select(self._schema.names).cast(self._schema))
+                writer.write_table(_as_scalars(table.select(self._schema.names), self._schema).cast(self._schema))
         _sync_file(target)
 
     def finalize(self) -> None:
@@ -168,6 +169,14 @@ def arrow_schema(features: Mapping[str, dict]) -> pa.Schema:
     """The Parquet schema that LeRobot expects for `features`."""
     types: datasets.Features = get_hf_features_from_features({**features, **DEFAULT_FEATURES})
     return types.arrow_schema
+
+
+def _as_scalars(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """LeRobot stores a vector of one value, as of a robot with one joint, as a plain number."""
+    for number, column in enumerate(schema):
+        if pa.types.is_floating(column.type) and pa.types.is_fixed_size_list(table.schema.field(number).type):
+            table = table.set_column(number, column.name, pc.list_flatten(table.column(number)))
+    return table
 
 
 def vector_stats(values: np.ndarray) -> dict[str, np.ndarray]:

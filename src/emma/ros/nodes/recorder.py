@@ -12,6 +12,7 @@ from std_srvs.srv import SetBool, Trigger
 from emma.bags.episode import KINDS, EpisodeMeta
 from emma.control.pacing import prefer_this_process
 from emma.errors import EmmaError
+from emma.recording.outcome import outcome_line
 from emma.recording.recorder import EpisodeRecorder
 from emma.recording.stats import RecorderConfig
 from emma.recording.stream_monitor import Watch
@@ -62,6 +63,7 @@ class RecorderNode(Node):
         # Commands come only when somebody moves the robot; everything else must be there for an episode to begin.
         self._needed = tuple(topic for topic in wanted if topic != self.spec.command.topic)
         self._watch = Watch(self.spec, skip=values.skip, check_rates=values.check_rates)
+        self._check_rates = values.check_rates
         self._seen = self._watch.report()
         config = RecorderConfig(
             queue_bytes=values.queue_mb << 20, min_free_bytes=values.min_free_mb << 20, compress=values.compress
@@ -140,7 +142,8 @@ class RecorderNode(Node):
             "dropped": meta.dropped,
             "lost": sum(lost.values()),
         }
-        self.get_logger().info(f"{meta.state} {meta.id}: {values['messages']} messages, {meta.duration_s:.1f} s")
+        line = outcome_line(meta, self.spec, sum(lost.values()), check_rates=self._check_rates)
+        self.get_logger().info(line)
         return messages.json_string(values).data
 
     def _receive(self, topic: str, data: bytes, received_ns: int, sent_ns: int) -> None:
