@@ -55,6 +55,21 @@ def test_unknown_robot_lists_the_known_ones():
         (lambda r: r.update(gripper=["hand"]), "gripper", "j1, j2"),
         (lambda r: r.update(home=[0.0]), "home", "7 values"),
         (lambda r: r.update(joints=[]), "joints", "at least one"),
+        (lambda r: r.update(max_age_s=float("inf")), "max_age_s", "not NaN or infinite"),
+        (lambda r: r["joints"][0].update(upper=float("nan")), "joints[0].upper", "not NaN or infinite"),
+        (lambda r: r["home"].__setitem__(6, float("nan")), "home", "none NaN"),
+        (lambda r: r["home"].__setitem__(6, 0.5), "home[6]", "0 to 0.035 m, the limits of joint gripper"),
+        (lambda r: r["joints"][1].update(name=""), "joints[1].name", "neither is empty"),
+        (lambda r: r["joints"][1].update(name=" j2"), "joints[1].name", "neither is empty"),
+        (lambda r: r.update(state_topic="/joint states"), "state_topic", "absolute topic name"),
+        (lambda r: r.update(state_topic="/joint_states/"), "state_topic", "absolute topic name"),
+        (lambda r: r["command"].update(topic="//arm"), "command.topic", "absolute topic name"),
+        (lambda r: r["cameras"][1].update(info_topic="/cam/2nd"), "cameras[1].info_topic", "absolute topic name"),
+        (
+            lambda r: r["cameras"][0].update(image_topic="/camera/top/compressed"),
+            "cameras[0].transport",
+            "compressed, since",
+        ),
     ],
 )
 def test_errors_name_file_key_and_what_is_allowed(tmp_path, change, key, expected):
@@ -77,6 +92,37 @@ def test_broken_yaml_and_missing_file(tmp_path):
     file.write_text("just words")
     with pytest.raises(EmmaError, match="does not describe a robot"):
         load_robot(file)
+
+
+def damage(tmp_path: Path, change) -> Path:
+    file = tmp_path / "robot.yaml"
+    file.write_bytes(change((load_robot("desk_arm").folder / "robot.yaml").read_text()))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "found"),
+    [
+        (lambda t: t.replace("Simulated", "Gewählt").encode("latin-1"), "UTF-8", "byte 0xe4"),
+        (lambda t: t.encode("utf-16"), "UTF-8", "offset 0"),
+        (lambda t: b"\x89PNG\r\n\x1a\n\x00", "UTF-8", "byte 0x89 at offset 0"),
+        (lambda t: b"a: \x00", "not valid YAML", "special characters"),
+        (lambda t: b"a: " + b"[" * 20_000, "nested too deeply", "levels"),
+        (lambda t: (t + "\nfps: 5\n").encode(), "key fps is there twice", "lines"),
+        (lambda t: t.replace("{name: j1, ", "{name: j1, name: j9, ").encode(), "key name is there twice", "lines"),
+        (lambda t: (t + "\nhome: 2026-99-99\n").replace("home: [", "tracking: [").encode(), "not valid YAML", "month"),
+    ],
+)
+def test_a_file_that_is_not_plain_utf8_yaml_is_refused(tmp_path, change, problem, found):
+    file = damage(tmp_path, change)
+    with pytest.raises(EmmaError, match=problem) as error:
+        load_robot(file)
+    assert str(file) in error.value.problem
+    assert found in str(error.value.found)
+
+
+def test_a_byte_order_mark_of_utf8_is_no_fault(tmp_path):
+    assert load_robot(damage(tmp_path, lambda text: text.encode("utf-8-sig"))).name == "desk_arm"
 
 
 def test_a_camera_that_is_not_there():

@@ -95,7 +95,7 @@ def poses_of(robot: str) -> "CameraPoses | None":
             from emma.sim.camera_poses import desk_arm_poses
 
             return desk_arm_poses(spec)
-        return CalibratedPoses.load(spec.folder)
+        return CalibratedPoses.load(spec)
     except EmmaError as error:
         print(f"no camera poses, so no score across views: {error.problem}", file=sys.stderr)
         return None

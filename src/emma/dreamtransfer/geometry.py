@@ -1,14 +1,16 @@
 """Cameras in the robot's frame: depth pixels to points and back. Pixel centres lie at whole numbers (CameraInfo)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import yaml
 
+from emma.dreamtransfer.lens import COEFFICIENTS, Distortion
 from emma.errors import EmmaError
+from emma.robots.spec import RobotSpec
+from emma.robots.yaml_file import read_yaml
 
 BASE = "base"
 MM = 0.001
@@ -19,7 +21,7 @@ LinkPoses = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True, kw_only=True)
 class CameraGeometry:
-    """A pinhole camera over T moments.
+    """A camera over T moments; a pinhole camera where `distortion` is None.
 
     intrinsics: (3, 3) in pixels.
     base_from_camera: (T, 4, 4) m, optical frame (x right, y down, z forward) to the base.
@@ -27,6 +29,7 @@ class CameraGeometry:
 
     intrinsics: np.ndarray
     base_from_camera: np.ndarray
+    distortion: Distortion | None = None
 
     def __post_init__(self) -> None:
         if self.intrinsics.shape != (3, 3) or self.base_from_camera.shape[1:] != (4, 4):
@@ -39,7 +42,7 @@ class CameraGeometry:
 
     def at(self, moments: slice | np.ndarray) -> "CameraGeometry":
         """The same camera at some of the moments."""
-        return CameraGeometry(intrinsics=self.intrinsics, base_from_camera=self.base_from_camera[moments])
+        return replace(self, base_from_camera=self.base_from_camera[moments])
 
 
 class CameraPoses(Protocol):
@@ -58,32 +61,38 @@ class CalibratedPoses:
     intrinsics: Mapping[str, np.ndarray]
     mounts: Mapping[str, tuple[str, np.ndarray]]
     links: LinkPoses | None = None
+    distortions: Mapping[str, Distortion] = field(default_factory=dict)
 
     def __call__(self, state: np.ndarray) -> Mapping[str, CameraGeometry]:
         frames = {BASE: np.broadcast_to(np.eye(4), (len(state), 4, 4))}
         if self.links is not None:
             frames |= self.links(state)
         return {
-            camera: CameraGeometry(intrinsics=self.intrinsics[camera], base_from_camera=frames[parent] @ mount)
+            camera: CameraGeometry(
+                intrinsics=self.intrinsics[camera],
+                base_from_camera=frames[parent] @ mount,
+                distortion=self.distortions.get(camera),
+            )
             for camera, (parent, mount) in self.mounts.items()
             if parent in frames and camera in self.intrinsics
         }
 
     @classmethod
-    def load(cls, folder: Path, links: LinkPoses | None = None) -> "CalibratedPoses":
-        """Read `extrinsics.yaml` and each `<camera>.yaml` in `folder`. Raises EmmaError on files that do not fit."""
-        mounts = {camera: _mount(camera, entry) for camera, entry in _read(folder / "extrinsics.yaml").items()}
-        intrinsics = {}
+    def load(cls, spec: RobotSpec, links: LinkPoses | None = None) -> "CalibratedPoses":
+        """Read `extrinsics.yaml` and each `<camera>.yaml` beside the robot's file. Raises EmmaError."""
+        extrinsics = spec.folder / "extrinsics.yaml"
+        mounts = {camera: _mount(extrinsics, camera, entry) for camera, entry in _read(extrinsics).items()}
+        sizes = {camera.name: (camera.width, camera.height) for camera in spec.cameras}
+        intrinsics, distortions = {}, {}
         for camera in mounts:
-            file = folder / f"{camera}.yaml"
+            file = spec.folder / f"{camera}.yaml"
             if file.is_file():
-                try:
-                    intrinsics[camera] = np.array(_read(file)["camera_matrix"]["data"], np.float64).reshape(3, 3)
-                except (KeyError, TypeError, ValueError) as error:
-                    raise EmmaError(
-                        f"{file} is no camera calibration", found=repr(error), expected="camera_matrix, 3 x 3"
-                    ) from None
-        return cls(intrinsics, mounts, links)
+                content = _read(file)
+                intrinsics[camera] = _matrix(file, content, sizes.get(camera))
+                distortion = _distortion(file, content)
+                if distortion is not None:
+                    distortions[camera] = distortion
+        return cls(intrinsics, mounts, links, distortions)
 
 
 def points(depth_mm: np.ndarray, camera: CameraGeometry) -> np.ndarray:
@@ -91,7 +100,10 @@ def points(depth_mm: np.ndarray, camera: CameraGeometry) -> np.ndarray:
     frames, height, width = depth_mm.shape
     rows, columns = np.mgrid[:height, :width]
     pixels = np.stack([columns, rows, np.ones_like(rows)], -1).reshape(-1, 3)
-    rays = (pixels @ np.linalg.inv(camera.intrinsics).T).astype(np.float32)
+    if camera.distortion is None:
+        rays = (pixels @ np.linalg.inv(camera.intrinsics).T).astype(np.float32)
+    else:
+        rays = camera.distortion.rays(pixels[:, :2], camera.intrinsics).astype(np.float32)
     turn, place = camera.base_from_camera[:, :3, :3], camera.base_from_camera[:, None, :3, 3]
     turned = rays @ turn.transpose(0, 2, 1).astype(np.float32)
     z = np.where(depth_mm > 0, depth_mm * np.float32(MM), np.float32(np.nan)).reshape(frames, -1, 1)
@@ -106,27 +118,84 @@ def project(where: np.ndarray, camera: CameraGeometry) -> tuple[np.ndarray, np.n
     camera_from_base = np.linalg.inv(camera.base_from_camera)
     flat = where.reshape(len(where), -1, 3)
     local = np.einsum("tij,tnj->tni", camera_from_base[:, :3, :3], flat) + camera_from_base[:, None, :3, 3]
-    image = local @ camera.intrinsics.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        pixels = image[..., :2] / image[..., 2:]
+    if camera.distortion is None:
+        image = local @ camera.intrinsics.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pixels = image[..., :2] / image[..., 2:]
+    else:
+        pixels = camera.distortion.pixels(local, camera.intrinsics)
     return pixels.reshape(*where.shape[:-1], 2), local[..., 2].reshape(where.shape[:-1])
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise EmmaError(f"cannot read {file}", found=str(error), expected="a YAML file") from None
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise EmmaError(f"{file} holds no mapping", found=type(content).__name__, expected="names and values")
     return content
 
 
-def _mount(camera: str, entry: Any) -> tuple[str, np.ndarray]:
+def _matrix(file: Path, content: dict[str, Any], size: tuple[int, int] | None) -> np.ndarray:
     try:
-        pose = np.array(entry["transform"], np.float64).reshape(4, 4)
-        return str(entry["parent"]), pose
+        matrix = np.array(content["camera_matrix"]["data"], np.float64).reshape(3, 3)
     except (KeyError, TypeError, ValueError) as error:
         raise EmmaError(
-            f"extrinsics of camera {camera} are not valid", found=repr(error), expected="parent and transform, 4 x 4"
+            f"{file} is no camera calibration", found=repr(error), expected="camera_matrix, 3 x 3"
         ) from None
+    focal = matrix[[0, 1], [0, 1]]
+    if not np.isfinite(matrix).all() or (focal <= 0).any() or matrix[2].tolist() != [0, 0, 1]:
+        raise EmmaError(
+            f"{file}: camera_matrix is not valid",
+            found=matrix.tolist(),
+            expected="finite numbers, focal lengths above 0, last row 0 0 1",
+            fix="calibrate the camera again",
+        )
+    found = (content.get("image_width"), content.get("image_height"))
+    if size is not None and found != size:
+        raise EmmaError(
+            f"{file}: image_width and image_height do not fit the robot's camera",
+            found=found,
+            expected=f"{size}, as in robot.yaml",
+            fix="calibrate at the size that the camera publishes, or correct the size in robot.yaml",
+        )
+    return matrix
+
+
+def _distortion(file: Path, content: dict[str, Any]) -> Distortion | None:
+    """None where the file names no model or all coefficients are 0 in a model without distortion of its own."""
+    model = content.get("distortion_model", "")
+    try:
+        values = np.array(content.get("distortion_coefficients", {}).get("data", []), np.float64).reshape(-1)
+        if not np.isfinite(values).all():
+            raise ValueError("coefficients that are not finite")
+        # Coefficients of 0 still bend an equidistant lens: its ideal projection is not a pinhole's.
+        if model != "equidistant" and not values.any():
+            return None
+        return Distortion(model, tuple(values.tolist()))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise EmmaError(
+            f"{file}: the lens distortion cannot be used",
+            found=f"{model or 'no distortion_model'}: {error}",
+            expected="; ".join(f"{m} with {' or '.join(map(str, n))} numbers" for m, n in COEFFICIENTS.items()),
+            fix="calibrate with one of these models, or publish rectified images and their calibration",
+        ) from None
+
+
+def _mount(file: Path, camera: str, entry: Any) -> tuple[str, np.ndarray]:
+    try:
+        pose = np.array(entry["transform"], np.float64).reshape(4, 4)
+        parent = str(entry["parent"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EmmaError(
+            f"{file}: extrinsics of camera {camera} are not valid",
+            found=repr(error),
+            expected="parent and transform, 4 x 4",
+        ) from None
+    turn = pose[:3, :3]
+    rigid = np.isfinite(pose).all() and np.allclose(turn @ turn.T, np.eye(3), atol=1e-3) and np.linalg.det(turn) > 0
+    if not rigid or pose[3].tolist() != [0, 0, 0, 1]:
+        raise EmmaError(
+            f"{file}: transform of camera {camera} is not a rigid motion",
+            found=pose.tolist(),
+            expected="a rotation (not mirrored or scaled), a translation in m, last row 0 0 0 1",
+        )
+    return parent, pose

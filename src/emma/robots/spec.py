@@ -1,15 +1,15 @@
 """What a robot is: `calibration/<robot>/robot.yaml` as a frozen, validated RobotSpec."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emma.errors import EmmaError
 from emma.resources import data_dir
+from emma.robots.yaml_file import read_yaml
 
 UNITS = ("rad", "m")
 COMMAND_KINDS = {
@@ -18,6 +18,9 @@ COMMAND_KINDS = {
     "joint_state": "sensor_msgs/msg/JointState",
 }
 TRANSPORTS = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
+# Fully qualified names: https://design.ros2.org/articles/topic_and_service_names.html
+_TOPIC = re.compile(r"(?:/[A-Za-z_]\w*)+", re.ASCII)
+_TOPIC_RULE = "an absolute topic name: /, then letters, digits and _, levels parted by single /"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class Joint:
     acceleration: float
 
     def __post_init__(self) -> None:
+        _require_name(self.name)
         _require(self.unit in UNITS, "unit", self.unit, f"one of {', '.join(UNITS)}")
         _require(self.lower < self.upper, "lower", self.lower, f"a number below upper ({self.upper})")
         _require(0 < self.velocity < math.inf, "velocity", self.velocity, "a number above 0")
@@ -60,7 +64,15 @@ class Camera:
         _require(0 < self.rate_hz <= 1000, "rate_hz", self.rate_hz, "a rate in (0, 1000] Hz")
         for key in ("image_topic", "info_topic", "depth_topic"):
             topic = getattr(self, key)
-            _require(topic is None or topic.startswith("/"), key, topic, "an absolute topic name (/...)")
+            if topic is not None:
+                _require_topic(key, topic)
+        if self.transport == "raw":
+            _require(
+                not self.image_topic.endswith("/compressed"),
+                "transport",
+                self.transport,
+                f"compressed, since image_topic is {self.image_topic}; or the raw image's topic",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +83,7 @@ class Command:
     kind: str
 
     def __post_init__(self) -> None:
-        _require(self.topic.startswith("/"), "topic", self.topic, "an absolute topic name (/...)")
+        _require_topic("topic", self.topic)
         _require(self.kind in COMMAND_KINDS, "kind", self.kind, f"one of {', '.join(COMMAND_KINDS)}")
 
     @property
@@ -106,12 +118,13 @@ class RobotSpec:
     folder: Path = field(default_factory=Path)
 
     def __post_init__(self) -> None:
+        _require_name(self.name)
         _require(len(self.joints) > 0, "joints", "none", "at least one joint")
         _unique("joints", self.joint_names)
         _unique("cameras", self.camera_names)
         unknown = set(self.gripper) - set(self.joint_names)
         _require(not unknown, "gripper", sorted(unknown), f"names from joints ({', '.join(self.joint_names)})")
-        _require(self.state_topic.startswith("/"), "state_topic", self.state_topic, "an absolute topic name (/...)")
+        _require_topic("state_topic", self.state_topic)
         _require(0 < self.control_rate_hz <= 1000, "control_rate_hz", self.control_rate_hz, "a rate in (0, 1000] Hz")
         _require(0 < self.state_rate_hz <= 10000, "state_rate_hz", self.state_rate_hz, "a rate in (0, 10000] Hz")
         _require(
@@ -124,6 +137,13 @@ class RobotSpec:
             _require(
                 len(self.home) == len(self.joints), "home", list(self.home), f"{len(self.joints)} values, one a joint"
             )
+            for i, (joint, value) in enumerate(zip(self.joints, self.home, strict=True)):
+                _require(
+                    joint.lower <= value <= joint.upper,
+                    f"home[{i}]",
+                    value,
+                    f"{joint.lower:g} to {joint.upper:g} {joint.unit}, the limits of joint {joint.name}",
+                )
         topics = [self.state_topic, self.command.topic]
         for camera in self.cameras:
             topics += [t for t in (camera.image_topic, camera.info_topic, camera.depth_topic) if t]
@@ -171,6 +191,19 @@ class _BadValue(ValueError):
 def _require(condition: bool, key: str, value: object, allowed: str) -> None:
     if not condition:
         raise _BadValue(key, value, allowed)
+
+
+def _require_name(name: str) -> None:
+    _require(
+        name != "" and name == name.strip(),
+        "name",
+        name,
+        "a name that neither is empty nor begins or ends with a space",
+    )
+
+
+def _require_topic(key: str, topic: str) -> None:
+    _require(_TOPIC.fullmatch(topic) is not None, key, topic, _TOPIC_RULE)
 
 
 def _unique(key: str, names: tuple[str, ...]) -> None:
@@ -221,8 +254,8 @@ def _coerce(annotation: Any, value: Any, where: str, file: Path) -> Any:
         return EmmaError(f"{file}: bad value for {where}", found=repr(value), expected=expected)
 
     if annotation is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            raise refuse("a number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise refuse("a number, not NaN or infinite")
         return float(value)
     if annotation is int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -244,9 +277,9 @@ def _coerce(annotation: Any, value: Any, where: str, file: Path) -> Any:
         return tuple(value)
     if annotation == tuple[float, ...]:
         if not isinstance(value, list) or not all(
-            isinstance(v, int | float) and not isinstance(v, bool) for v in value
+            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value
         ):
-            raise refuse("a list of numbers")
+            raise refuse("a list of numbers, none NaN or infinite")
         return tuple(float(v) for v in value)
     return value
 
@@ -276,12 +309,7 @@ def load_robot(name_or_path: str | Path) -> RobotSpec:
             )
     elif path.is_dir():
         path = path / "robot.yaml"
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise EmmaError(f"cannot read {path}", found=error.strerror, expected="a robot.yaml") from None
-    except yaml.YAMLError as error:
-        raise EmmaError(f"{path} is not valid YAML", found=str(error).replace("\n", " ")) from None
+    raw = read_yaml(path)
     if not isinstance(raw, Mapping):
         raise EmmaError(f"{path} does not describe a robot", found=type(raw).__name__, expected="key: value pairs")
     parts: dict[str, Any] = {"folder": path.parent}

@@ -14,7 +14,7 @@ HAND = "hand"
 
 def desk_arm_poses(spec: RobotSpec) -> CalibratedPoses:
     """CameraPoses of the desk arm, from its calibration folder."""
-    return CalibratedPoses.load(spec.folder, HandPoses())
+    return CalibratedPoses.load(spec, HandPoses())
 
 
 class HandPoses:
