@@ -19,6 +19,7 @@ VERBS = (
     "episodes",
     "collect",
     "augment",
+    "human",
     "dream",
     "train",
     "eval",

@@ -24,7 +24,8 @@ ROW_GROUP_BYTES = 32 << 20
 # Known only when the episode takes its place in a dataset.
 PLACED = ("episode_index", "index", "task_index")
 
-Frame = tuple[Observation, np.ndarray]
+# Observation, action, and where the features have more vectors than these two, the others by feature.
+Frame = tuple[Observation, np.ndarray] | tuple[Observation, np.ndarray, Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,8 @@ def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: i
     """
     encoder = _EpisodeEncoder(features, fps, path)
     try:
-        for observation, action in frames:
-            encoder.add(observation, action)
+        for observation, action, *more in frames:
+            encoder.add(observation, action, more[0] if more else {})
         return encoder.finish()
     except BaseException:
         encoder.abort()
@@ -70,7 +71,9 @@ class _EpisodeEncoder:
         self._schema = _staged_schema(features)
         self._writer = pq.ParquetWriter(path, self._schema, **parquet_options(features))
         self._rows: dict[str, list[Any]] = {name: [] for name in self._schema.names}
-        self._vectors: dict[str, list[np.ndarray]] = {STATE: [], ACTION: []}
+        self._vectors: dict[str, list[np.ndarray]] = {
+            key: [] for key, feature in features.items() if feature["dtype"] not in ("image", "video")
+        }
         self._images = {key: feature for key, feature in features.items() if feature["dtype"] in ("image", "video")}
         self._stats = {
             key: ImageStats(1, np.uint16, 1.0) if is_depth(feature) else ImageStats(3, np.uint8, 255.0)
@@ -83,9 +86,12 @@ class _EpisodeEncoder:
         }
         self._length = self._size = 0
 
-    def add(self, observation: Observation, action: np.ndarray) -> None:
-        for key, value in ((STATE, observation.state), (ACTION, action)):
-            vector = _checked_vector(key, value, self._features[key], self._length)
+    def add(self, observation: Observation, action: np.ndarray, more: Mapping[str, np.ndarray]) -> None:
+        values = {STATE: observation.state, ACTION: action, **more}
+        for key in self._vectors:
+            if key not in values:
+                raise EmmaError(f"frame {self._length} has no {key}", found="nothing", expected="a vector")
+            vector = _checked_vector(key, values[key], self._features[key], self._length)
             self._vectors[key].append(vector)
             self._rows[key].append(vector)
         for key, feature in self._images.items():

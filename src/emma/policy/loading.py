@@ -13,7 +13,7 @@ from emma.policy.bundle import Bundle
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Where a bundle keeps configuration and tokenizer of a backbone that is not of the policy's own making.
 BACKBONE = "vlm"
-PLUGINS = ("lerobot_policy_spatial_flow",)
+PLUGINS = ("lerobot_policy_spatial_flow", "emma.policy.end_effector.processors")
 
 
 class LoadedPolicy(NamedTuple):
