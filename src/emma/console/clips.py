@@ -103,6 +103,8 @@ class BagClip:
             colour = topic.type in IMAGE_TYPES and (topic.name in by_topic or not self._spec)
             if colour and len(at := index.of(topic.number)):
                 self._at[name] = at[np.argsort(index.stamp_ns[at], kind="stable")]
+        if self._spec is not None:
+            self._at = {name: self._at[name] for name in self._spec.camera_names if name in self._at}
         self._fps = self._spec.fps if self._spec else 20
         stamps = [index.stamp_ns[at] for at in self._at.values()] or [index.stamp_ns]
         if not len(stamps[0]):
