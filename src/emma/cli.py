@@ -17,6 +17,7 @@ VERBS = (
     "record",
     "console",
     "episodes",
+    "dataset",
     "collect",
     "augment",
     "human",

@@ -20,6 +20,7 @@ examples:
   emma episodes plot bags/20260101_120000_ab12         joints and commands, and a contact sheet, as PNG
   emma episodes replay bags/20260101_120000_ab12       publish it again, with the original timing
   emma episodes repair bags                            finish what a crash left behind
+  emma episodes edit bags/20260101_120000_ab12 --failure --notes "slipped"    what is said of it
   emma episodes convert bags --out data/real           bags -> LeRobotDataset v3; again: adds only the new ones
   emma episodes validate data/real                     what would break in any LeRobotDataset
 """
@@ -34,6 +35,10 @@ stored lossless (--video: colour as video, depth still lossless). meta/provenanc
 Interrupted or run again, it adds the episodes that are not in the dataset yet. Exit code 1: a bag was refused.
 """
 
+EDIT = """mark, relabel or discard one episode, in its episode.yaml
+
+The messages of a bag are never touched. Frames are trimmed, split and merged in datasets: emma dataset edit.
+"""
 
 REPAIR = """finish unfinished bags: all whole messages, index, metadata.yaml, episode.yaml
 
@@ -84,6 +89,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     repair.add_argument(
         "--discard-originals", action="store_true", help="delete the originals of bags that are whole now"
     )
+    edit = add("edit", EDIT)
+    edit.add_argument("bag", type=Path, help="folder of one episode")
+    mark = edit.add_mutually_exclusive_group()
+    mark.add_argument("--success", action="store_true", help="mark as a success")
+    mark.add_argument("--failure", action="store_true", help="mark as a failure")
+    edit.add_argument("--instruction", metavar="WORDS", help="another instruction")
+    edit.add_argument("--notes", metavar="TEXT", help="free text")
+    keep = edit.add_mutually_exclusive_group()
+    keep.add_argument("--discard", action="store_true", help="leave it out of datasets; the bag stays")
+    keep.add_argument("--restore", action="store_true", help="take it back")
     convert = add("convert", CONVERT)
     convert.add_argument("bags", type=Path, help="folder of episodes, or one of them")
     convert.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
@@ -110,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
         "plot": _plot,
         "replay": _replay,
         "repair": _repair,
+        "edit": _edit,
         "convert": _convert,
         "validate": _validate,
     }[args.what](args)
@@ -257,6 +273,26 @@ def _repair(args: argparse.Namespace) -> int:
     elif kept := [path for report in reports for path in report.originals]:
         print(f"{len(kept)} originals kept: `emma episodes repair {args.bags} --discard-originals` deletes them")
     return 0 if all(report.action in ("untouched", "recovered") for report in reports) else 1
+
+
+def _edit(args: argparse.Namespace) -> int:
+    from emma.bags.episode import EpisodeMeta
+    from emma.errors import EmmaError
+
+    meta = EpisodeMeta.load(args.bag)
+    if meta.state == "recording":
+        raise EmmaError(f"{meta.id} is being recorded, or was cut short", fix="save it, or run emma episodes repair")
+    changes: dict[str, object] = {}
+    if args.success or args.failure:
+        changes["success"] = args.success
+    if args.discard or args.restore:
+        changes["state"] = "discarded" if args.discard else "saved"
+    changes |= {key: value for key in ("instruction", "notes") if (value := vars(args)[key]) is not None}
+    if not changes:
+        raise EmmaError("nothing to change", found="no option", expected="--success, --failure, --instruction, ...")
+    meta.with_(**changes).save(args.bag)
+    print(f"{meta.id}: " + ", ".join(f"{key} {value}" for key, value in changes.items()))
+    return 0
 
 
 def _convert(args: argparse.Namespace) -> int:

@@ -1,7 +1,6 @@
 """The console's routes. `guard` decides what may enter, `live` what the robot does, `library` what can be read."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,10 +19,13 @@ from starlette.websockets import WebSocket
 from emma.console.config import ConsoleConfig
 from emma.console.guard import Guard, cookie_name
 from emma.console.lease import Lease
+from emma.console.library import Library
 from emma.console.live import ACTIONS, Live
+from emma.console.requests import json_body, required, session_of, text_of
+from emma.console.review import Review
 from emma.console.sockets import state_message, stream, tile_message
 from emma.console.tiles import Tiles
-from emma.console.visitors import Session, Visitors
+from emma.console.visitors import Visitors
 from emma.errors import EmmaError
 
 STATIC = Path(__file__).with_name("static")
@@ -36,11 +38,12 @@ EVENTS_KEPT = 20
 class Console:
     """The application's state: visitors, lease, the robot if there is one, and the routes over them."""
 
-    def __init__(self, config: ConsoleConfig, live: Live | None = None, more: list[BaseRoute] | None = None) -> None:
+    def __init__(self, config: ConsoleConfig, live: Live | None = None) -> None:
         self.config, self.live = config, live
         self.visitors = Visitors(config.token, config.limits)
         self.lease = Lease(config.limits.lease_s)
         self.tiles = Tiles(live) if live is not None else None
+        self.library = Library(config.folders)
         self._acting = asyncio.Lock()
         self._events: list[dict[str, Any]] = []
         routes: list[BaseRoute] = [
@@ -54,7 +57,7 @@ class Console:
             Route("/api/act", self._act, methods=["POST"]),
             WebSocketRoute("/ws/state", self._state),
             WebSocketRoute("/ws/camera/{camera}", self._camera),
-            *(more or []),
+            *Review(self.library, self.lease if live is not None else None, self._say).routes(),
         ]
         self._app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={EmmaError: _refused})
 
@@ -65,6 +68,7 @@ class Console:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         yield
+        self.library.close()
         if self.tiles is not None:
             self.tiles.close()
 
@@ -72,11 +76,11 @@ class Console:
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
 
     async def _open(self, request: Request) -> Response:
-        session = _session(request)
+        session = session_of(request)
         if session is None:
-            values = await _json(request)
+            values = await json_body(request)
             try:
-                session = self.visitors.open(_text(values, "token", ARGUMENT_LENGTH, ""))
+                session = self.visitors.open(text_of(values, "token", ARGUMENT_LENGTH, ""))
             except EmmaError as error:
                 return JSONResponse({"problem": error.problem, "text": str(error)}, 401)
         response = JSONResponse({"name": session.name})
@@ -91,7 +95,7 @@ class Console:
         return response
 
     async def _close(self, request: Request) -> Response:
-        if (session := _session(request)) is not None:
+        if (session := session_of(request)) is not None:
             self.lease.drop(session.id)
             self.visitors.close(session)
         response = JSONResponse({})
@@ -104,8 +108,8 @@ class Console:
         return JSONResponse({"session": session.name, "live": live}, headers={"cache-control": "no-store"})
 
     async def _lease(self, request: Request) -> Response:
-        session, values = required(request), await _json(request)
-        session.name = _text(values, "name", NAME_LENGTH, session.name) or session.name
+        session, values = required(request), await json_body(request)
+        session.name = text_of(values, "name", NAME_LENGTH, session.name) or session.name
         if values.get("operate") is True:
             self.lease.take(session.id, session.name, over=values.get("over") is True)
             holder = self.lease.holder
@@ -124,11 +128,11 @@ class Console:
         return JSONResponse({"text": text})
 
     async def _act(self, request: Request) -> Response:
-        session, values = required(request), await _json(request)
-        action = _text(values, "action", ARGUMENT_LENGTH)
+        session, values = required(request), await json_body(request)
+        action = text_of(values, "action", ARGUMENT_LENGTH)
         if action not in ACTIONS:
             raise EmmaError("unknown action", found=action, expected=", ".join(ACTIONS))
-        argument = _text(values, "argument", ARGUMENT_LENGTH, "")
+        argument = text_of(values, "argument", ARGUMENT_LENGTH, "")
         live = self._running()
         self.lease.require(session.id)
         async with self._acting:
@@ -174,38 +178,6 @@ class Console:
 
     def _say(self, text: str) -> None:
         self._events = [*self._events, {"time_ns": time.time_ns(), "text": text}][-EVENTS_KEPT:]
-
-
-def required(connection: Request | WebSocket) -> Session:
-    """The session, which the guard has checked."""
-    session = connection.scope["session"]
-    assert isinstance(session, Session)
-    return session
-
-
-def _session(request: Request) -> Session | None:
-    session: Session | None = request.scope["session"]
-    return session
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    body = await request.body()
-    try:
-        values = json.loads(body) if body else {}
-    except (ValueError, RecursionError) as error:
-        raise EmmaError("the body is not JSON", found=type(error).__name__, expected="a JSON object") from None
-    if not isinstance(values, dict):
-        raise EmmaError("not an object", found=type(values).__name__, expected="a JSON object")
-    return values
-
-
-def _text(values: dict[str, Any], key: str, length: int, default: str | None = None) -> str:
-    value = values.get(key, default)
-    if not isinstance(value, str) or len(value) > length:
-        raise EmmaError(
-            f"bad value for {key}", found=type(value).__name__, expected=f"text of at most {length} letters"
-        )
-    return value
 
 
 async def _refused(_: Request, error: Exception) -> Response:

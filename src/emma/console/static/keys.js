@@ -9,6 +9,7 @@ export const HELP = [
   ["p", "policy on, off"],
   ["n", "next task of the simulated arm"],
   ["g", "ghost of the last first picture"],
+  ["← →  [ ]", "review: frame by frame; begin and end of the selection"],
   ["h  ?", "these keys"],
 ];
 

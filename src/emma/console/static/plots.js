@@ -21,12 +21,12 @@ function axis(more = {}) {
 
 /** A plot in a box that follows its width. series: [{label, colour, dash, value}]. */
 export class Plot {
-  constructor(title, series, { height = 170, y = {}, select = null, cursor = {}, hooks = {}, legend = true } = {}) {
+  constructor(title, series, { height = 170, y = {}, select = null, cursor = {}, hooks = {}, legend = true, spanGaps = false } = {}) {
     this.node = el("figure", { class: "plot" }, el("figcaption", {}, title));
     this.box = el("div", { class: "plot-box", role: "img", "aria-label": title });
     this.node.append(this.box);
     const lines = series.map((one, i) => ({
-      label: one.label, stroke: colour(one.colour ?? COLOURS[i % COLOURS.length]), width: 1.5, dash: one.dash, spanGaps: false, points: { show: false },
+      label: one.label, stroke: colour(one.colour ?? COLOURS[i % COLOURS.length]), width: 1.5, dash: one.dash, spanGaps, points: { show: false },
     }));
     this.plot = new uPlot({
       width: 400, height, scales: { x: { time: false }, y }, axes: [axis({ size: 28 }), axis()],
