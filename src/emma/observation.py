@@ -161,7 +161,7 @@ class Aligner:
             self._streams[stream].push(receive_ns if stamp is None else stamp, message)
 
     def push_decoded(self, topic: str, stamp_ns: int, value: np.ndarray | EmmaError) -> None:
-        """Take what a message of `topic` was decoded to, or the error that an observation with it shall raise."""
+        """Take what a message of `topic` was decoded to, or the error that an observation with it raises."""
         stream = self._topics.get(topic)
         if stream is not None:
             self._streams[stream].push(stamp_ns, value=value)

@@ -32,7 +32,7 @@ class Lease:
         return self._holder
 
     def seen(self, session: str) -> None:
-        """A page of this session is alive."""
+        """Note that a page of `session` is alive."""
         holder = self.holder
         if holder is not None and holder.session == session:
             self._seen_s = self._clock()
@@ -57,7 +57,7 @@ class Lease:
             self._holder = None
 
     def require(self, session: str) -> None:
-        """Raise EmmaError unless this session operates."""
+        """Raise EmmaError unless `session` operates."""
         holder = self.holder
         if holder is None or holder.session != session:
             raise EmmaError(

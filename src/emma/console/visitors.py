@@ -67,7 +67,7 @@ class Visitors:
         return session
 
     def close(self, session: Session) -> None:
-        """The cookie of this session opens nothing any more."""
+        """Make the cookie of `session` invalid."""
         self._sessions.pop(session.id, None)
 
     def may_write(self, session: Session) -> bool:

@@ -141,7 +141,7 @@ class Controller:
             return Tick(command=None, mode=Mode.STOPPED if self._stopped else Mode.DISABLED, reason=self._stopped)
         state_age = ages_s.get(STATE, 0.0)
         if state_age > self._watchdog.hold_age_s:
-            # Where the arm is, is not known: a driver that comes back may find any pose, and shall find no old command.
+            # The pose is unknown: a driver that restarts may find the arm anywhere and must receive no old command.
             return self._let_go(f"no joint states for {state_age:.2f} s", None)
         held = self.safety.position
         assert held is not None  # enabled, so it was started

@@ -338,7 +338,7 @@ class PolicyLoop:
             wanted = inference.busy_s == 0.0
         if wanted:
             executor.asked(now)
-            # From here on the moment is told on the clock that chunks play on.
+            # Chunks play on another clock than the stamps: convert the moment to it.
             observation = replace(observation, stamp_ns=now - (stamp - newest))
             self._asked.add(observation.stamp_ns)
             inference.submit(observation, self._instruction, executor.previous(observation.stamp_ns))
