@@ -70,7 +70,7 @@ missing_gl() {
 from emma.errors import EmmaError
 
 try:
-    import emma.sim.gl  # noqa: F401
+    import emma.gl  # noqa: F401
 except EmmaError as error:
     print((error.fix or "").removeprefix("sudo apt-get install -y "))
 PY

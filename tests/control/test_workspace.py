@@ -23,11 +23,11 @@ def planar(joints):
     """Two links of 0.3 m on a turning column: curved paths, as an arm's."""
     reach = 0.3 * np.cos(joints[1]) + 0.3 * np.cos(joints[1] + joints[2])
     height = 0.3 * np.sin(joints[1]) + 0.3 * np.sin(joints[1] + joints[2])
-    return np.array([reach * np.cos(joints[0]), reach * np.sin(joints[0]), height])
+    return np.array([[reach * np.cos(joints[0]), reach * np.sin(joints[0]), height]])
 
 
 START = np.array([0.0, 0.5, -1.0, 0.0, 0.0, 0.0, 0.0])
-BOX = Workspace(lower=(0.2, -0.3, -0.2), upper=(0.58, 0.3, 0.2), kinematics=planar)
+BOX = Workspace(lower=(0.2, -0.3, -0.2), upper=(0.58, 0.3, 0.2), tools=planar)
 
 
 def run(targets, workspace=BOX, start=START):
@@ -63,7 +63,7 @@ def test_inside_the_box_nothing_changes():
 def test_a_target_outside_is_gone_to_as_far_as_the_edge_and_told():
     target = START + np.array([1.5, 0, 0, 0, 0, 0, 0])
     path, steps = run([target] * 150)
-    edge = planar(path[-1])[1]
+    edge = planar(path[-1])[0, 1]
     assert 0.28 < edge <= 0.3 + 1e-5
     assert "workspace" in steps[-1].clipped
     np.testing.assert_allclose(path[-1], path[-2], atol=1e-3)
@@ -78,7 +78,7 @@ def test_from_outside_it_may_only_come_back():
 
 
 def test_a_pose_of_unknown_place_is_not_gone_to():
-    blind = Workspace(lower=(-1, -1, -1), upper=(1, 1, 1), kinematics=lambda joints: np.full(3, np.nan))
+    blind = Workspace(lower=(-1, -1, -1), upper=(1, 1, 1), tools=lambda joints: np.full((1, 3), np.nan))
     path, steps = run([START + 0.1] * 20, workspace=blind)
     np.testing.assert_array_equal(path, np.repeat(START[None], 21, axis=0))
     assert all("workspace" in step.clipped for step in steps)
@@ -89,4 +89,4 @@ def test_a_pose_of_unknown_place_is_not_gone_to():
 )
 def test_a_box_must_be_one(lower, upper):
     with pytest.raises(ValueError, match="workspace"):
-        Workspace(lower=lower, upper=upper, kinematics=planar)
+        Workspace(lower=lower, upper=upper, tools=planar)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import yaml
 
+from emma.gl import mujoco
 from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
-from emma.sim.gl import mujoco
 from emma.sim.scene import ARM_JOINTS
 
 SPEC = load_robot("desk_arm")

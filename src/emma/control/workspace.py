@@ -1,26 +1,30 @@
-"""Where the tool may be: a box in the robot's base frame, and what is needed to know where the tool is."""
+"""Where the tools may be: a box in the robot's base frame."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from emma.robots.kinematics import Kinematics
+from emma.robots.spec import RobotSpec
 
-class ForwardKinematics(Protocol):
-    """Where a robot's tool is."""
+
+class ToolPositions(Protocol):
+    """Where a robot's tools are."""
 
     def __call__(self, joints: np.ndarray) -> np.ndarray:
-        """(J,) joints in the spec's order and units -> (3,) m: the tool centre point in the robot's base frame."""
+        """(J,) joints in the spec's order and units -> (T, 3) m: every tool in the robot's base frame."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """A box that the tool centre point stays in. lower, upper: opposite corners (x, y, z) in m, in the base frame."""
+    """A box that every tool stays in. lower, upper: opposite corners (x, y, z) in m, in the base frame."""
 
     lower: tuple[float, float, float]
     upper: tuple[float, float, float]
-    kinematics: ForwardKinematics
+    tools: ToolPositions
 
     def __post_init__(self) -> None:
         if len(self.lower) != 3 or len(self.upper) != 3:
@@ -28,9 +32,23 @@ class Workspace:
         if not all(low < high for low, high in zip(self.lower, self.upper, strict=True)):
             raise ValueError(f"a workspace's lower corner {self.lower} must be below its upper one {self.upper}")
 
+    @classmethod
+    def of(cls, spec: RobotSpec, box: Sequence[float]) -> "Workspace":
+        """box: the lower corner, then the upper one. Raises EmmaError for a robot whose kinematics are not known."""
+        if len(box) != 6:
+            raise ValueError(f"workspace is x, y, z of the lower corner and of the upper one, not {len(box)} numbers")
+        arm = Kinematics.of(spec)
+
+        def tools(joints: np.ndarray) -> np.ndarray:
+            return np.stack([pose[:3, 3] for pose in arm.forward(joints).values()])
+
+        x, y, z, far_x, far_y, far_z = box
+        return cls(lower=(x, y, z), upper=(far_x, far_y, far_z), tools=tools)
+
     def outside(self, joints: np.ndarray) -> float:
-        """How far outside the box the tool is (m), 0 within; NaN where the kinematics give no finite place."""
-        tool = self.kinematics(joints)
-        if not np.isfinite(tool).all():
+        """How far outside the box the furthest tool is (m), 0 within; NaN where its place is not finite."""
+        at = self.tools(joints)
+        if not np.isfinite(at).all():
             return float("nan")
-        return float(np.linalg.norm(np.maximum(np.maximum(np.array(self.lower) - tool, tool - self.upper), 0.0)))
+        beyond = np.maximum(np.maximum(np.array(self.lower) - at, at - self.upper), 0.0)
+        return float(np.linalg.norm(beyond, axis=-1).max())

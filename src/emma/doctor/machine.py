@@ -15,7 +15,7 @@ RENDER = """
 import json, os
 from emma.errors import EmmaError
 try:
-    from emma.sim.gl import mujoco
+    from emma.gl import mujoco
     scene = '<mujoco><worldbody><light pos="0 0 2"/><geom type="sphere" size="1"/></worldbody></mujoco>'
     model = mujoco.MjModel.from_xml_string(scene)
     data = mujoco.MjData(model)

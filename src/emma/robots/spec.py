@@ -93,6 +93,45 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A frame that does the work. frame: a site or body of the kinematic model. joints: those that move it, by name."""
+
+    name: str
+    frame: str
+    joints: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _require_name(self.name)
+        _require(self.frame != "", "frame", self.frame, "the name of a site or body (link) of the model")
+        _require(len(self.joints) > 0, "joints", "none", "the joints of the arm that carries the tool")
+        _unique("joints", self.joints)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KinematicModel:
+    """Where joints bring the tools (`emma.robots.kinematics`).
+
+    model: a URDF or MJCF file beside robot.yaml, or `package:NAME/path` of an installed Python package. base: the frame
+    in which poses are given; empty for the model's own origin. jog_box: opposite corners (x, y, z, x, y, z) in m of the
+    box in which a person may jog the tools; empty for no box.
+    """
+
+    model: str
+    tools: tuple[Tool, ...]
+    base: str = ""
+    jog_box: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(self.model != "", "model", self.model, "a URDF or MJCF file")
+        _require(len(self.tools) > 0, "tools", "none", "at least one tool")
+        _unique("tools", tuple(tool.name for tool in self.tools))
+        corners = not self.jog_box or (
+            len(self.jog_box) == 6 and all(a < b for a, b in zip(self.jog_box[:3], self.jog_box[3:], strict=True))
+        )
+        _require(corners, "jog_box", list(self.jog_box), "six numbers, the lower corner before the upper one")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RobotSpec:
     """Everything the stack must know about one robot. State and action vectors follow the order of `joints`.
 
@@ -112,6 +151,7 @@ class RobotSpec:
     gripper: tuple[str, ...] = ()
     state_rate_hz: float = 50.0
     home: tuple[float, ...] = ()
+    kinematics: KinematicModel | None = None
     tracking_s: float = 0.15
     max_age_s: float = 0.25
     max_skew_s: float = 0.05
@@ -144,6 +184,9 @@ class RobotSpec:
                     value,
                     f"{joint.lower:g} to {joint.upper:g} {joint.unit}, the limits of joint {joint.name}",
                 )
+        for tool in self.kinematics.tools if self.kinematics else ():
+            strange = set(tool.joints) - set(self.joint_names)
+            _require(not strange, "kinematics.tools", sorted(strange), f"joints among {', '.join(self.joint_names)}")
         topics = [self.state_topic, self.command.topic]
         for camera in self.cameras:
             topics += [t for t in (camera.image_topic, camera.info_topic, camera.depth_topic) if t]
@@ -314,12 +357,23 @@ def load_robot(name_or_path: str | Path) -> RobotSpec:
         raise EmmaError(f"{path} does not describe a robot", found=type(raw).__name__, expected="key: value pairs")
     parts: dict[str, Any] = {"folder": path.parent}
     for key, cls in (("joints", Joint), ("cameras", Camera)):
-        if key not in raw:
-            continue
-        if not isinstance(raw[key], list):
-            raise EmmaError(f"{path}: bad value for {key}", found=repr(raw[key])[:80], expected="a list")
-        parts[key] = tuple(_build(cls, item, f"{key}[{i}]", path) for i, item in enumerate(raw[key]))
+        if key in raw:
+            parts[key] = _list(cls, raw[key], key, path)
     if "command" in raw:
         parts["command"] = _build(Command, raw["command"], "command", path)
+    if raw.get("kinematics") is not None:
+        parts["kinematics"] = _kinematics(raw["kinematics"], path)
     spec: RobotSpec = _build(RobotSpec, raw, "", path, **parts)
     return spec
+
+
+def _list(cls: type, raw: object, where: str, file: Path) -> tuple[Any, ...]:
+    if not isinstance(raw, list):
+        raise EmmaError(f"{file}: bad value for {where}", found=repr(raw)[:80], expected="a list")
+    return tuple(_build(cls, item, f"{where}[{i}]", file) for i, item in enumerate(raw))
+
+
+def _kinematics(raw: object, file: Path) -> KinematicModel:
+    tools = _list(Tool, raw["tools"], "kinematics.tools", file) if isinstance(raw, Mapping) and "tools" in raw else ()
+    made: KinematicModel = _build(KinematicModel, raw, "kinematics", file, **({"tools": tools} if tools else {}))
+    return made

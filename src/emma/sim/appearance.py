@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from emma.gl import mujoco
 from emma.sim.domains.domain import Domain
-from emma.sim.gl import mujoco
 
 # Edge of a checker field and of a speckle, in texels (the texture spans the 0.8 m x 0.9 m table).
 _CHECKER_TEXELS = 32

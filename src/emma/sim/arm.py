@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from emma.errors import EmmaError
+from emma.gl import mujoco
 from emma.observation import Observation
 from emma.robots.spec import RobotSpec
 from emma.sim.appearance import Appearance
 from emma.sim.domains import Domain, load_domain
-from emma.sim.gl import mujoco
 from emma.sim.kinematics import Kinematics, tool_down
 from emma.sim.outcome import Outcome, judge
 from emma.sim.renderer import SceneRenderer

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from emma.dreamtransfer.geometry import CalibratedPoses
+from emma.gl import mujoco
 from emma.robots.spec import RobotSpec
-from emma.sim.gl import mujoco
 from emma.sim.scene import ARM_JOINTS, build_model
 
 HAND = "hand"

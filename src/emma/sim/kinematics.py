@@ -1,19 +1,14 @@
-"""Forward and inverse kinematics of the arm, on MuJoCo's own Jacobian."""
+"""Forward and inverse kinematics of the embedded arm."""
 
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.sim.gl import mujoco
+from emma.gl import mujoco
+from emma.robots import kinematics
+from emma.robots.spec import Tool
 from emma.sim.scene import ARM_JOINTS
 
-# Damping of the least squares (m^2), weight of a radian against a metre, largest joint change an iteration (rad).
-DAMPING = 1e-4
-ROTATION_WEIGHT = 0.3
-MAX_CHANGE = 0.3
-TOLERANCE = 1e-6
-MAX_ITERATIONS = 200
-# Below this residual (m, or rad x ROTATION_WEIGHT) a pose counts as reached even if the last digits did not converge.
-REACHED = 1e-4
+TOOL = Tool(name="tool", frame="tcp", joints=ARM_JOINTS)
 
 
 def tool_down(yaw: float = 0.0) -> np.ndarray:
@@ -25,55 +20,27 @@ def tool_down(yaw: float = 0.0) -> np.ndarray:
 
 
 class Kinematics:
-    """Maps arm joints (6,) rad to the pose of the tool centre point between the fingertips, and back.
-
-    Has its own MuJoCo data: it never disturbs a running simulation.
-    """
+    """Maps arm joints (6,) rad to the pose of the tool centre point between the fingertips, and back."""
 
     def __init__(self, model: "mujoco.MjModel") -> None:
-        self._model = model
-        self._data = mujoco.MjData(model)
-        self._site = model.site("tcp").id
-        self._qpos = np.array([model.joint(name).qposadr[0] for name in ARM_JOINTS])
-        self._dofs = np.array([model.joint(name).dofadr[0] for name in ARM_JOINTS])
-        limits = np.array([model.joint(name).range for name in ARM_JOINTS])
-        self._lower, self._upper = limits[:, 0], limits[:, 1]
-        self._jacobian = np.zeros((6, model.nv))
+        self._arm = kinematics.Kinematics(model, ARM_JOINTS, [TOOL])
 
     def forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tool position (3,) m and rotation (3, 3) in the world frame."""
-        self._data.qpos[self._qpos] = joints
-        mujoco.mj_kinematics(self._model, self._data)
-        mujoco.mj_comPos(self._model, self._data)
-        return self._data.site_xpos[self._site].copy(), self._data.site_xmat[self._site].reshape(3, 3).copy()
+        pose = self._arm.forward(joints)[TOOL.name]
+        return pose[:3, 3], pose[:3, :3]
 
     def inverse(self, position: np.ndarray, rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """(6,) joints that bring the tool to a pose, by damped least squares from `start` (Wampler, 1986).
-
-        Raises EmmaError when the pose is out of reach.
-        """
-        joints = np.asarray(start, dtype=np.float64).copy()
-        residual = np.inf
-        for _ in range(MAX_ITERATIONS):
-            at, facing = self.forward(joints)
-            turn = 0.5 * np.cross(facing.T, rotation.T).sum(axis=0)
-            if np.trace(facing.T @ rotation) < 1.0:
-                # Beyond 90 degrees the sine of the angle shrinks again: keep full speed.
-                turn /= max(np.linalg.norm(turn), 1e-9)
-            error = np.concatenate([position - at, ROTATION_WEIGHT * turn])
-            residual = float(np.linalg.norm(error))
-            if residual < TOLERANCE:
-                return joints
-            mujoco.mj_jacSite(self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._site)
-            jacobian = self._jacobian[:, self._dofs]
-            jacobian[3:] *= ROTATION_WEIGHT
-            change = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING * np.eye(6), error)
-            joints = np.clip(joints + np.clip(change, -MAX_CHANGE, MAX_CHANGE), self._lower, self._upper)
-        if residual < REACHED:
-            return joints
-        raise EmmaError(
-            "pose out of the arm's reach",
-            found=f"residual {residual:.4f} m after {MAX_ITERATIONS} iterations at {np.round(position, 3).tolist()}",
-            expected=f"below {REACHED} m",
-            fix="move the goal nearer to the arm",
-        )
+        """(6,) joints near `start` that bring the tool to a pose. Raises EmmaError when it is out of reach."""
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = rotation, position
+        found = self._arm.inverse({TOOL.name: pose}, start)
+        if not found.reached:
+            raise EmmaError(
+                "pose out of the arm's reach",
+                found=f"{found.position_error_m:.4f} m and {found.rotation_error_rad:.4f} rad away "
+                f"at {np.round(position, 3).tolist()}",
+                expected="a pose that the joints reach within their limits",
+                fix="move the goal nearer to the arm",
+            )
+        return found.joints

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emma.sim.gl import mujoco
+from emma.gl import mujoco
 from emma.sim.scene import FINGERS
 
 # Below this speed (m/s, and rad/s times the cube's 0.02 m) the cube counts as at rest.

@@ -6,7 +6,7 @@
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.sim.gl import APT, mujoco
+from emma.gl import APT, mujoco
 
 _DEPTH_MAX_MM = 65535
 

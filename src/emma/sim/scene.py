@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from emma.sim.gl import mujoco
+from emma.gl import mujoco
 
 TARGETS: Final = ("bin", "plate")
 # (x, y) of each target's centre on the table, m; half the width within which a cube counts as placed, m.

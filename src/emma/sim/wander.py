@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emma.errors import EmmaError
+from emma.gl import mujoco
 from emma.sim.arm import DeskArm, observation
 from emma.sim.demonstrations import Demonstration
-from emma.sim.gl import mujoco
 from emma.sim.kinematics import tool_down
 from emma.sim.scene import GRIPPER_OPEN, TARGET_XY, TARGETS
 

@@ -1,11 +1,11 @@
 """Jogging: a wanted tool velocity to joint targets, by inverse kinematics of a tool pose that is moved along."""
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 
 from emma.errors import EmmaError
+from emma.robots.kinematics import Kinematics
 from emma.robots.spec import RobotSpec
 from emma.teleop.teleop import Target
 
@@ -15,53 +15,41 @@ AXES = ("x", "y", "z", "yaw", "gripper")
 LONGEST_STEP_S = 0.1
 
 
-class ArmKinematics(Protocol):
-    """Tool pose of the arm joints, and back. Positions in m, rotations (3, 3), joints in rad."""
-
-    def forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Position (3,) and rotation (3, 3) of the tool."""
-        ...
-
-    def inverse(self, position: np.ndarray, rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Joints near `start` for a tool pose. Raises EmmaError when it is out of reach."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class JogConfig:
-    """Speeds at full deflection: linear m/s, yaw rad/s, gripper m/s. hold_s: how long a deflection counts after it was
-    last said. lower, upper: the box the tool stays in, m."""
+    """Speeds at full deflection: linear m/s, yaw rad/s, gripper m/s. hold_s: how long the last deflection counts."""
 
     linear: float = 0.12
     yaw: float = 0.8
     gripper: float = 0.06
     hold_s: float = 0.25
-    lower: tuple[float, float, float] = field(default=(0.10, -0.40, 0.012))
-    upper: tuple[float, float, float] = field(default=(0.50, 0.40, 0.45))
 
     def __post_init__(self) -> None:
         for name in ("linear", "yaw", "gripper", "hold_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        if len(self.lower) != 3 or len(self.upper) != 3 or not np.less(self.lower, self.upper).all():
-            raise ValueError(f"a box has three sides, lower below upper, not {self.lower} and {self.upper}")
 
 
 class JogDevice:
-    """Five axes (`AXES`) to joint targets of an arm whose other joints are its gripper."""
+    """Five axes (`AXES`) to joint targets: one tool of a robot, by default the first, and the gripper joints."""
 
-    def __init__(self, spec: RobotSpec, kinematics: ArmKinematics, config: JogConfig | None = None) -> None:
+    def __init__(self, spec: RobotSpec, config: JogConfig | None = None, *, tool: str = "") -> None:
+        """Raises EmmaError for a robot whose kinematics are not known, or that has no such tool."""
         self._config = config or JogConfig()
-        self._kinematics = kinematics
-        self._arm = np.array([name not in spec.gripper for name in spec.joint_names])
+        self._kinematics = Kinematics.of(spec)
+        self._tool = tool or self._kinematics.tools[0]
+        if self._tool not in self._kinematics.tools:
+            raise EmmaError("no such tool", found=self._tool, expected=f"one of {', '.join(self._kinematics.tools)}")
+        box = spec.kinematics.jog_box if spec.kinematics else ()
+        self._box = np.array(box).reshape(2, 3) if box else np.array([[-np.inf] * 3, [np.inf] * 3])
+        self._gripper = np.array([name in spec.gripper for name in spec.joint_names])
         self._lower = np.array([joint.lower for joint in spec.joints])
         self._upper = np.array([joint.upper for joint in spec.joints])
         self._fastest = np.array([joint.velocity for joint in spec.joints])
         self._axes: np.ndarray = np.zeros(len(AXES))
         self._said_s = -np.inf
         self._joints: np.ndarray = np.zeros(len(spec.joints))
-        self._position: np.ndarray = np.zeros(3)
-        self._rotation: np.ndarray = np.eye(3)
+        self._pose: np.ndarray = np.eye(4)
         self._at_s = 0.0
 
     def push(self, axes: np.ndarray, t_s: float) -> None:
@@ -74,7 +62,7 @@ class JogDevice:
     def begin(self, position: np.ndarray, t_s: float) -> None:
         """See `Device`."""
         self._joints, self._at_s = np.array(position, dtype=np.float64), t_s
-        self._position, self._rotation = self._kinematics.forward(self._joints[self._arm])
+        self._pose = self._kinematics.forward(self._joints)[self._tool]
         self._axes = np.zeros(len(AXES))
 
     def target(self, t_s: float, position: np.ndarray) -> Target:
@@ -84,29 +72,28 @@ class JogDevice:
         if not axes.any():
             return Target(self._joints)
         joints = self._joints.copy()
-        joints[~self._arm] += axes[4] * self._config.gripper * seconds
         note = ""
         if axes[:4].any():
-            note = self._move_tool(axes, seconds, joints)
+            joints, note = self._move_tool(axes, seconds)
+        joints[self._gripper] += axes[4] * self._config.gripper * seconds
         self._joints = np.clip(joints, self._lower, self._upper)
         return Target(self._joints, note=note)
 
-    def _move_tool(self, axes: np.ndarray, seconds: float, joints: np.ndarray) -> str:
-        """Change the arm's part of `joints` for one step; returns why not, or ""."""
-        wanted = self._position + axes[:3] * self._config.linear * seconds
+    def _move_tool(self, axes: np.ndarray, seconds: float) -> tuple[np.ndarray, str]:
+        """The joints (J,) after one step, and why the tool did not move as wanted, or ""."""
+        at = self._pose[:3, 3]
+        wanted = at + axes[:3] * self._config.linear * seconds
         # A tool that is outside already may come back, but not go further.
-        low, high = np.minimum(self._config.lower, self._position), np.maximum(self._config.upper, self._position)
-        inside = np.clip(wanted, low, high)
-        turned = _about_z(axes[3] * self._config.yaw * seconds) @ self._rotation
-        try:
-            arm = self._kinematics.inverse(inside, turned, joints[self._arm])
-        except EmmaError:
-            return "out of reach"
-        if (np.abs(arm - joints[self._arm]) > self._fastest[self._arm] * seconds).any():
-            return "too near a singularity"
-        joints[self._arm] = arm
-        self._position, self._rotation = inside, turned
-        return "" if np.array_equal(inside, wanted) else "at the edge of the box"
+        pose = self._pose.copy()
+        pose[:3, 3] = np.clip(wanted, np.minimum(self._box[0], at), np.maximum(self._box[1], at))
+        pose[:3, :3] = _about_z(axes[3] * self._config.yaw * seconds) @ pose[:3, :3]
+        found = self._kinematics.inverse({self._tool: pose}, self._joints)
+        if not found.reached:
+            return self._joints.copy(), "out of reach"
+        if (np.abs(found.joints - self._joints) > self._fastest * seconds).any():
+            return self._joints.copy(), "too near a singularity"
+        self._pose = pose
+        return found.joints, "" if np.array_equal(pose[:3, 3], wanted) else "at the edge of the box"
 
 
 def _about_z(angle: float) -> np.ndarray:

@@ -14,7 +14,6 @@ from emma.policy.isolated import IsolatedRuntime
 from emma.policy.runtime import PolicyRuntime, open_runtime
 from emma.policy.warm_up import warm_up
 from emma.robots.spec import RobotSpec, load_robot
-from emma.ros.nodes.kinematics import forward_kinematics
 from emma.ros.nodes.policy_parameters import PolicyParameters
 
 
@@ -70,16 +69,7 @@ def build_controller(values: PolicyParameters, loaded: Loaded) -> Controller:
             executor_config(values, loaded),
             watchdog=WatchdogConfig(warn_age_s=values.warn_age_s, hold_age_s=values.hold_age_s),
             ramp_s=values.ramp_s,
-            workspace=_workspace(values.workspace, loaded.robot),
+            workspace=Workspace.of(loaded.robot, values.workspace) if values.workspace else None,
         )
     except ValueError as error:
         raise EmmaError("parameters do not fit together", found=error) from None
-
-
-def _workspace(box: tuple[float, ...], robot: RobotSpec) -> Workspace | None:
-    if not box:
-        return None
-    if len(box) != 6:
-        raise ValueError(f"workspace is x, y, z of the lower corner and of the upper one, not {len(box)} numbers")
-    x, y, z, far_x, far_y, far_z = box
-    return Workspace(lower=(x, y, z), upper=(far_x, far_y, far_z), kinematics=forward_kinematics(robot))

@@ -28,7 +28,6 @@ from emma.ros.parameters import declare, parameter
 from emma.ros.policy_watch import JOG_TOPIC, PolicyWatch
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
-from emma.sim.arm import DeskArm
 from emma.teleop.jog import JogConfig, JogDevice
 from emma.teleop.leader import LeaderConfig, LeaderDevice, LeaderMap, load_leader_map
 from emma.teleop.teleop import Phase, Teleop
@@ -117,9 +116,8 @@ class TeleopNode(Node):
                     JointState, values.leader_topic, lambda m: self._push(leader, m.name, m.position), qos.SENSOR_WANT
                 )
                 return leader
-            arm = DeskArm(self.spec, cameras=())
             config = JogConfig(linear=values.linear, yaw=values.yaw, gripper=values.gripper)
-            jog = JogDevice(self.spec, arm.kinematics, config)
+            jog = JogDevice(self.spec, config)
         except ValueError as error:
             raise EmmaError("parameters of node teleop do not fit together", found=error) from None
         self.create_subscription(Joy, JOG_TOPIC, lambda m: self._push(jog, np.array(m.axes)), qos.COMMAND)
