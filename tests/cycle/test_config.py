@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from emma.cli import main
-from emma.cycle.config import EXAMPLE, ImproveConfig, load_config
-from emma.cycle.settings import build
+from emma.cycle.config import ImproveConfig, example, load_config
 from emma.errors import EmmaError
+from emma.options import build
 
 
 def test_example_has_every_key_with_its_default() -> None:
-    raw = yaml.safe_load(EXAMPLE.read_text())
+    raw = yaml.safe_load(example())
     assert build(ImproveConfig, raw, "example") == ImproveConfig()
     written, known = raw, asdict(ImproveConfig())
     assert set(written) == set(known)
@@ -24,7 +24,7 @@ def test_example_has_every_key_with_its_default() -> None:
 
 def test_example_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["improve", "--example"]) == 0
-    assert capsys.readouterr().out == EXAMPLE.read_text()
+    assert capsys.readouterr().out == example()
 
 
 def test_paths_are_from_the_folder_of_the_file(tmp_path: Path) -> None:

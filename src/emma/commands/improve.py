@@ -52,10 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from emma.cycle.config import EXAMPLE
+    from emma.cycle.config import example
 
     if args.example:
-        print(EXAMPLE.read_text(), end="")
+        print(example(), end="")
         return 0
     config = configuration(args)
     if args.rollback is not None:

@@ -1,14 +1,18 @@
-"""What one cycle shall do. `improve.yaml` beside this file explains every key; nothing else decides a result."""
+"""What one cycle shall do; nothing else decides a result. `emma improve --example` prints every key."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from emma.cycle.settings import build, read_yaml
 from emma.errors import EmmaError
+from emma.options import build, help_of, option, read_yaml, yaml_example
+from emma.robots.spec import load_robot
+from emma.training.config import TrainOptions
+from emma.training.mixture import SAMPLERS
 
-EXAMPLE = Path(__file__).with_name("improve.yaml")
+HEADING = """A cycle of `emma improve`, every key with its default. Copy it, keep what you change.
+Relative paths are from the folder of this file."""
 KINDS = ("teleop", "intervention", "policy")
 MEASURES = ("auto", "simulator", "held-out")
 
@@ -21,15 +25,15 @@ def require(condition: object, key: str, found: object, expected: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertSettings:
-    """Which episodes are learned from. A policy's own episodes count only when somebody called them a success."""
+    """New bags to a dataset."""
 
-    kinds: tuple[str, ...] = KINDS
-    cameras: tuple[str, ...] | None = None
-    depth: bool = True
-    keep_failed: bool = False
-    keep_recovered: bool = False
-    keep_stale: bool = False
-    held_out: float = 0.1
+    kinds: tuple[str, ...] = option(KINDS, help="of episodes; policy: only those that a person marked as a success")
+    cameras: tuple[str, ...] | None = option(None, help="null: all of the robot")
+    depth: bool = option(True, help="the generator needs it")
+    keep_failed: bool = option(False, help="also what was marked as a failure")
+    keep_recovered: bool = option(False, help="also what a crash cut short")
+    keep_stale: bool = option(False, help="also episodes whose streams were older than the robot allows")
+    held_out: float = option(0.1, help="share kept from training, with measure held-out alone")
 
     def __post_init__(self) -> None:
         require(self.kinds and set(self.kinds) <= set(KINDS), "kinds", self.kinds, f"some of {', '.join(KINDS)}")
@@ -38,14 +42,18 @@ class ConvertSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentSettings:
-    """generator: bundle folder, empty for no augmentation. command: words of the program, {placeholders} filled in."""
+    """Every real dataset in new looks."""
 
-    generator: str = ""
-    prompts: str = "desk"
-    variants: int = 2
-    workers: int = 1
-    command: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    generator: str = option("", help="folder of a generator bundle; without one nothing is generated")
+    prompts: str = option("desk", help="grammar: a name or a YAML file")
+    variants: int = option(2, help="of each episode")
+    workers: int = option(1, help="more run on Ray, whose processes a pause does not stop")
+    command: tuple[str, ...] = option(
+        (),
+        help="another program, in words, with {python} {dataset} {generator} {prompts} {variants} {seed} {workers} "
+        "{out} filled in; called again after a kill, it has to go on",
+    )
+    options: tuple[str, ...] = option((), help="further words for the program")
 
     def __post_init__(self) -> None:
         require(self.variants >= 1 and self.workers >= 1, "variants or workers", self.variants, "1 or more")
@@ -53,46 +61,40 @@ class AugmentSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FilterSettings:
-    """min_accepted: with a smaller share of kept clips, something is wrong, and none is trained on."""
+    """What stops a run whose augmentation went wrong; the augmentation itself decides which clips are kept."""
 
-    min_accepted: float = 0.5
+    min_accepted: float = option(0.5, help="a dataset of which a smaller share was kept is not used at all")
 
     def __post_init__(self) -> None:
         require(0 <= self.min_accepted <= 1, "min_accepted", self.min_accepted, "a share of 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """As the options of `emma train`. start: from the current policy's weights, or from scratch."""
+class TrainSettings(TrainOptions):
+    """Options of `emma train`, with defaults for going on from a policy."""
 
-    start: str = "current"
-    policy: str = "spatial_flow"
-    steps: int = 4000
-    batch_size: int = 64
-    sampler: str = "fixmix"
-    ratio: float | None = None
-    interventions: str = "all"
-    augment: str = "none"
-    adamix: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    ema: float = 0.999
-    precision: str = "fp32"
-    device: str = "cpu"
-    threads: int = 1
-    checkpoint_every: int = 500
+    start: str = option(
+        "current", choices=("current", "scratch"), help="current: from the current version's weights; scratch"
+    )
+    steps: int = option(4000, help="optimiser steps")
+    sampler: str = option("fixmix", choices=SAMPLERS, help=help_of(TrainOptions, "sampler"))
+    checkpoint_every: int = option(500, help=help_of(TrainOptions, "checkpoint_every"))
+    adamix: Mapping[str, Any] = option(
+        default_factory=dict, help="options of AdaMix; with start current warm_up is 0 where it is not given"
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.start in ("current", "scratch"), "start", self.start, "current or scratch")
-        require(self.steps >= 1, "steps", self.steps, "1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """observations: how many the graphs are compared on, at export and again, on others, in the stage parity."""
+    """Graphs, compared with the policy twice: at export, and in the stage parity on other observations."""
 
-    enabled: bool = True
-    observations: int = 16
-    tolerance: float = 1e-4
+    enabled: bool = option(True, help="false: deploy with torch")
+    observations: int = option(16, help="how many the graphs are compared on, each time")
+    tolerance: float = option(1e-4, help="largest difference of an action that is allowed")
 
     def __post_init__(self) -> None:
         require(self.observations >= 1, "observations", self.observations, "1 or more")
@@ -100,16 +102,19 @@ class ExportSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
-    """How both policies are measured. seed: of the first cycle's first episode; each cycle takes the ones after."""
+    """The current version and the candidate on the same trials."""
 
-    measure: str = "auto"
-    appearances: tuple[str, ...] = ("source", "small", "medium", "large")
-    episodes: int = 50
-    seed: int = 20_000
-    latency_ms: float = 60.0
-    timeout_s: float = 13.0
-    runtime: str = "auto"
-    frames: int = 8
+    measure: str = option("auto", choices=MEASURES, help="simulator, held-out, or auto: simulator if the robot has one")
+    appearances: tuple[str, ...] = option(
+        ("source", "small", "medium", "large"),
+        help="looks of the simulator; those called unseen_* are refused: they are for final results",
+    )
+    episodes: int = option(50, help="in each appearance, the same starts in all; cycle n takes the n-th 50")
+    seed: int = option(20_000, help="of the first cycle's first start")
+    latency_ms: float = option(60.0, help="from observation to usable chunk")
+    timeout_s: float = option(13.0, help="an episode that has not ended by then has failed")
+    runtime: str = option("auto", help="for both")
+    frames: int = option(8, help="held-out: compared in each episode")
 
     def __post_init__(self) -> None:
         require(self.measure in MEASURES, "measure", self.measure, f"one of {', '.join(MEASURES)}")
@@ -120,11 +125,11 @@ class EvaluateSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class GateSettings:
-    """margin: the gain must be above it; allowed_drop: how much an appearance in `guard` may lose."""
+    """Promote only what is better."""
 
-    margin: float = 0.0
-    guard: tuple[str, ...] = ("source",)
-    allowed_drop: float = 0.05
+    margin: float = option(0.0, help="the gain's 95 % interval must lie above this")
+    guard: tuple[str, ...] = option(("source",), help="appearances that must not get worse ...")
+    allowed_drop: float = option(0.05, help="... by more than this")
 
     def __post_init__(self) -> None:
         require(self.margin >= 0, "margin", self.margin, "0 or more")
@@ -135,8 +140,8 @@ class GateSettings:
 class PrioritySettings:
     """How the work stands back behind a live robot. The nice value also tells its load from that of others."""
 
-    nice: int = 15
-    idle_io: bool = True
+    nice: int = option(15, help="1 to 19")
+    idle_io: bool = option(True, help="use the disk only when no other process wants it")
 
     def __post_init__(self) -> None:
         require(1 <= self.nice <= 19, "nice", self.nice, "1 to 19: without it the load of others cannot be told apart")
@@ -144,14 +149,14 @@ class PrioritySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PauseSettings:
-    """When the work stands still. Shares are 0..1; hold_s: a rule must hold, or no longer hold, for so long."""
+    """The work stands still while one of these holds. Shares are 0 to 1."""
 
-    enabled: bool = True
-    battery_below: float = 0.5
-    others_cpu_above: float = 0.8
-    memory_below_mb: int = 500
-    hold_s: float = 5.0
-    check_s: float = 1.0
+    enabled: bool = option(True, help="false: never stand still")
+    battery_below: float = option(0.5, help="not plugged in, and less than this left")
+    others_cpu_above: float = option(0.8, help="share of all cores that processes of normal priority take")
+    memory_below_mb: int = option(500, help="memory that could still be had")
+    hold_s: float = option(5.0, help="load and memory must be so for this long, and otherwise again as long to go on")
+    check_s: float = option(1.0, help="seconds between two looks")
 
     def __post_init__(self) -> None:
         for key in ("battery_below", "others_cpu_above"):
@@ -161,26 +166,35 @@ class PauseSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ImproveConfig:
-    """Everything. bags: folders where episodes turn up; datasets: LeRobotDatasets to train on in every cycle;
-    policy: the first version, bundle folder; out: folder of cycles and versions; keep: versions to keep."""
+    """Everything that decides a cycle's result."""
 
-    robot: str = "desk_arm"
-    bags: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ()
-    policy: str = ""
-    out: str = "improve"
-    seed: int = 0
-    min_new_episodes: int = 1
-    keep: int = 5
-    convert: ConvertSettings = field(default_factory=ConvertSettings)
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
-    filter: FilterSettings = field(default_factory=FilterSettings)
-    train: TrainSettings = field(default_factory=TrainSettings)
-    export: ExportSettings = field(default_factory=ExportSettings)
-    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
-    gate: GateSettings = field(default_factory=GateSettings)
-    priority: PrioritySettings = field(default_factory=PrioritySettings)
-    pause: PauseSettings = field(default_factory=PauseSettings)
+    robot: str = option("desk_arm", help="a name that `emma robots` lists, or a path to a robot.yaml")
+    bags: tuple[str, ...] = option((), help="folders where recorded episodes turn up, looked through at every start")
+    datasets: tuple[str, ...] = option(
+        (), help="LeRobotDatasets to train on in every cycle, as the demonstrations the policy came from"
+    )
+    policy: str = option("", help="bundle to begin with; it becomes version 1, and is not looked at afterwards")
+    out: str = option("improve", help="gets cycles/, versions/, generated/ and state.json")
+    seed: int = option(0, help="of everything that is drawn; cycle n uses seed + n")
+    min_new_episodes: int = option(1, help="fewer new episodes are left to wait for others")
+    keep: int = option(5, help="versions kept, the current one and the one before it always among them")
+    convert: ConvertSettings = option(default_factory=ConvertSettings, help="new bags -> dataset")
+    augment: AugmentSettings = option(
+        default_factory=AugmentSettings, help="every real dataset in new looks; skipped without a generator"
+    )
+    filter: FilterSettings = option(
+        default_factory=FilterSettings, help="stops an augmentation that went wrong; that itself decides what is kept"
+    )
+    train: TrainSettings = option(default_factory=TrainSettings, help="as the options of `emma train`")
+    export: ExportSettings = option(
+        default_factory=ExportSettings, help="graphs, checked here and in the stage parity on other observations"
+    )
+    evaluate: EvaluateSettings = option(
+        default_factory=EvaluateSettings, help="the current version and the candidate on the same trials"
+    )
+    gate: GateSettings = option(default_factory=GateSettings, help="promote only if better")
+    priority: PrioritySettings = option(default_factory=PrioritySettings, help="beside a live robot")
+    pause: PauseSettings = option(default_factory=PauseSettings, help="the work stands still while one of these holds")
 
     def __post_init__(self) -> None:
         require(self.keep >= 2, "keep", self.keep, "2 or more: one that runs and one to go back to")
@@ -195,7 +209,12 @@ class ImproveConfig:
         """simulator or held-out."""
         if self.evaluate.measure != "auto":
             return self.evaluate.measure
-        return "simulator" if self.robot == "desk_arm" else "held-out"
+        return "simulator" if load_robot(self.robot).simulated else "held-out"
+
+
+def example() -> str:
+    """A configuration file with every key, its default and what it does."""
+    return yaml_example(ImproveConfig, HEADING)
 
 
 def load_config(path: Path | str) -> ImproveConfig:

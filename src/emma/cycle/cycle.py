@@ -9,9 +9,9 @@ from typing import Any
 from emma.cycle.config import ImproveConfig
 from emma.cycle.inventory import Inventory
 from emma.cycle.manifest import now
-from emma.cycle.settings import build
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.options import build
 
 NAME, RESULT = "cycle.json", "result.json"
 FORMAT = 1

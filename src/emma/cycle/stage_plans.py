@@ -12,9 +12,7 @@ from emma.cycle.manifest import Manifest, Plan, dataset_hash
 from emma.errors import EmmaError
 from emma.files import sha256_tree
 from emma.policy.exported import weights_of
-
-# Settings that change how fast a training runs and not where it ends.
-FREE = ("threads", "checkpoint_every", "device")
+from emma.training.config import FREE
 
 Before = Mapping[str, Manifest]
 

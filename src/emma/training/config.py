@@ -8,6 +8,7 @@ from typing import Any
 
 from emma.adamix.config import AdaMixConfig
 from emma.errors import EmmaError
+from emma.options import option
 from emma.training.interventions import parse_interventions
 from emma.training.mixture import SAMPLERS
 
@@ -18,43 +19,43 @@ FREE = ("checkpoint_every", "log_every", "threads", "device")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """data: LeRobotDataset folders, each real unless it begins with `generated:` or `human:`;
-    policy: a LeRobot policy type or a preset of `emma.training.policies`;
-    options: policy configuration fields that differ from their defaults; cameras: names, or None for all;
-    ema: decay of the averaged weights that the bundle holds, 0 = the last weights; init: bundle whose weights and
-    processors the training starts from, its cameras and words included, empty for random weights.
-    sampler: uniform (every frame as likely), fixmix (`ratio` of the samples not real, uniform within), adamix (the
-    same ratio, hard episodes more often) or adamix-loss (fixmix draws, hard episodes weigh more in the loss);
-    ratio: None for half; interventions: which of the frames a person corrected are drawn, and how often against
-    others, as `emma.training.interventions` reads it; augment: change of the images' look in training."""
+class TrainOptions:
+    """How a policy is trained, whatever it is trained on: options of `emma train`, and of a cycle's section `train`."""
 
-    data: tuple[str, ...]
-    policy: str
-    steps: int
-    batch_size: int = 64
-    seed: int = 0
-    cameras: tuple[str, ...] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    ema: float = 0.999
-    precision: str = "fp32"
-    device: str = "cpu"
-    threads: int = 1
-    checkpoint_every: int = 2000
-    log_every: int = 50
-    init: str = ""
-    sampler: str = "uniform"
-    ratio: float | None = None
-    interventions: str = "all"
-    augment: str = "none"
-    adamix: AdaMixConfig = field(default_factory=AdaMixConfig)
+    policy: str = option(
+        "spatial_flow", help="policy type of LeRobot, or a preset of emma: act_small, smolvla_small, ..."
+    )
+    steps: int = option(12_000, help="optimiser steps")
+    batch_size: int = option(64, help="frames a step")
+    sampler: str = option(
+        "uniform",
+        choices=SAMPLERS,
+        help="which frames are drawn: uniform (every frame alike), fixmix (`ratio` of what is not real, uniform "
+        "within), adamix (fixmix with hard episodes more often), adamix-loss (fixmix draws, hard episodes weigh more)",
+    )
+    ratio: float | None = option(
+        None, metavar="SHARE", help="share of generated and human samples, 0 to 1; half where none is given"
+    )
+    interventions: str = option(
+        "all",
+        metavar="RULE",
+        help="frames in which a person had taken over from a policy: all (drawn as others are), weight=K (K times as "
+        "often), only (nothing else), none",
+    )
+    augment: str = option("none", choices=AUGMENTATIONS, help="random look of the training images")
+    options: Mapping[str, Any] = option(
+        default_factory=dict, flag="set", help="option of the policy, value as JSON; may be repeated"
+    )
+    ema: float = option(0.999, metavar="DECAY", help="decay of averaged weights, 0 for the last weights")
+    precision: str = option("fp32", choices=PRECISIONS, help="autocast precision")
+    device: str = option("cpu", help="cpu, cuda, cuda:1, ...")
+    threads: int = option(1, metavar="N", help="torch's processor threads; on a busy machine fewer are faster")
+    checkpoint_every: int = option(2000, metavar="STEPS", help="steps between checkpoints: what a kill loses at most")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "threads", "checkpoint_every", "log_every"):
+        for name in ("steps", "batch_size", "threads", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise EmmaError(f"bad training option {name}", found=getattr(self, name), expected="1 or more")
-        if not self.data:
-            raise EmmaError("nothing to train on", found="no --data", expected="one or more LeRobotDataset folders")
         if not 0 <= self.ema < 1:
             raise EmmaError("bad training option ema", found=self.ema, expected="0 <= ema < 1")
         for name, known in (("precision", PRECISIONS), ("sampler", SAMPLERS), ("augment", AUGMENTATIONS)):
@@ -63,6 +64,25 @@ class TrainConfig:
         if self.ratio is not None and not 0 <= self.ratio <= 1:
             raise EmmaError("bad training option ratio", found=self.ratio, expected="0 (all real) to 1 (none)")
         parse_interventions(self.interventions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(TrainOptions):
+    """One training run. cameras: None for all; init: empty for random weights."""
+
+    data: tuple[str, ...]
+    cameras: tuple[str, ...] | None = option(None, help="cameras to use; all of the dataset where none is named")
+    init: str = option("", metavar="BUNDLE", help="start from this bundle's weights, processors, cameras and words")
+    seed: int = option(0, help="seed of weights and draws")
+    log_every: int = option(50, metavar="STEPS", help="steps between lines of the log")
+    adamix: AdaMixConfig = field(default_factory=AdaMixConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.log_every < 1:
+            raise EmmaError("bad training option log_every", found=self.log_every, expected="1 or more")
+        if not self.data:
+            raise EmmaError("nothing to train on", found="no --data", expected="one or more LeRobotDataset folders")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"

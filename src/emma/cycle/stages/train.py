@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 from emma.adamix.config import AdaMixConfig
@@ -11,7 +12,7 @@ from emma.files import sha256_file
 from emma.policy.bundle import load_bundle
 from emma.policy.exported import weights_of
 from emma.training.checkpoints import checkpoint_folders
-from emma.training.config import TrainConfig
+from emma.training.config import TrainConfig, TrainOptions
 from emma.training.loop import CONFIG, LOG, RUN, mean_loss, train
 
 BUNDLE = "bundle"
@@ -28,23 +29,16 @@ def work(job: Job) -> Made:
     sampler = "uniform" if settings.sampler in MIXING and not generated else settings.sampler
     config = TrainConfig(
         data=(*(f"real:{path}" for path in real), *(f"generated:{path}" for path in generated)),
-        policy=baseline.info.policy_type if start else settings.policy,
         init=str(baseline.path) if start else "",
         cameras=baseline.info.cameras,
-        steps=settings.steps,
-        batch_size=settings.batch_size,
         seed=job.cycle.seed,
-        options=settings.options,
-        ema=settings.ema,
-        precision=settings.precision,
-        device=settings.device,
-        threads=settings.threads,
-        checkpoint_every=settings.checkpoint_every,
         log_every=min(50, max(1, settings.steps // 10)),
-        sampler=sampler,
-        ratio=settings.ratio if generated else None,
-        interventions=settings.interventions,
-        augment=settings.augment,
+        **{
+            **{spec.name: getattr(settings, spec.name) for spec in fields(TrainOptions)},
+            "policy": baseline.info.policy_type if start else settings.policy,
+            "sampler": sampler,
+            "ratio": settings.ratio if generated else None,
+        },
         # What goes on from a trained policy can be judged at once, when clips differ most by their look.
         adamix=AdaMixConfig.of({**({"warm_up": 0} if start else {}), **settings.adamix}),
     )
