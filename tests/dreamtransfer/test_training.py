@@ -12,6 +12,7 @@ import torch
 
 from emma.cli import main
 from emma.datasets.writer import DatasetWriter
+from emma.dreamtransfer.camera_poses import calibrated_poses
 from emma.dreamtransfer.control import CHANNELS, describe
 from emma.dreamtransfer.corpus import pack
 from emma.dreamtransfer.dataset import DatasetClips
@@ -25,7 +26,6 @@ from emma.dreamtransfer.training.text import SlotLoss, new_text_encoder, new_tok
 from emma.errors import EmmaError
 from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
-from emma.sim.camera_poses import desk_arm_poses
 from emma.sim.demonstrations import domain_of
 from emma.sim.wander import wander
 
@@ -77,7 +77,7 @@ def test_clips_are_the_same_for_the_same_seed_and_leave_the_task_as_it_was(clips
 
 
 def test_control_is_geometry_alike_in_both_views(clips: Path) -> None:
-    poses = desk_arm_poses(load_robot("desk_arm"))
+    poses = calibrated_poses(load_robot("desk_arm"))
     clip = DatasetClips.open(clips, views=VIEWS, poses=poses)[0].clip
     control, things = describe(clip)
     assert control.shape == (CHANNELS, 5, 24, 48)
@@ -95,7 +95,7 @@ def test_all_stages_run_and_a_killed_training_ends_at_the_same_weights(clips: Pa
         views=VIEWS, frames=4, overlap=1, layers=2, heads=2, threads=1, steps=1,
         autoencoder=short(2, 2), text=short(2, 4), on_frames=short(2, 2), on_clips=short(2, 1),
     )  # fmt: skip
-    poses, grammar = desk_arm_poses(load_robot("desk_arm")), Grammar.load("desk")
+    poses, grammar = calibrated_poses(load_robot("desk_arm")), Grammar.load("desk")
     told: list[str] = []
     train_small([clips], tmp_path / "a", grammar, poses, config, lambda stage, *_: told.append(stage))
     assert list(dict.fromkeys(told)) == ["clips", "autoencoder", "text", "latents", "frames"]
@@ -196,7 +196,7 @@ def test_training_goes_on_from_a_finished_generator(clips: Path, tmp_path: Path)
         views=VIEWS, frames=4, overlap=1, layers=2, heads=2, threads=1, steps=1,
         autoencoder=short(1, 2), text=short(1, 4), on_frames=short(1, 2),
     )  # fmt: skip
-    poses, grammar = desk_arm_poses(load_robot("desk_arm")), Grammar.load("desk")
+    poses, grammar = calibrated_poses(load_robot("desk_arm")), Grammar.load("desk")
     first = train_small([clips], tmp_path / "first", grammar, poses, config)
     told: list[str] = []
     second = train_small(

@@ -2,16 +2,16 @@
 
 import numpy as np
 
+from emma.dreamtransfer.camera_poses import calibrated_poses
 from emma.dreamtransfer.geometry import points, project
 from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
-from emma.sim.camera_poses import desk_arm_poses
 from emma.sim.scene import CLASSES
 
 
 def test_poses_of_every_camera_are_those_of_the_simulator() -> None:
     spec = load_robot("desk_arm")
-    poses = desk_arm_poses(spec)
+    poses = calibrated_poses(spec)
     with DeskArm(spec) as sim:
         for seed in range(3):
             sim.reset(seed)
@@ -25,7 +25,7 @@ def test_poses_of_every_camera_are_those_of_the_simulator() -> None:
 def test_the_table_lies_at_height_zero_in_both_views() -> None:
     spec = load_robot("desk_arm")
     with DeskArm(spec, cameras=("top", "wrist")) as sim:
-        geometry = desk_arm_poses(spec)(sim.state()[None])
+        geometry = calibrated_poses(spec)(sim.state()[None])
         for camera in sim.cameras:
             table = sim.segmentation(camera) == CLASSES.index("table")
             height = points(sim.depth(camera)[None], geometry[camera])[0][table, 2]
@@ -35,7 +35,7 @@ def test_the_table_lies_at_height_zero_in_both_views() -> None:
 def test_projection_inverts_points() -> None:
     spec = load_robot("desk_arm")
     with DeskArm(spec, cameras=("wrist",)) as sim:
-        camera = desk_arm_poses(spec)(sim.state()[None])["wrist"]
+        camera = calibrated_poses(spec)(sim.state()[None])["wrist"]
         depth = sim.depth("wrist")[None]
         pixels, distance = project(points(depth, camera), camera)
     rows, columns = np.mgrid[: depth.shape[1], : depth.shape[2]]
@@ -46,5 +46,5 @@ def test_projection_inverts_points() -> None:
 
 def test_unknown_depth_is_no_point() -> None:
     spec = load_robot("desk_arm")
-    camera = desk_arm_poses(spec)(np.zeros((1, 7), np.float32))["top"]
+    camera = calibrated_poses(spec)(np.zeros((1, 7), np.float32))["top"]
     assert np.isnan(points(np.zeros((1, 96, 96), np.uint16), camera)).all()

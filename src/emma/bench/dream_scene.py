@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from emma.dreamtransfer.camera_poses import calibrated_poses
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraGeometry
 from emma.sim.arm import DeskArm
-from emma.sim.camera_poses import desk_arm_poses
 from emma.sim.demonstrations import demonstrate, target_of
 from emma.sim.domains import PARTS, Domain
 from emma.sim.domains.domain import COLORS, LEVELS, TONES
@@ -80,7 +80,7 @@ def film(sim: DeskArm, seed: int, looks: Sequence[Domain], *, noise: float = 0.0
         seed += 1
     poses = _stacked(shots.poses)
     cameras = {c: CameraGeometry(intrinsics=sim.camera_matrix(c), base_from_camera=poses[c]) for c in sim.cameras}
-    recorded = {c: g for c, g in desk_arm_poses(sim.spec)(episode.state).items() if c in sim.cameras}
+    recorded = {c: g for c, g in calibrated_poses(sim.spec)(episode.state).items() if c in sim.cameras}
     dark, grey = shots.cards
     return Take(
         clip=Clip(images=episode.images, depth=episode.depth, cameras=recorded, fps=sim.spec.fps),

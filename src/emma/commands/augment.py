@@ -2,11 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emma.augmentation.clips import Tools
     from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource
+    from emma.augmentation.tools import ToolOptions
 
 HELP = """re-imagine the episodes of a LeRobotDataset in other appearances
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         ray=args.ray,
         filter=FilterConfig(reject=args.reject),
-        also=_also(args),
+        also=_options(args).decisive,
     )
     if args.out is None and args.preview is None:
         raise EmmaError("no --out", expected="a folder for the new dataset", fix="or --preview 6 for a first look")
@@ -101,6 +101,7 @@ def _augment(args: argparse.Namespace, config: "AugmentConfig", prompts: "Prompt
     import sys
 
     from emma.augmentation.job import augment
+    from emma.augmentation.tools import tools_for
     from emma.progress import progress_bar
 
     done = [0, 0]
@@ -112,7 +113,7 @@ def _augment(args: argparse.Namespace, config: "AugmentConfig", prompts: "Prompt
                 done[:] = count, total
                 bar.update(task, completed=count, total=total, note=note)
 
-            report = augment(args.dataset, args.out, _tools(args), prompts, config, advance)
+            report = augment(args.dataset, args.out, tools_for(args.dataset, _options(args)), prompts, config, advance)
     except KeyboardInterrupt:
         print(f"{done[0]} of {done[1]} clips are finished and kept; the same command goes on", file=sys.stderr)
         raise
@@ -122,11 +123,18 @@ def _augment(args: argparse.Namespace, config: "AugmentConfig", prompts: "Prompt
 
 def _preview(args: argparse.Namespace, config: "AugmentConfig", prompts: "PromptSource") -> int:
     from emma.augmentation.preview import preview
+    from emma.augmentation.tools import tools_for
 
     folder = args.out or args.dataset
     folder = folder.with_name(f"{folder.resolve().name}-preview")
     page = preview(
-        args.dataset, folder, _tools(args), prompts, config, variants=args.preview, frames=args.preview_frames
+        args.dataset,
+        folder,
+        tools_for(args.dataset, _options(args)),
+        prompts,
+        config,
+        variants=args.preview,
+        frames=args.preview_frames,
     )
     print(f"{page} and {page.with_name('preview.png')}")
     return 0
@@ -142,83 +150,20 @@ def _prompts(args: argparse.Namespace) -> "PromptSource":
     return lambda n, seed: grammar.sample(n, seed, fixed=fixed)
 
 
-def _tools(args: argparse.Namespace) -> "Tools":
-    from functools import partial
+def _options(args: argparse.Namespace) -> "ToolOptions":
+    from emma.augmentation.tools import ToolOptions
+    from emma.options import key_values
 
-    from emma.augmentation.clips import Tools
-    from emma.augmentation.masks import require_masks
-    from emma.commands.dream_score import poses_of
-    from emma.datasets.source import SourceDataset
-    from emma.resources import data_dir
-
-    generator = args.generator or str(data_dir("models") / "dreamtransfer_desk")
-    robot = SourceDataset.open(args.dataset).robot
-    if args.keep_robot is not None:
-        require_masks(SourceDataset.open(args.dataset), Path(args.keep_robot) if args.keep_robot else None)
-    return Tools(
-        generator=partial(_generator, generator, args.lora, _settings(args.set)),
-        scorer=None if args.no_scores else partial(_scorer, args.depth_model, args.text_model, args.device),
-        depth=partial(_depth, args.depth_model, args.device) if args.depth_model else None,
-        poses=partial(poses_of, robot),
-        masks=partial(_masks, args.keep_robot) if args.keep_robot is not None else None,
+    return ToolOptions(
+        generator=args.generator or "",
+        lora=args.lora,
+        settings=key_values("--set", args.set),
+        scores=not args.no_scores,
+        depth_model=args.depth_model,
+        text_model=args.text_model,
+        device=args.device,
+        keep_robot=args.keep_robot,
     )
-
-
-def _settings(words: list[str]) -> dict[str, Any]:
-    """`steps=20` -> {"steps": 20}."""
-    import yaml
-
-    from emma.errors import EmmaError
-
-    found = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not value:
-            raise EmmaError("bad --set", found=word, expected="NAME=VALUE, such as steps=20")
-        found[name] = yaml.safe_load(value)
-    return found
-
-
-def _also(args: argparse.Namespace) -> dict[str, Any]:
-    """What makes the result another one and is in no file of the generator."""
-    also: dict[str, Any] = {}
-    if args.set:
-        also["generator_settings"] = _settings(args.set)
-    if args.keep_robot is not None:
-        also["kept_robot"] = args.keep_robot or "observation.mask"
-    return also
-
-
-# These run in the workers.
-def _generator(folder: str, lora: str | None, settings: dict[str, Any]) -> Any:
-    from emma.dreamtransfer.pipeline import DreamTransfer
-
-    generator = DreamTransfer.load(folder, lora=lora)
-    generator.settings = generator.settings.changed(settings)
-    return generator
-
-
-def _masks(folder: str) -> Any:
-    from emma.augmentation.masks import FileMasks, StoredMasks
-
-    return FileMasks(Path(folder)) if folder else StoredMasks()
-
-
-def _scorer(depth_model: str | None, text_model: str | None, device: str | None) -> Any:
-    from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText, default_device
-    from emma.dreamtransfer.scorer import ClipScorer
-
-    return ClipScorer(
-        depth_model=TransformersDepth(depth_model, device or default_device()) if depth_model else None,
-        text_model=TransformersText(text_model, device or default_device()) if text_model else None,
-    )
-
-
-def _depth(name: str, device: str | None) -> Any:
-    from emma.dreamtransfer.depth import EstimatedDepth
-    from emma.dreamtransfer.metrics.models import default_device
-
-    return EstimatedDepth.by_name(name, device or default_device())
 
 
 def _episodes(text: str | None) -> tuple[int, ...] | None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emma.dreamtransfer.dataset import DatasetClips
-    from emma.dreamtransfer.geometry import CameraPoses
 
 HELP = """score the episodes of a dataset of generated pictures: table, JSON, histograms, a sheet of the worst
 
@@ -41,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from emma.dreamtransfer.camera_poses import poses_or_none
     from emma.dreamtransfer.dataset import DatasetClips
     from emma.dreamtransfer.filter import FilterConfig, decide
     from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = FilterConfig(reject=args.reject)
     clips = DatasetClips.open(args.dataset, views=args.cameras)
-    clips = DatasetClips.open(args.dataset, views=args.cameras, poses=poses_of(str(clips.meta.robot_type)))
+    clips = DatasetClips.open(args.dataset, views=args.cameras, poses=poses_or_none(str(clips.meta.robot_type)))
     scorer = ClipScorer(
         depth_model=TransformersDepth(args.depth_model, args.device) if args.depth_model else None,
         text_model=TransformersText(args.text_model, args.device) if args.text_model else None,
@@ -79,26 +79,6 @@ def run(args: argparse.Namespace) -> int:
     _pictures(out, clips, scores, config.more_is_better)
     print(f"wrote {out}/scores.json, scores.png and worst.png")
     return 0
-
-
-def poses_of(robot: str) -> "CameraPoses | None":
-    """Camera poses for a dataset's robot; None, said once, where there is no calibration."""
-    import sys
-
-    from emma.dreamtransfer.geometry import CalibratedPoses
-    from emma.errors import EmmaError
-    from emma.robots.spec import load_robot
-
-    try:
-        spec = load_robot(robot)
-        if spec.simulated:
-            from emma.sim.camera_poses import desk_arm_poses
-
-            return desk_arm_poses(spec)
-        return CalibratedPoses.load(spec)
-    except EmmaError as error:
-        print(f"no camera poses, so no score across views: {error.problem}", file=sys.stderr)
-        return None
 
 
 def summary(scores: "list[dict[str, float]]", accepted: list[bool]) -> dict[str, Any]:

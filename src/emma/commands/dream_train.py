@@ -87,17 +87,17 @@ def _lora(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> No
 def _small(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> None:
     from dataclasses import replace
 
+    from emma.dreamtransfer.camera_poses import calibrated_poses
     from emma.dreamtransfer.pipeline import DreamTransfer
     from emma.dreamtransfer.prompts import Grammar
     from emma.dreamtransfer.training.small import ON_CLIPS, SmallConfig, train_small
     from emma.robots.spec import load_robot
-    from emma.sim.camera_poses import desk_arm_poses
 
     config = SmallConfig(views=views, seed=args.seed, threads=args.threads, frames=args.frames or 8)
     if args.steps is not None:
         config = replace(config, on_frames=replace(config.on_frames, steps=args.steps))
     if args.clip_steps:
         config = replace(config, on_clips=replace(ON_CLIPS, steps=args.clip_steps))
-    poses = desk_arm_poses(load_robot(args.robot))
+    poses = calibrated_poses(load_robot(args.robot))
     init = DreamTransfer.load(args.init, device="cpu") if args.init else None
     train_small(args.data, args.out, Grammar.load(args.prompts), poses, config, watch, init)  # type: ignore[arg-type]

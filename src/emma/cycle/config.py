@@ -53,7 +53,8 @@ class AugmentSettings:
         help="another program, in words, with {python} {dataset} {generator} {prompts} {variants} {seed} {workers} "
         "{out} filled in; called again after a kill, it has to go on",
     )
-    options: tuple[str, ...] = option((), help="further words for the program")
+    settings: Mapping[str, Any] = option(default_factory=dict, help="of the generator, such as steps: 8")
+    reject: float = option(0.07, help="share of clips to reject at most")
 
     def __post_init__(self) -> None:
         require(self.variants >= 1 and self.workers >= 1, "variants or workers", self.variants, "1 or more")

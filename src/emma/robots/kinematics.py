@@ -87,6 +87,18 @@ class Kinematics:
         poses = {name: frame.pose(self._data) for name, frame in self._frames.items()}
         return poses if base is None else {name: base @ pose for name, pose in poses.items()}
 
+    def frames(self, joints: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """(T, J) joints -> (T, 4, 4) of sites and bodies by name. Raises EmmaError for one that is not there."""
+        frames = {name: _Frame(self.model, name) for name in names}
+        found = {name: np.empty((len(joints), 4, 4)) for name in names}
+        for t, row in enumerate(joints):
+            self._move(row)
+            base = None if self._base is None else _inverse(self._base.pose(self._data))
+            for name, frame in frames.items():
+                pose = frame.pose(self._data)
+                found[name][t] = pose if base is None else base @ pose
+        return found
+
     def poses(self, joints: np.ndarray, tool: str) -> np.ndarray:
         """(T, J) joints -> (T, 4, 4) poses of one tool."""
         return np.stack([self.forward(row)[tool] for row in joints])

@@ -100,15 +100,15 @@ def generate(data: Data, way: str, shard: int) -> None:
     from emma.augmentation.clips import Tools
     from emma.augmentation.config import AugmentConfig
     from emma.augmentation.job import augment
+    from emma.dreamtransfer.camera_poses import calibrated_poses
     from emma.dreamtransfer.filter import FilterConfig
     from emma.dreamtransfer.prompts import Grammar
     from emma.dreamtransfer.scorer import ClipScorer
-    from emma.sim.camera_poses import desk_arm_poses
 
     tools = Tools(
         generator=partial(load_generator, data.generator, WAYS[way]),
         scorer=ClipScorer,
-        poses=partial(desk_arm_poses, load_robot("desk_arm")),
+        poses=partial(calibrated_poses, load_robot("desk_arm")),
     )
     config = AugmentConfig(
         variants=data.budget.variants,

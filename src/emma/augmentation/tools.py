@@ -1,0 +1,88 @@
+"""The tools of a job as people ask for them: generator, scores, depth, masks. Each is built in the worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from emma.augmentation.clips import Tools
+from emma.augmentation.masks import FileMasks, RobotMasks, StoredMasks, require_masks
+from emma.datasets.source import SourceDataset
+from emma.dreamtransfer.camera_poses import poses_or_none
+from emma.dreamtransfer.depth import DepthEstimate
+from emma.dreamtransfer.filter import Scorer
+from emma.dreamtransfer.generator import Generator
+from emma.resources import data_dir
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolOptions:
+    """generator: folder, or name on the hub; empty for the one that ships. lora: folder of weights on top of it.
+
+    settings: of the generator, such as steps. depth_model, text_model: models of transformers for depth that was not
+    recorded and for the scores; device: where these run, None for a GPU if there is one. keep_robot: keep the robot's
+    pixels by masks in this folder, or by the dataset's own where it is empty; None: draw everything.
+    """
+
+    generator: str = ""
+    lora: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    scores: bool = True
+    depth_model: str | None = None
+    text_model: str | None = None
+    device: str | None = None
+    keep_robot: str | None = None
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What makes a result another one and is in no file of the generator."""
+        found: dict[str, Any] = {"generator_settings": dict(self.settings)} if self.settings else {}
+        if self.keep_robot is not None:
+            found["kept_robot"] = self.keep_robot or "observation.mask"
+        return found
+
+
+def tools_for(dataset: Path | str, options: ToolOptions) -> Tools:
+    """Raises EmmaError for a folder that is no dataset, and for masks that it does not have."""
+    source = SourceDataset.open(dataset)
+    if options.keep_robot is not None:
+        require_masks(source, Path(options.keep_robot) if options.keep_robot else None)
+    generator = options.generator or str(data_dir("models") / "dreamtransfer_desk")
+    return Tools(
+        generator=partial(_generator, generator, options.lora, options.settings),
+        scorer=partial(_scorer, options.depth_model, options.text_model, options.device) if options.scores else None,
+        depth=partial(_depth, options.depth_model, options.device) if options.depth_model else None,
+        poses=partial(poses_or_none, source.robot),
+        masks=partial(_masks, options.keep_robot) if options.keep_robot is not None else None,
+    )
+
+
+# These run in the workers, which alone load torch and the models.
+def _generator(folder: str, lora: str | None, settings: Mapping[str, Any]) -> Generator:
+    from emma.dreamtransfer.pipeline import DreamTransfer
+
+    generator = DreamTransfer.load(folder, lora=lora)
+    generator.settings = generator.settings.changed(settings)
+    return generator
+
+
+def _masks(folder: str) -> RobotMasks:
+    return FileMasks(Path(folder)) if folder else StoredMasks()
+
+
+def _scorer(depth_model: str | None, text_model: str | None, device: str | None) -> Scorer:
+    from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText, default_device
+    from emma.dreamtransfer.scorer import ClipScorer
+
+    return ClipScorer(
+        depth_model=TransformersDepth(depth_model, device or default_device()) if depth_model else None,
+        text_model=TransformersText(text_model, device or default_device()) if text_model else None,
+    )
+
+
+def _depth(name: str, device: str | None) -> DepthEstimate:
+    from emma.dreamtransfer.depth import EstimatedDepth
+    from emma.dreamtransfer.metrics.models import default_device
+
+    return EstimatedDepth.by_name(name, device or default_device())
