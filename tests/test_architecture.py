@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"console", "sessions"}),
     frozenset({"ros.nodes"}),
     frozenset({"ros.load"}),
-    frozenset({"__main__", "cli", "commands", "doctor"}),
+    frozenset({"__main__", "api", "cli", "commands", "doctor"}),
 )
 KNOW_EACH_OTHER = (LAYERS[0], LAYERS[-1])
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
