@@ -1,14 +1,14 @@
-# make setup | demo | test | lint | format | colcon | clean
+# make setup | demo | test | docs | lint | format | colcon | clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint types unit format colcon clean
+.PHONY: help setup demo docs test lint types unit format colcon clean
 
 # Nothing here may see the Python packages of a sourced ROS installation.
 unexport PYTHONPATH
 unexport PYTHONHOME
 
 BIN := .venv/bin
-CODE := src tests launch examples setup.py
+CODE := src tests launch examples scripts setup.py
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -34,6 +34,10 @@ unit:
 format: setup  ## put the code into shape
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+docs: setup  ## the reference from the code, and the site in build/site
+	$(BIN)/python scripts/reference.py
+	$(BIN)/mkdocs build
 
 colcon: setup  ## build the ROS 2 package into ros2_ws/install
 	cd ros2_ws && ../$(BIN)/colcon build
