@@ -12,6 +12,8 @@ from typing import Any
 
 from emma.files import atomic_write_text
 
+# Behind a commit whose tree had uncommitted changes.
+CHANGED = "+changes"
 PACKAGES = ("emma-robot", "torch", "lerobot", "mujoco", "ros-rclpy", "numpy")
 
 
@@ -31,7 +33,7 @@ def commit() -> str:
     if git("rev-parse", "--show-toplevel") != str(root):
         return "unknown"
     changed = git("status", "--porcelain", "--untracked-files=no")
-    return f"{git('rev-parse', '--short=12', 'HEAD') or 'unknown'}{'+changes' if changed else ''}"
+    return f"{git('rev-parse', '--short=12', 'HEAD') or 'unknown'}{CHANGED if changed else ''}"
 
 
 def machine() -> dict[str, Any]:

@@ -5,26 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from emma.bench.tables import TABLES
+from emma.errors import EmmaError
+from emma.provenance import CHANGED
 
 TITLES = {
-    "loop": ("The loop through the ROS graph", "The shipped policy in the source appearance, recorder running."),
-    "appearances": (
-        "Other appearances",
-        "The same policy, in process, in appearances it was not trained on: measured, not tuned.",
-    ),
-    "dream": (
-        "The generator",
-        "Unseen prompts and motions; `render_` is the simulator's true picture, the ceiling of every measure "
-        "(reference/dream-metrics.md).",
-    ),
     "generalisation": (
         "Does the loop make a better robot?",
         "Success in appearances that no demonstration showed; 95 % intervals over training seeds and starts. The "
         "unseen ones are used for nothing but this table (explanation/proof.md).",
     ),
-    "generalisation_push": (
-        "A second task: pushing instead of placing",
-        "The same rows, appearances and executor (reference/tasks.md); generator, filter and settings as they were.",
+    "control": (
+        "Control on a busy computer",
+        "50 Hz beside sim, three cameras at 30 Hz and recorder on two cores; thread_: inference in the node's process; "
+        "plain_: in the callback of a timer. swap_: the policy is changed while the arm moves.",
+    ),
+    "dream": (
+        "The generator",
+        "Unseen prompts and motions; `render_` is the simulator's true picture, the ceiling of every measure "
+        "(reference/dream-metrics.md).",
     ),
     "joins": (
         "Inference latency and joins",
@@ -35,13 +33,17 @@ TITLES = {
         "Real shapes, random weights (how-to/export.md). Roofline: bytes and operations of every graph over a measured "
         "copy and matrix product of the same run.",
     ),
+    "loop": ("The loop through the ROS graph", "The shipped policy in the source appearance, recorder running."),
+    "appearances": (
+        "Other appearances",
+        "The same policy, in process, in appearances it was not trained on: measured, not tuned.",
+    ),
+    "generalisation_push": (
+        "A second task: pushing instead of placing",
+        "The same rows, appearances and executor (reference/tasks.md); generator, filter and settings as they were.",
+    ),
     "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
     "latency": ("Latency", "One action chunk on one thread; pairs interleaved in one process, medians of ratios."),
-    "control": (
-        "Control on a busy computer",
-        "50 Hz beside sim, three cameras at 30 Hz and recorder on two cores; thread_: inference in the node's process; "
-        "plain_: in the callback of a timer. swap_: the policy is changed while the arm moves.",
-    ),
     "episodes": (
         "Recording",
         "A robot's full traffic into the recorder, ceilings in the same run, kills under load.",
@@ -61,17 +63,29 @@ TITLES = {
 }
 HEAD = """# Results
 
-Written by `emma bench report` from the JSON files in `docs/results/`. Do not edit by hand.
+Written by `emma bench report` from the JSON files in `docs/results/`, which hold every figure. Do not edit by hand.
 Shared machines are noisy: read ratios and medians, not single times. Nothing here ran on a GPU, on TensorRT or on a
 real arm.
 """
 
 
-def render(folder: Path) -> str:
-    """Markdown for every `<bench>.json` in `folder`, known benches first."""
-    files = {path.stem: path for path in sorted(folder.glob("*.json"))}
-    order = [name for name in TITLES if name in files] + [name for name in files if name not in TITLES]
-    return "\n".join([HEAD, *(_section(name, json.loads(files[name].read_text())) for name in order)])
+def render(folder: Path, *, uncommitted: bool = False) -> str:
+    """Markdown for every `<bench>.json` in `folder`, known benches first.
+
+    Raises EmmaError for figures of a tree with uncommitted changes, which no commit can repeat; `uncommitted` shows
+    them, marked as such.
+    """
+    documents = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    order = [name for name in TITLES if name in documents] + [name for name in documents if name not in TITLES]
+    changed = [name for name in order if str(documents[name]["commit"]).endswith(CHANGED)]
+    if changed and not uncommitted:
+        raise EmmaError(
+            "figures come from a tree with uncommitted changes",
+            found=", ".join(f"{name}.json" for name in changed),
+            expected="figures that a commit can repeat",
+            fix="commit and run these benches again; --uncommitted shows them all the same, marked",
+        )
+    return "\n".join([HEAD, *(_section(name, documents[name]) for name in order)])
 
 
 def _section(name: str, document: dict[str, Any]) -> str:
@@ -79,10 +93,13 @@ def _section(name: str, document: dict[str, Any]) -> str:
     lines = [f"## {title}", ""]
     if text:
         lines += [text, ""]
-    lines += ["| figure | value |", "|---|---|"]
-    lines += [f"| `{key}` | {_value(value)} |" for key, value in document["figures"].items() if not _table(value)]
+    if str(document["commit"]).endswith(CHANGED):
+        lines += ["**Measured on a tree with uncommitted changes: no commit repeats it exactly.**", ""]
     if name in TABLES:
-        lines += ["", *TABLES[name](document["figures"])]
+        lines += TABLES[name](document["figures"])
+    else:
+        lines += ["| figure | value |", "|---|---|"]
+        lines += [f"| `{key}` | {_value(value)} |" for key, value in document["figures"].items() if not _table(value)]
     machine = document["machine"]
     made_by = document.get("command", f"emma bench {name}")
     lines += ["", f"`{made_by}`, commit `{document['commit']}`, seed {document['seed']}, {machine['processor']}, "]

@@ -114,7 +114,33 @@ def _absent(row: Mapping[str, Any]) -> str:
     return "cannot run on a CPU" if row["dtype"] == "bfloat16" and row["state"] == "measured" else NOT_TRIED
 
 
+def control(figures: Mapping[str, Any]) -> list[str]:
+    """Markdown lines: ticks and delays of every case that was run."""
+    cases = {
+        "": "raw images, 50 Hz, inference in a process",
+        "jpeg_": "JPEG images, 50 Hz",
+        "hz100_": "raw images, 100 Hz",
+        "thread_": "raw images, 50 Hz, inference in a thread",
+        "plain_": "raw images, 50 Hz, a plain timer",
+    }
+    columns = {
+        "missed_ticks": ("missed", "{:.0f}"),
+        "lateness_p99_ms": ("lateness p99, ms", "{:.2f}"),
+        "stamp_to_command_p50_ms": ("camera to command p50, ms", "{:.0f}"),
+        "stamp_to_command_p99_ms": ("p99, ms", "{:.0f}"),
+        "command_gap_max_ms": ("longest gap between commands, ms", "{:.0f}"),
+    }
+    lines = ["| | ticks | " + " | ".join(title for title, _ in columns.values()) + " |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for prefix, about in cases.items():
+        if f"{prefix}ticks" in figures:
+            values = [number.format(figures[prefix + key]) for key, (_, number) in columns.items()]
+            lines.append(f"| {about} | {figures[f'{prefix}ticks']} | " + " | ".join(values) + " |")
+    return lines
+
+
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "control": control,
     "joins": joins,
     "dream": dream,
     "fullsize": fullsize,

@@ -19,11 +19,14 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=(*NAMES, "report"), help="which benchmark; report writes docs/results.md")
-    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within two minutes on two quiet cores")
     parser.add_argument("--seed", type=int, default=10_000)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="option of a bench that has some; repeatable"
+    )
+    parser.add_argument(
+        "--uncommitted", action="store_true", help="report: show figures of a tree with uncommitted changes, marked"
     )
     parser.add_argument(
         "--sweeps", action="store_true", help="generalisation: one thing of the full recipe changed at a time, too"
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.name == "report":
         docs = Path(__file__).resolve().parents[3] / "docs"
-        atomic_write_text(docs / "results.md", render(docs / "results"))
+        atomic_write_text(docs / "results.md", render(docs / "results", uncommitted=args.uncommitted))
         print(f"wrote {docs / 'results.md'}")
         if (docs / "results" / "joins.json").is_file():
             plot_joins(
