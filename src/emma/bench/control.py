@@ -66,9 +66,9 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     """Figures without prefix: raw images, 50 Hz, inference in a process of its own. `jpeg_*`: JPEG images; `hz100_*`:
     100 Hz; `thread_*`: inference in a thread of the node; `plain_*`: a node whose timer does inference in its callback.
 
-    `*missed_share`: missed ticks of all. `command_gap_max_ms`, `camera_hz`: from the recorded bag. `swap_*`: the policy
-    is loaded a second time while the arm moves, after what the other figures are of. `skipped_frames`: images that a
-    newer one replaced before they were decoded.
+    `*missed_share`: missed ticks of all. `command_gap_max_ms`, `camera_hz`: from the recorded bag. `swap_*`, first
+    case alone: the policy is loaded a second time while the arm moves, after what the other figures are of.
+    `skipped_frames`: images that a newer one replaced before they were decoded.
     """
     busy, seconds = os.getloadavg()[0], QUICK_SECONDS if quick else SECONDS
     figures: dict[str, Any] = {"seconds": seconds}
@@ -77,6 +77,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         bundle = write_random("smolvla", SMALL_SMOLVLA, folder / "policy", cameras=len(CAMERAS), seed=seed)
         figures["cores"] = cores
         for case in QUICK_CASES if quick else CASES:
+            print(f"{case.prefix or 'raw_'}*: {seconds:g} s of commands", file=sys.stderr, flush=True)
             figures |= _figures(case, _measured(folder, case, bundle.path, seconds))
     return figures | {"load_average_before": busy}
 
@@ -109,7 +110,7 @@ def _measured(folder: Path, case: Case, policy: Path, seconds: float) -> dict[st
     out = folder / f"{case.prefix}run"
     file = out / "control.json"
     options = ["--out", out, "--json", file, "--robot", robot_of(out / "robot", case), "--policy", policy]
-    options += ["--seconds", seconds, "--variant", case.variant]
+    options += ["--seconds", seconds, "--variant", case.variant, *([] if case.prefix else ["--swap"])]
     command = [sys.executable, "-m", "emma.ros.load.control", *map(str, options)]
     done = subprocess.run(command, check=False, env=cleaned(os.environ))
     if done.returncode != 0:

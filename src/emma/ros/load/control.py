@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--policy", type=Path, required=True, help="bundle")
     parser.add_argument("--seconds", type=float, required=True, help="how long each variant commands")
     parser.add_argument("--variant", choices=VARIANTS, default="process")
+    parser.add_argument("--swap", action="store_true", help="load the policy a second time at the end")
     args = parser.parse_args(argv)
     try:
         found = measure(args)
@@ -65,7 +66,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         stack.enter_context(own_domain())
         graph = stack.enter_context(Graph(nodes, out / "logs"))
         client = stack.enter_context(RosClient("bench", alive=graph.check))
-        bag, found = _command(client, args.seconds, args.policy if module == "policy" else None)
+        bag, found = _command(client, args.seconds, args.policy if args.swap else None)
     return {**found, **_seen(spec, bag)}
 
 
