@@ -47,12 +47,18 @@ def arm_data(plan: Plan, spec: RobotSpec, name: str, level: int = 0) -> Path:
             for number, (domain, task, target) in enumerate(missing, there):
                 sim.set_task(task)
                 sim.set_domain(domain)
-                for seed in count(first + 40 * number):
+                seed, episode = first + 40 * number, None
+                while episode is None:
                     episode = demonstrate(sim, seed, target, noise=NOISE, fps=spec.fps, depth=False)
-                    if episode is not None:
-                        break
+                    seed += 1
                 rows = zip(episode.observations, episode.action, strict=True)
-                origin = {"source": "simulator", "embodiment": spec.name, "seed": seed, "task": task, "target": target}
+                origin = {
+                    "source": "simulator",
+                    "embodiment": spec.name,
+                    "seed": episode.seed,
+                    "task": task,
+                    "target": target,
+                }
                 writer.add_episode(rows, episode.instruction, origin)
     return out
 

@@ -44,7 +44,7 @@ class AsPoses:
     def __init__(self, inner: PolicyRuntime, space: EndEffectorSpace) -> None:
         self._inner, self._space = inner, space
         self.name, self.reason = inner.name, inner.reason
-        self.joints = np.zeros(0)
+        self.joints: np.ndarray = np.zeros(0)
 
     def reset(self, seed: int) -> None:
         self._inner.reset(seed)
