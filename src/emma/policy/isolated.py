@@ -78,6 +78,7 @@ class IsolatedRuntime:
         self._child: _Child | None = self._start()
         self.name, self.reason, self.rtc = f"{self._child.name}, own process", self._child.reason, self._child.rtc
         self.restarts = 0
+        self.note = ""
 
     @property
     def pid(self) -> int | None:
@@ -97,7 +98,9 @@ class IsolatedRuntime:
         self._last = (observation, instruction)
         seed, self._seed = self._seed, None
         with self._busy:
-            chunk = np.array(self._ask(child, observation, instruction, previous, seed).arrays["chunk"])
+            answer = self._ask(child, observation, instruction, previous, seed)
+            chunk = np.array(answer.arrays["chunk"])
+        self.note = str(answer.values.get("note", ""))
         self._pause_s = 0.0
         return chunk
 

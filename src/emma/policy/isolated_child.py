@@ -66,7 +66,7 @@ def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> N
     except Exception as error:  # whatever a policy raises is for the operator, and the next try may go well
         channel.send({"error": str(error) if isinstance(error, EmmaError) else f"{type(error).__name__}: {error}"})
         return
-    channel.send({}, {"chunk": chunk})
+    channel.send({"note": getattr(runtime, "note", "")}, {"chunk": chunk})
 
 
 def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

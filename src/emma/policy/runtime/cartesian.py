@@ -60,6 +60,11 @@ class CartesianRuntime:
     def rtc(self) -> str:
         return self._inner.rtc
 
+    @property
+    def note(self) -> str:
+        """What an operator should know of the last chunk: poses out of reach, else empty."""
+        return self.reach.text
+
     def reset(self, seed: int) -> None:
         """As the runtime inside."""
         self._inner.reset(seed)
