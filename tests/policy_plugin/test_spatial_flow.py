@@ -137,3 +137,12 @@ def test_too_many_words_and_bad_configurations_are_refused():
         SpatialFlowConfig(device="cpu", rtc_max_delay=16)
     with pytest.raises(ValueError, match="at least one camera"):
         make(STATE)
+
+
+def test_new_words_get_ids_of_their_own_and_known_ones_keep_theirs():
+    step = WordsProcessorStep(vocabulary_of(["put the cube in the bin"], 64), 8)
+    before = list(step.vocabulary)
+    step.learn(["put the cube beside the plate"], 64)
+    assert step.vocabulary == [*before, "beside", "plate"]
+    with pytest.raises(ValueError, match="new words"):
+        step.learn(["one two three four"], len(step.vocabulary) + 4)

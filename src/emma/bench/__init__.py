@@ -22,6 +22,7 @@ NAMES = (
     "control",
     "inputs",
     "setup",
+    "human",
 )
 
 

@@ -18,6 +18,7 @@ examples:
   emma train --data dataset --out mine
   emma train --data real --data more --policy act_small --steps 5000 --out act
   emma train --data real:bags --data generated:dreams --ratio 0.5 --sampler adamix --adamix lambda=10 --out robust
+  emma train --data real:robot --data human:hands --action-space ee --ratio 0.5 --out transfer
   emma train --data dataset --out mine --resume
   emma train --data dataset --init models/desk_arm_source --rtc-max-delay 5 --steps 2000 --out continued
 """
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from emma.training.loop import LOG, RUN, mean_loss, train
 
     config = TrainConfig(data=tuple(args.data), **chosen(TrainConfig, args))
+    if config.ratio is not None and config.sampler == "uniform":
+        config = replace(config, sampler="fixmix")
     if args.init:
         config = replace(config, policy=load_bundle(args.init).info.policy_type)
     if args.rtc_max_delay is not None:

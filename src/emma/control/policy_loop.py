@@ -238,10 +238,11 @@ class PolicyLoop:
     def status(self) -> LoopStatus:
         with self.lock:
             tick = self._tick
+            note = getattr(self._policy.inference.runtime, "note", "") if self.commanding else ""
             return LoopStatus(
                 mode=tick.mode,
                 reason=tick.reason,
-                warnings=tick.warnings,
+                warnings=(*tick.warnings, note) if note else tick.warnings,
                 clipped=tick.clipped,
                 ages_s=self._policy.source.ages_s(self._stamp_ns()),
                 skew_s=self._skew_s,

@@ -12,7 +12,8 @@ from emma.control.controller import Mode
 class LoopStatus:
     """One moment of a loop.
 
-    reason: why it holds or stopped, in words. warnings: streams that are late. clipped: limits that acted. ages_s:
+    reason: why it holds or stopped, in words. warnings: streams that are late, and what the
+    policy's runtime notes, such as poses out of reach. clipped: limits that acted. ages_s:
     seconds since the newest sample of each stream. skew_s: between the cameras of the latest observation. problem: why
     observations cannot be made. inference_error: why the latest chunk was refused.
     """

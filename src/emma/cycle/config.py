@@ -174,6 +174,9 @@ class ImproveConfig:
     datasets: tuple[str, ...] = option(
         (), help="LeRobotDatasets to train on in every cycle, as the demonstrations the policy came from"
     )
+    human: tuple[str, ...] = option(
+        (), help="datasets of hands (`emma human import`) to train on in every cycle; they need end-effector actions"
+    )
     policy: str = option("", help="bundle to begin with; it becomes version 1, and is not looked at afterwards")
     out: str = option("improve", help="gets cycles/, versions/, generated/ and state.json")
     seed: int = option(0, help="of everything that is drawn; cycle n uses seed + n")
@@ -235,6 +238,7 @@ def anchored(config: ImproveConfig, folder: Path) -> ImproveConfig:
         config,
         bags=tuple(map(place, config.bags)),
         datasets=tuple(map(place, config.datasets)),
+        human=tuple(map(place, config.human)),
         policy=place(config.policy),
         out=place(config.out),
         augment=replace(augment, generator=place(augment.generator)),

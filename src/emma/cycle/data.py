@@ -27,6 +27,11 @@ def real_datasets(cycle: Cycle, before: Mapping[str, Manifest]) -> list[Path]:
     return found
 
 
+def human_datasets(cycle: Cycle) -> list[Path]:
+    """The given recordings of hands."""
+    return [Path(path) for path in cycle.config.human]
+
+
 def held_out_datasets(cycle: Cycle, before: Mapping[str, Manifest]) -> list[Path]:
     """What is kept from training, of this cycle and earlier ones."""
     found = [Path(folder) / HELD_OUT for folder in cycle.earlier if (Path(folder) / HELD_OUT).is_dir()]

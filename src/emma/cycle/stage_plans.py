@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emma.cycle.cycle import Cycle
-from emma.cycle.data import generated_datasets, held_out_datasets, real_datasets
+from emma.cycle.data import generated_datasets, held_out_datasets, human_datasets, real_datasets
 from emma.cycle.job import versions_of
 from emma.cycle.manifest import Manifest, Plan, dataset_hash
 from emma.errors import EmmaError
@@ -63,6 +63,7 @@ def _filter(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[st
 def _train(cycle: Cycle, before: Before) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     settings = {key: value for key, value in asdict(cycle.config.train).items() if key not in FREE}
     inputs = _hashes(real_datasets(cycle, before)) | _hashes(generated_datasets(cycle, before))
+    inputs |= {f"human {name}": digest for name, digest in _hashes(human_datasets(cycle)).items()}
     # Also from scratch: which cameras a policy sees is that of the one it shall replace.
     return settings, inputs | _bundle("baseline", versions_of(cycle).path(cycle.baseline))
 

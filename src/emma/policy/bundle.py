@@ -8,15 +8,21 @@ from typing import Any
 
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.policy.end_effector.poses import GROUP
 from emma.robots.spec import RobotSpec
 
 MANIFEST = "emma.json"
 FORMAT = 1
+JOINT_SPACE, POSE_SPACE = "joint", "ee"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BundleInfo:
-    """The content of `emma.json`. action_names: joint order of the action; chunk: actions per inference."""
+    """The content of `emma.json`.
+
+    action_names: the robot's joints in the order of the action that a runtime gives; chunk: actions per inference;
+    action_space: joint, or ee for a policy inside that speaks of tool poses, 10 numbers for each of `groups`.
+    """
 
     robot: str
     policy_type: str
@@ -25,6 +31,8 @@ class BundleInfo:
     chunk: int
     action_names: tuple[str, ...]
     depth: bool = False
+    action_space: str = JOINT_SPACE
+    groups: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -32,6 +40,13 @@ class BundleInfo:
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.chunk <= 0:
             raise ValueError(f"fps and chunk must be above 0, not {self.fps} and {self.chunk}")
+        if self.action_space not in (JOINT_SPACE, POSE_SPACE) or (self.action_space == POSE_SPACE) != bool(self.groups):
+            raise ValueError(f"action_space joint without groups or ee with groups, not {self.action_space}")
+
+    @property
+    def state_size(self) -> int:
+        """Numbers of the state that the policy inside takes."""
+        return GROUP * len(self.groups) if self.action_space == POSE_SPACE else len(self.action_names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +99,8 @@ def load_bundle(path: str | Path) -> Bundle:
         raw = json.loads(file.read_text())
         if raw.get("format") != FORMAT:
             raise EmmaError(f"{file} has another format", found=raw.get("format"), expected=FORMAT)
-        for key in ("cameras", "action_names"):
-            raw[key] = tuple(raw[key])
+        for key in ("cameras", "action_names", "groups"):
+            raw[key] = tuple(raw.get(key, ()) if key == "groups" else raw[key])
         info = BundleInfo(**raw)
     except (json.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise EmmaError(

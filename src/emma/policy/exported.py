@@ -49,7 +49,7 @@ class ExportInfo:
     weights: file -> sha256 of what was exported; graphs: graph -> sha256 of its files; cameras: name -> (H, W);
     width: actions as the model knows them; tokens: language tokens, 0 without language; state_in_words: they say the
     state, too, which is then no input of its own; action_shift, action_scale: normalised actions to the robot's units;
-    relative: for each action whether the state is added.
+    relative: for each action whether the state is added; relative_poses: end-effector actions are in the tools' frames.
     """
 
     policy_type: str
@@ -65,6 +65,7 @@ class ExportInfo:
     relative: tuple[bool, ...]
     flow: FlowInfo | None
     state_in_words: bool = False
+    relative_poses: bool = False
     parity: Parity | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT

@@ -25,6 +25,7 @@ from emma.observation import Observation
 from emma.policy.bundle import Bundle
 from emma.policy.chunk_blending import Previous
 from emma.policy.wire import Channel, Message
+from emma.robots.spec import RobotSpec
 
 # Loading torch and a policy on a busy machine.
 START_S = 180.0
@@ -46,16 +47,25 @@ class _Child:
 
 
 class IsolatedRuntime:
-    """A PolicyRuntime whose `infer` is answered by `emma.policy.isolated_child`. kind, device, threads: as there.
+    """A PolicyRuntime whose `infer` is answered by `emma.policy.isolated_child`. kind, device, threads, robot: as in
+    `open_runtime`.
 
     `infer` raises EmmaError when the process dies or hangs (it is then killed); another one is started meanwhile.
     """
 
     def __init__(
-        self, bundle: Bundle, *, kind: str = "auto", device: str = "cpu", threads: int = 1, hung_s: float = HUNG_S
+        self,
+        bundle: Bundle,
+        *,
+        kind: str = "auto",
+        device: str = "cpu",
+        threads: int = 1,
+        robot: RobotSpec | None = None,
+        hung_s: float = HUNG_S,
     ) -> None:
         """Raises EmmaError if the bundle cannot be loaded there."""
         self._open = {"bundle": str(Path(bundle.path).resolve()), "kind": kind, "device": device, "threads": threads}
+        self._open["robot"] = str(robot.folder.resolve()) if robot is not None else ""
         self._hung_s = hung_s
         self._seed: int | None = None
         self._last: tuple[Observation, str] | None = None
@@ -68,6 +78,7 @@ class IsolatedRuntime:
         self._child: _Child | None = self._start()
         self.name, self.reason, self.rtc = f"{self._child.name}, own process", self._child.reason, self._child.rtc
         self.restarts = 0
+        self.note = ""
 
     @property
     def pid(self) -> int | None:
@@ -87,7 +98,9 @@ class IsolatedRuntime:
         self._last = (observation, instruction)
         seed, self._seed = self._seed, None
         with self._busy:
-            chunk = np.array(self._ask(child, observation, instruction, previous, seed).arrays["chunk"])
+            answer = self._ask(child, observation, instruction, previous, seed)
+            chunk = np.array(answer.arrays["chunk"])
+        self.note = str(answer.values.get("note", ""))
         self._pause_s = 0.0
         return chunk
 

@@ -20,13 +20,20 @@ def main(argv: list[str]) -> int:
     from emma.policy.bundle import load_bundle
     from emma.policy.runtime import open_runtime
     from emma.policy.wire import Channel
+    from emma.robots.spec import load_robot
 
     channel = Channel(*map(int, argv))
     try:
         opened = channel.receive().values
         try:
             bundle = load_bundle(opened["bundle"])
-            runtime = open_runtime(bundle, kind=opened["kind"], device=opened["device"], threads=opened["threads"])
+            runtime = open_runtime(
+                bundle,
+                kind=opened["kind"],
+                device=opened["device"],
+                threads=opened["threads"],
+                robot=load_robot(opened["robot"]) if opened["robot"] else None,
+            )
         except EmmaError as error:
             parts = {"problem": error.problem, "found": error.found, "expected": error.expected, "fix": error.fix}
             channel.send({"refused": {key: None if part is None else str(part) for key, part in parts.items()}})
@@ -59,7 +66,7 @@ def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> N
     except Exception as error:  # whatever a policy raises is for the operator, and the next try may go well
         channel.send({"error": str(error) if isinstance(error, EmmaError) else f"{type(error).__name__}: {error}"})
         return
-    channel.send({}, {"chunk": chunk})
+    channel.send({"note": getattr(runtime, "note", "")}, {"chunk": chunk})
 
 
 def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

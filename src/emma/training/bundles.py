@@ -1,19 +1,18 @@
 """A trained policy as a bundle: LeRobot's own folder plus `emma.json`, put in place as a whole."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from emma.files import sha256_tree
-from emma.policy.bundle import MANIFEST, BundleInfo, write_manifest
+from emma.policy.bundle import JOINT_SPACE, MANIFEST, POSE_SPACE, BundleInfo, write_manifest
 from emma.policy.exported import weights_of
 from emma.provenance import commit, versions
 from emma.robots.spec import RobotSpec
 from emma.training.config import TrainConfig
-from emma.training.frames import ACTION, Source
+from emma.training.frames import ACTION, FrameTable, Source
 from emma.training.policies import Built, _names
 
 
@@ -22,21 +21,23 @@ def write_bundle(
     config: TrainConfig,
     built: Built,
     policy: Any,
-    sources: Sequence[Source],
-    cameras: Sequence[str],
+    table: FrameTable,
     spec: RobotSpec | None,
     summary: dict[str, Any],
 ) -> None:
     """Write every file aside, then move them into `out`, `emma.json` last: without it a folder is no bundle."""
+    sources, space = table.sources, table.space
     feature = sources[0].features[ACTION]
     names = spec.joint_names if spec else tuple(_names(feature, feature["shape"][0]))
     info = BundleInfo(
         robot=spec.name if spec else sources[0].meta.robot_type or "unknown",
         policy_type=policy.config.type,
-        cameras=tuple(cameras),
+        cameras=table.cameras,
         fps=sources[0].meta.fps,
         chunk=len(policy.config.action_delta_indices),
         action_names=tuple(names),
+        action_space=JOINT_SPACE if space is None else POSE_SPACE,
+        groups=() if space is None else space.groups,
         training={
             "data": [_describe(source) for source in sources],
             **summary,
@@ -47,6 +48,7 @@ def write_bundle(
             "options": dict(config.options),
             "sampler": config.sampler,
             "augment": config.augment,
+            **({"action_space": config.action_space, "normalisation": config.normalisation} if space else {}),
             **({"adamix": asdict(config.adamix)} if config.sampler.startswith("adamix") else {}),
             **(
                 {"init": {"name": Path(config.init).name, "weights": weights_of(Path(config.init))}}

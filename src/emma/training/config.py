@@ -13,6 +13,9 @@ from emma.training.interventions import parse_interventions
 from emma.training.mixture import SAMPLERS
 
 AUGMENTATIONS = ("none", "jitter", "randconv")
+JOINT, EE, EE_ABSOLUTE = "joint", "ee", "ee-absolute"
+ACTION_SPACES = (JOINT, EE, EE_ABSOLUTE)
+NORMALISATIONS = ("shared", "embodiment")
 PRECISIONS = ("fp32", "bf16")
 # Not part of what decides the result: they may change between a run and its resumption.
 FREE = ("checkpoint_every", "log_every", "threads", "device")
@@ -43,6 +46,15 @@ class TrainOptions:
         "often), only (nothing else), none",
     )
     augment: str = option("none", choices=AUGMENTATIONS, help="random look of the training images")
+    action_space: str = option(
+        JOINT,
+        choices=ACTION_SPACES,
+        help="what an action is: joint targets (joint), tool poses in the current tool frame (ee) or in the base frame "
+        "(ee-absolute); ee reads joint datasets through forward kinematics and takes recordings of hands, too",
+    )
+    normalisation: str = option(
+        "shared", choices=NORMALISATIONS, help="statistics of human data: shared with all, or of each embodiment"
+    )
     options: Mapping[str, Any] = option(
         default_factory=dict, flag="set", help="option of the policy, value as JSON; may be repeated"
     )
@@ -58,12 +70,25 @@ class TrainOptions:
                 raise EmmaError(f"bad training option {name}", found=getattr(self, name), expected="1 or more")
         if not 0 <= self.ema < 1:
             raise EmmaError("bad training option ema", found=self.ema, expected="0 <= ema < 1")
-        for name, known in (("precision", PRECISIONS), ("sampler", SAMPLERS), ("augment", AUGMENTATIONS)):
+        for name, known in (
+            ("precision", PRECISIONS),
+            ("sampler", SAMPLERS),
+            ("augment", AUGMENTATIONS),
+            ("action_space", ACTION_SPACES),
+            ("normalisation", NORMALISATIONS),
+        ):
             if getattr(self, name) not in known:
                 raise EmmaError(f"bad training option {name}", found=getattr(self, name), expected=" or ".join(known))
         if self.ratio is not None and not 0 <= self.ratio <= 1:
             raise EmmaError("bad training option ratio", found=self.ratio, expected="0 (all real) to 1 (none)")
         parse_interventions(self.interventions)
+        if self.normalisation != "shared" and self.action_space == JOINT:
+            raise EmmaError(
+                "joints of one robot have one normalisation",
+                found=f"normalisation {self.normalisation}, action space {self.action_space}",
+                expected="end-effector actions",
+                fix="choose the action space ee",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +98,7 @@ class TrainConfig(TrainOptions):
     data: tuple[str, ...]
     cameras: tuple[str, ...] | None = option(None, help="cameras to use; all of the dataset where none is named")
     init: str = option("", metavar="BUNDLE", help="start from this bundle's weights, processors, cameras and words")
+    robot: str = option("", metavar="NAME", help="robot that learns; the one that the data name where none is given")
     seed: int = option(0, help="seed of weights and draws")
     log_every: int = option(50, metavar="STEPS", help="steps between lines of the log")
     adamix: AdaMixConfig = field(default_factory=AdaMixConfig)

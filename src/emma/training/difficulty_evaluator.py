@@ -11,7 +11,7 @@ import torch
 from emma.adamix.config import AdaMixConfig
 from emma.adamix.difficulty import COMPONENTS, Difficulty, JointScale, chunk_error, chunk_motion, demonstration_motion
 from emma.robots.spec import RobotSpec
-from emma.training.frames import ACTION, FrameTable
+from emma.training.frames import ACTION, VALUES_PAD, FrameTable
 
 # Frames a forward pass: enough to fill a processor, little against a training's own memory (no gradients are kept).
 BATCH = 128
@@ -80,6 +80,8 @@ class Judge:
         batch = self._table.batch(frames, offsets, policy.config.observation_delta_indices)
         now = offsets.index(0)
         padded = batch["action_is_pad"].numpy()[:, now:]
+        if VALUES_PAD in batch:
+            padded = padded | batch.pop(VALUES_PAD).numpy()[:, now:].any(-1)
         batch = self._pre(batch)
         # Some policies keep queues of past observations, which would become part of the next batch.
         policy.reset()

@@ -12,15 +12,20 @@ import pyarrow.parquet as pq
 import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-from emma.datasets.files import dataset_root, encoded_images, vectors
+from emma.datasets.encode import encode_png
+from emma.datasets.files import dataset_root, encoded_images
 from emma.datasets.marks import intervention_frames
 from emma.errors import EmmaError
 from emma.files import no_room
+from emma.policy.end_effector.space import EndEffectorSpace
+from emma.training.end_effector import columns_of, in_space, is_end_effector, move, require_joints
 from emma.training.mixture import parse_data
 from emma.training.pictures import Pictures
 
 IMAGES = "observation.images."
 STATE, ACTION = "observation.state", "action"
+# A name that LeRobot's processors carry through.
+VALUES_PAD = "action_values_is_pad"
 # Decoded pixels of all datasets and cameras together; what is beyond stays as on disk and is decoded for each batch.
 MEMORY_BYTES = 8 * 2**30
 
@@ -62,16 +67,25 @@ def open_source(path: str | Path) -> Source:
     return Source(root=root, meta=meta, kind=kind)
 
 
-def require_alike(sources: Sequence[Source], keys: Sequence[str]) -> None:
-    """Raise EmmaError unless all datasets share fps and the features `keys`."""
+def require_alike(sources: Sequence[Source], cameras: Sequence[str], poses: bool = False) -> None:
+    """Raise EmmaError unless all datasets share fps, vectors and `cameras`.
+
+    poses: vectors go into an end-effector space, where those of other embodiments fit, too, and hands may lack cameras.
+    """
     first = sources[0]
     for source in sources:
+        if not poses:
+            require_joints(source.features, f"dataset {source.root}")
+        keys = [STATE, ACTION, *(IMAGES + camera for camera in cameras)]
+        if poses:
+            lacking = is_end_effector(source.features)
+            keys = [key for key in keys[2:] if key in source.features or not lacking]
         for key in keys:
             if key not in source.features:
-                cameras = [k.removeprefix(IMAGES) for k in source.features if k.startswith(IMAGES)]
+                there = [k.removeprefix(IMAGES) for k in source.features if k.startswith(IMAGES)]
                 raise EmmaError(
                     f"dataset {source.root} lacks {key}",
-                    found=f"cameras {', '.join(cameras) or 'none'}",
+                    found=f"cameras {', '.join(there) or 'none'}",
                     expected=", ".join(keys),
                     fix="choose cameras that every dataset has with --cameras",
                 )
@@ -80,6 +94,7 @@ def require_alike(sources: Sequence[Source], keys: Sequence[str]) -> None:
                     f"datasets differ in {key}",
                     found=f"{tuple(source.features[key]['shape'])} in {source.root}",
                     expected=f"{tuple(first.features[key]['shape'])} as in {first.root}",
+                    fix="import recordings of hands with --size as the robot's camera" if poses else None,
                 )
         if source.meta.fps != first.meta.fps:
             raise EmmaError(
@@ -91,23 +106,33 @@ class FrameTable:
     """All frames of some datasets: vectors as arrays, images decoded once while they fit in `memory_bytes`.
 
     `batch` gives what LeRobot's loader with `delta_timestamps` would: observations at the given offsets, action chunks
-    with `action_is_pad`, tasks as text. Offsets outside the episode repeat its first or last frame.
+    with `action_is_pad`, tasks as text. Offsets outside the episode repeat its first or last frame. Where numbers of an
+    action may not count, `VALUES_PAD` (B, K, A) bool says which do not.
+
+    space: the robot's end-effector space, into which all vectors go, or None for joints as they are stored. Datasets of
+    hands may lack cameras, which are black then.
     """
 
     def __init__(
-        self, sources: Sequence[Source], cameras: Sequence[str], *, threads: int = 2, memory_bytes: int = MEMORY_BYTES
+        self,
+        sources: Sequence[Source],
+        cameras: Sequence[str],
+        *,
+        space: EndEffectorSpace | None = None,
+        threads: int = 2,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
-        require_alike(sources, [STATE, ACTION, *(IMAGES + camera for camera in cameras)])
-        self.cameras = tuple(cameras)
-        states, actions, tasks, lengths, of, number = [], [], [], [], [], []
+        require_alike(sources, cameras, space is not None)
+        self.cameras, self.space = tuple(cameras), space
+        read, tasks, lengths, of, number = [], [], [], [], []
         self._pool = ThreadPoolExecutor(threads)
         pictures = self._pictures(sources, memory_bytes)
         for place, source in enumerate(sources):
             names = dict(zip(source.meta.tasks["task_index"], source.meta.tasks.index, strict=True))
-            columns = [STATE, ACTION, "episode_index", "task_index", *(IMAGES + c for c in cameras)]
-            for table in _tables(source, columns):
-                states.append(vectors(table[STATE]))
-                actions.append(vectors(table[ACTION]))
+            seen = [camera for camera in cameras if IMAGES + camera in source.features]
+            numbers, parts = columns_of(source.features), []
+            for table in _tables(source, [*numbers, "episode_index", "task_index", *(IMAGES + c for c in seen)]):
+                parts.append(table.select(numbers))
                 tasks += [str(names[i]) for i in table["task_index"].to_pylist()]
                 episode = table["episode_index"].to_numpy()
                 begins = np.flatnonzero(np.diff(episode, prepend=-1))
@@ -115,20 +140,31 @@ class FrameTable:
                 of += [place] * len(begins)
                 number += episode[begins].tolist()
                 for camera in cameras:
-                    pictures[camera].extend(encoded_images(table[IMAGES + camera]))
-        self.states = torch.from_numpy(np.concatenate(states))
-        self.actions = torch.from_numpy(np.concatenate(actions))
+                    there = encoded_images(table[IMAGES + camera]) if camera in seen else None
+                    pictures[camera].extend(there or [_black(sources[0], camera)] * len(table))
+            read.append(in_space(space, parts, source.features, cameras, f"dataset {source.root}"))
+        self.states = torch.from_numpy(np.concatenate([part.states for part in read]))
+        self.actions = torch.from_numpy(np.concatenate([part.actions for part in read]))
+        # (N, A) bool: which numbers of an action count, None where all do; (N, 4, 4): what moves the frame's poses.
+        self.valid = _joined([part.valid for part in read], [np.ones(part.actions.shape, bool) for part in read])
+        self._frames = _joined([part.frames for part in read], [_still(len(part.actions)) for part in read])
         self.tasks = tasks
         self.sources = tuple(sources)
         # (E + 1,) first frame of each episode, the number of frames at the end; (E,) its source, and number in there.
         self.starts = np.concatenate([[0], np.cumsum(lengths)])
         self.source_of, self.number_of = np.array(of), np.array(number)
+        self.source_of_frame = np.repeat(self.source_of, lengths)
         self._first = np.repeat(self.starts[:-1], lengths)
         self._last = np.repeat(self.starts[1:] - 1, lengths)
         self._images = pictures
         for values, key in ((self.states, STATE), (self.actions, ACTION)):
             if not bool(torch.isfinite(values).all()):
                 raise EmmaError(f"non-finite values in {key}", found="NaN or Inf", expected="finite numbers")
+
+    def valid_of(self, source: int) -> np.ndarray:
+        """(n, A) bool: which numbers count in the frames of one source."""
+        mine = self.source_of_frame == source
+        return np.ones((int(mine.sum()), self.actions.shape[1]), bool) if self.valid is None else self.valid[mine]
 
     def _pictures(self, sources: Sequence[Source], memory_bytes: int) -> dict[str, Pictures]:
         shapes = {c: tuple(sources[0].features[IMAGES + c]["shape"]) for c in self.cameras}
@@ -180,18 +216,27 @@ class FrameTable:
 
         With `observation_offsets` (T of them) observations get a time axis: (B, T, ...).
         """
-        chunk, padded = self._offset(indices, action_offsets)
-        batch: dict[str, Any] = {
-            ACTION: self.actions[chunk],
-            "action_is_pad": torch.from_numpy(padded),
-            "task": [self.tasks[i] for i in indices],
-        }
+        batch = self.numbers(indices, action_offsets, observation_offsets)
+        batch["task"] = [self.tasks[i] for i in indices]
         at = indices if observation_offsets is None else self._offset(indices, observation_offsets)[0]
-        batch[STATE] = self.states[at]
         for camera in self.cameras:
             images = torch.from_numpy(self.pixels(camera, at.reshape(-1)))
             images = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)
             batch[IMAGES + camera] = images.reshape(*at.shape, *images.shape[1:])
+        return batch
+
+    def numbers(
+        self, indices: np.ndarray, action_offsets: Sequence[int], observation_offsets: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """`batch` without images and tasks."""
+        chunk, padded = self._offset(indices, action_offsets)
+        at = indices if observation_offsets is None else self._offset(indices, observation_offsets)[0]
+        batch = {ACTION: self.actions[chunk], "action_is_pad": torch.from_numpy(padded), STATE: self.states[at]}
+        if self.valid is not None:
+            batch[VALUES_PAD] = torch.from_numpy(~self.valid[chunk])
+        if self._frames is not None:
+            for key in (ACTION, STATE):
+                batch[key] = torch.from_numpy(move(batch[key].numpy(), self._frames[indices]).astype(np.float32))
         return batch
 
     def relative_statistics(self, action_offsets: Sequence[int], joints: np.ndarray) -> dict[str, torch.Tensor]:
@@ -232,3 +277,18 @@ def _tables(source: Source, columns: list[str]) -> Iterator[Any]:
         counted = table["episode_index"].to_numpy() < source.meta.total_episodes
         if counted.any():
             yield table if counted.all() else table.filter(counted)
+
+
+def _joined(parts: Sequence[np.ndarray | None], otherwise: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The parts as one array, with a substitute for those that are None; None if all are."""
+    if all(part is None for part in parts):
+        return None
+    return np.concatenate([other if part is None else part for part, other in zip(parts, otherwise, strict=True)])
+
+
+def _still(count: int) -> np.ndarray:
+    return np.tile(np.eye(4), (count, 1, 1))
+
+
+def _black(source: Source, camera: str) -> bytes:
+    return encode_png(np.zeros(tuple(source.features[IMAGES + camera]["shape"]), np.uint8))

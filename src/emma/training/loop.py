@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from lerobot.utils.random_utils import set_seed
 
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, room_for
-from emma.robots.spec import load_robot
+from emma.policy.end_effector.space import EndEffectorSpace
+from emma.robots.spec import RobotSpec, load_robot
 from emma.training.bundles import write_bundle
 from emma.training.checkpoints import checkpoint_folders
-from emma.training.config import TrainConfig
-from emma.training.frames import IMAGES, FrameTable, open_source
+from emma.training.config import EE_ABSOLUTE, JOINT, TrainConfig
+from emma.training.embodiments import HUMAN
+from emma.training.frames import IMAGES, FrameTable, Source, open_source
 from emma.training.initial import continue_from
 from emma.training.mixture import KINDS
 from emma.training.plots import plot_loss
@@ -47,10 +49,10 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     # Robot, joint names and cameras are those of the first: real data where there is any.
     sources = sorted(map(open_source, config.data), key=lambda source: KINDS.index(source.kind))
     cameras = config.cameras or tuple(k.removeprefix(IMAGES) for k in sources[0].features if k.startswith(IMAGES))
-    robot = sources[0].meta.robot_type
-    spec = load_robot(robot) if robot else None
+    spec = _robot(config, sources)
+    space = EndEffectorSpace(spec) if spec is not None and config.action_space != JOINT else None
     torch.set_num_threads(config.threads)
-    table = FrameTable(sources, cameras, threads=max(2, config.threads))
+    table = FrameTable(sources, cameras, space=space, threads=max(2, config.threads))
     accelerator = make_accelerator(config)
     set_seed(config.seed)
     gripper = spec.gripper if spec else ()
@@ -59,7 +61,18 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
         if config.init:
             built = continue_from(Path(config.init), config.options, table, out, config.device)
         else:
-            built = build_policy(config.policy, config.options, sources, table, gripper, out, config.device)
+            own = config.normalisation == "embodiment" and any(source.kind != HUMAN for source in sources)
+            built = build_policy(
+                config.policy,
+                config.options,
+                sources,
+                table,
+                gripper,
+                out,
+                config.device,
+                relative=config.action_space != EE_ABSOLUTE,
+                kinds=[kind for kind in KINDS if kind != HUMAN] if own else KINDS,
+            )
     trainer = Trainer(config, built, table, spec, run, accelerator)
     if accelerator.is_main_process:
         atomic_write_text(run / CONFIG, config.to_json())
@@ -71,9 +84,22 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
         raise KeyboardInterrupt
     if accelerator.is_main_process:
         plot_loss(run / LOG, run / "loss.png")
-        write_bundle(out, config, built, trainer.averaged(), sources, cameras, spec, trainer.summary())
+        write_bundle(out, config, built, trainer.averaged(), table, spec, trainer.summary())
     accelerator.wait_for_everyone()
     return out
+
+
+def _robot(config: TrainConfig, sources: Sequence[Source]) -> RobotSpec | None:
+    """The robot whose actions are learnt: the one asked for, else the first dataset's."""
+    name = config.robot or sources[0].meta.robot_type
+    if config.action_space == JOINT or config.robot or sources[0].kind != HUMAN:
+        return load_robot(name) if name else None
+    raise EmmaError(
+        "no robot to learn for",
+        found=f"data of {name or 'nobody'} alone",
+        expected="the robot whose tools the actions move",
+        fix="add --robot NAME, or robot data",
+    )
 
 
 def _claim(run: Path, config: TrainConfig, resume: bool) -> None:

@@ -9,14 +9,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lerobot.configs import PolicyFeature
 from lerobot.datasets.compute_stats import aggregate_stats
 from lerobot.policies.factory import get_policy_class, make_policy_config, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.feature_utils import dataset_to_policy_features
 
 from emma.errors import EmmaError
+from emma.policy.end_effector.processors import use_relative_poses
 from emma.policy.loading import BACKBONE, register_plugins
 from emma.training.frames import ACTION, IMAGES, STATE, FrameTable, Source
+from emma.training.mixture import KINDS
+from emma.training.pose_statistics import pose_statistics
 from emma.training.small_smolvla import small_smolvla
 
 # A joint that hardly moves would have its noise blown up by normalisation. In the joint's unit (rad or m).
@@ -57,8 +61,14 @@ def build_policy(
     gripper: Sequence[str],
     bundle: Path,
     device: str,
+    *,
+    relative: bool = True,
+    kinds: Sequence[str] = KINDS,
 ) -> Built:
     """A freshly initialised policy `name` for these datasets. `bundle` receives files that a backbone needs.
+
+    In an end-effector space, relative: whether chunks are in the current tool frames; kinds: the data whose statistics
+    normalise.
 
     Raises EmmaError for an unknown policy, an unknown option or features that the policy cannot take.
     """
@@ -68,10 +78,17 @@ def build_policy(
     if name == "smolvla_small":
         kind, settings = "smolvla", {**small_smolvla(bundle / BACKBONE, sources), **options}
     meta = sources[0].meta
+    poses = table.space is not None
     features = dataset_to_policy_features(sources[0].features)
+    if table.space is not None:
+        features |= {key: PolicyFeature(type=features[key].type, shape=(table.space.size,)) for key in (STATE, ACTION)}
     inputs = {STATE: features[STATE], **{IMAGES + c: features[IMAGES + c] for c in table.cameras}}
     config = _config(kind, {**settings, "device": device}, inputs, {ACTION: features[ACTION]})
-    stats = {k: dict(v) for k, v in aggregate_stats([s.meta.stats for s in sources]).items()}
+    stats = {k: dict(v) for k, v in aggregate_stats([s.meta.stats for s in _same(sources)]).items()}
+    if poses:
+        if getattr(config, "use_relative_actions", False):
+            config.use_relative_actions = False
+        stats |= pose_statistics(table, kinds, config.action_delta_indices, relative=relative)
     names = _names(sources[0].features[ACTION], features[ACTION].shape[0])
     if getattr(config, "use_relative_actions", False):
         config.action_feature_names = names
@@ -86,6 +103,8 @@ def build_policy(
     try:
         policy = get_policy_class(kind)(config).to(device)
         pre, post = make_pre_post_processors(config, dataset_stats=stats, dataset_meta=_Meta(table, meta))
+        if poses and relative:
+            use_relative_poses(pre, post)
     except (ValueError, ImportError, OSError, KeyError) as error:
         raise EmmaError(
             f"policy '{name}' cannot be built for these datasets",
@@ -115,6 +134,11 @@ def require_loss_by_sample(policy: PreTrainedPolicy) -> None:
             expected='a policy that takes forward(batch, reduction="none")',
             fix="draw by weight instead: --sampler adamix",
         )
+
+
+def _same(sources: Sequence[Source]) -> list[Source]:
+    """The datasets whose stored statistics can be added up: those with the first one's features."""
+    return [source for source in sources if source.features.keys() == sources[0].features.keys()]
 
 
 class _Meta:

@@ -20,10 +20,12 @@ from emma.robots.spec import RobotSpec
 from emma.training.adaptive import Adaptive
 from emma.training.augment import make_augmentation
 from emma.training.checkpoints import checkpoint_folders, load_checkpoint, remove_torn, save_checkpoint
-from emma.training.config import TrainConfig
+from emma.training.config import EE_ABSOLUTE, TrainConfig
 from emma.training.draws import frame_sampler
+from emma.training.embodiments import HUMAN, OwnScale
 from emma.training.frames import IMAGES, FrameTable
-from emma.training.policies import Built, require_loss_by_sample
+from emma.training.masks import action_mask
+from emma.training.policies import MIN_STD, Built, require_loss_by_sample
 
 LOG = "log.jsonl"
 
@@ -64,6 +66,12 @@ class Trainer:
         self._model, self._optimizer = accelerator.prepare(policy, optimizer)
         averaged = _warm_average(config.ema)
         self._average = AveragedModel(self._policy, avg_fn=averaged, use_buffers=True) if config.ema else None
+        self._mask = action_mask(policy, table)
+        self._own_scale: OwnScale | None = None
+        if config.normalisation == "embodiment" and any(source.kind == HUMAN for source in table.sources):
+            relative = config.action_space != EE_ABSOLUTE
+            offsets = policy.config.action_delta_indices
+            self._own_scale = OwnScale(table, built.preprocessor, offsets, relative=relative, floor=MIN_STD)
         self._images = [IMAGES + camera for camera in table.cameras]
         self._augment = make_augmentation(config.augment, config.seed, accelerator.process_index)
         processes, drop_last = accelerator.num_processes, int(getattr(policy.config, "drop_n_last_frames", 0) or 0)
@@ -187,7 +195,10 @@ class Trainer:
         batch = self._table.batch(mine, config.action_delta_indices, config.observation_delta_indices)
         if self._augment is not None:
             self._augment(batch, self._images, step)
+        self._mask(batch)
         batch = self._built.preprocessor(batch)
+        if self._own_scale is not None:
+            self._own_scale(batch, mine)
         with self._accelerator.autocast():
             if self._weighter is None:
                 loss: torch.Tensor = self._model(batch)[0]

@@ -14,6 +14,8 @@ from lerobot_policy_spatial_flow.modules_spatial_flow import SpatialFlowNet
 
 # Training times are drawn towards the noisy end, where the chunk's course is decided (as in pi0, Black et al. 2024).
 TIME_ALPHA, TIME_BETA = 1.5, 1.0
+# (B, K, A) bool: numbers of an action that mean nothing, such as the gripper of a hand that was not seen.
+VALUES_PAD = "action_values_is_pad"
 
 
 class SpatialFlowPolicy(PreTrainedPolicy):
@@ -21,6 +23,8 @@ class SpatialFlowPolicy(PreTrainedPolicy):
 
     config_class = SpatialFlowConfig
     name = "spatial_flow"
+    # The loss leaves out single numbers of an action where the batch says so (VALUES_PAD).
+    masks_action_values = True
 
     def __init__(self, config: SpatialFlowConfig, **_: object) -> None:
         super().__init__(config)
@@ -63,6 +67,10 @@ class SpatialFlowPolicy(PreTrainedPolicy):
         n = self.config.flow_samples
         condition = self.encode(batch).repeat(n, 1)
         action = batch[ACTION].repeat(n, 1, 1)
+        known = None
+        if VALUES_PAD in batch:
+            known = ~batch[VALUES_PAD].repeat(n, 1, 1)
+            action = action * known
         counted = torch.ones(action.shape[:2], dtype=torch.bool, device=action.device)
         if "action_is_pad" in batch:
             counted = ~batch["action_is_pad"].repeat(n, 1)
@@ -74,13 +82,20 @@ class SpatialFlowPolicy(PreTrainedPolicy):
             counted = counted & ~frozen
         noise = torch.randn_like(action)
         noisy = time[..., None] * noise + (1 - time[..., None]) * action
-        error = F.mse_loss(self.net.velocity(condition, noisy, time), noise - action, reduction="none").mean(-1)
-        error = error * counted
+        error = F.mse_loss(self.net.velocity(condition, noisy, time), noise - action, reduction="none")
+        if known is None:
+            error = error.mean(-1) * counted
+        else:
+            # An action of which half the numbers count weighs half.
+            share = known.float().mean(-1)
+            error = (error * known).mean(-1) * counted
+            counted = counted * share
+        least = 1 if known is None else 1e-6
         if reduction == "none":
             total, number = (x.view(n, -1, error.shape[1]).sum((0, 2)) for x in (error, counted))
-            each = total / number.clamp_min(1)
+            each = total / number.clamp_min(least)
             return each, None
-        loss = error.sum() / counted.sum().clamp_min(1)
+        loss = error.sum() / counted.sum().clamp_min(least)
         return loss, {"flow_mse": float(loss.detach())}
 
     @torch.no_grad()

@@ -42,6 +42,14 @@ class WordsProcessorStep(ObservationProcessorStep):
         self._tokenizer.enable_padding(pad_id=0, pad_token=PAD, length=self.max_tokens)
         self._tokenizer.enable_truncation(self.max_tokens)
 
+    def learn(self, tasks: list[str], size: int) -> None:
+        """Add the words of `tasks` that are new; known ones keep their ids. Raises ValueError beyond `size` ids."""
+        new = [word for word in vocabulary_of(tasks, size) if word not in self.vocabulary]
+        if len(self.vocabulary) + len(new) + 2 > size:
+            raise ValueError(f"{len(new)} new words, room for {size - 2 - len(self.vocabulary)}")
+        self.vocabulary = [*self.vocabulary, *new]
+        self.__post_init__()
+
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
         task = (self.transition.get(TransitionKey.COMPLEMENTARY_DATA) or {}).get("task")
         if task is None:

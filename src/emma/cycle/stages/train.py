@@ -6,13 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from emma.adamix.config import AdaMixConfig
-from emma.cycle.data import generated_datasets, real_datasets
+from emma.cycle.data import generated_datasets, human_datasets, real_datasets
 from emma.cycle.job import Job, Made
 from emma.files import sha256_file
 from emma.policy.bundle import load_bundle
 from emma.policy.exported import weights_of
 from emma.training.checkpoints import checkpoint_folders
-from emma.training.config import TrainConfig, TrainOptions
+from emma.training.config import JOINT, TrainConfig, TrainOptions
 from emma.training.loop import CONFIG, LOG, RUN, mean_loss, train
 
 BUNDLE = "bundle"
@@ -25,10 +25,18 @@ def work(job: Job) -> Made:
     """Goes on from the newest checkpoint of a killed attempt, to the same weights (CPU)."""
     settings, baseline = job.cycle.config.train, load_bundle(job.baseline)
     real, generated = real_datasets(job.cycle, job.before), generated_datasets(job.cycle, job.before)
+    human = human_datasets(job.cycle)
     start = settings.start == "current"
-    sampler = "uniform" if settings.sampler in MIXING and not generated else settings.sampler
+    mixed = bool(generated or human)
+    sampler = "uniform" if settings.sampler in MIXING and not mixed else settings.sampler
+    # What the current version was trained on, it goes on with.
+    space = str(baseline.info.training.get("action_space", JOINT)) if start else settings.action_space
     config = TrainConfig(
-        data=(*(f"real:{path}" for path in real), *(f"generated:{path}" for path in generated)),
+        data=(
+            *(f"real:{path}" for path in real),
+            *(f"generated:{path}" for path in generated),
+            *(f"human:{path}" for path in human),
+        ),
         init=str(baseline.path) if start else "",
         cameras=baseline.info.cameras,
         seed=job.cycle.seed,
@@ -37,7 +45,8 @@ def work(job: Job) -> Made:
             **{spec.name: getattr(settings, spec.name) for spec in fields(TrainOptions)},
             "policy": baseline.info.policy_type if start else settings.policy,
             "sampler": sampler,
-            "ratio": settings.ratio if generated else None,
+            "ratio": settings.ratio if mixed else None,
+            "action_space": space,
         },
         # What goes on from a trained policy can be judged at once, when clips differ most by their look.
         adamix=AdaMixConfig.of({**({"warm_up": 0} if start else {}), **settings.adamix}),
@@ -62,6 +71,7 @@ def work(job: Job) -> Made:
             "sampler": sampler,
             "real": [str(path) for path in real],
             "generated": [str(path) for path in generated],
+            "human": [str(path) for path in human],
             "resumed": resume,
         },
     )

@@ -11,13 +11,15 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.files import atomic_dir
-from emma.policy.bundle import Bundle
-from emma.policy.export.graphs import IMAGES, PolicyGraphs, action_affine, relative_joints
+from emma.policy.bundle import POSE_SPACE, Bundle
+from emma.policy.end_effector.space import EndEffectorSpace
+from emma.policy.export.graphs import IMAGES, PolicyGraphs, action_affine, relative_joints, relative_poses
 from emma.policy.export.parity import REFUSED, TOLERANCE, Case, compare, parity, refuse, worst
 from emma.policy.export.write import OPSET, write_graph
 from emma.policy.exported import FOLDER, MANIFEST, ExportInfo, FlowInfo, graph_files, weights_of, write_export
 from emma.policy.loading import LoadedPolicy, load_policy
 from emma.policy.runtime.probe import write_probe
+from emma.robots.spec import load_robot
 
 # Policy type -> module with `graphs(loaded) -> PolicyGraphs`.
 SUPPORTED = ("act", "pi0", "pi05", "smolvla", "spatial_flow")
@@ -58,6 +60,7 @@ def export_bundle(
     if not cases:
         raise ValueError("parity needs at least one observation")
     require_packages()
+    cases = _as_the_policy_sees(cases, bundle)
     path = Path(bundle.path)
     target = path / FOLDER
     finished = target.with_name(f"{FOLDER}.new")
@@ -81,6 +84,17 @@ def export_bundle(
     _replace(target, finished)
     (path / REFUSED).unlink(missing_ok=True)
     return info
+
+
+def _as_the_policy_sees(cases: Sequence[Case], bundle: Bundle) -> Sequence[Case]:
+    """Cases with joints as the state, for a policy that takes tool poses."""
+    if bundle.info.action_space != POSE_SPACE:
+        return cases
+    space = EndEffectorSpace(load_robot(bundle.info.robot))
+    if any(len(case.observation.state) != len(space.spec.joints) for case in cases):
+        raise ValueError("observations of robots hold joints")
+    states = space.encode(np.stack([case.observation.state for case in cases])).astype(np.float32)
+    return [Case(replace(case.observation, state=states[i]), case.instruction) for i, case in enumerate(cases)]
 
 
 def require_packages() -> None:
@@ -126,6 +140,7 @@ def describe(loaded: LoadedPolicy, made: PolicyGraphs) -> ExportInfo:
         action_shift=_values(action.shift, size),
         action_scale=_values(action.scale, size),
         relative=tuple(relative_joints(loaded)),
+        relative_poses=relative_poses(loaded),
         state_in_words=made.state_in_words,
         flow=None if made.flow is None else FlowInfo(**vars(made.flow)),
     )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from emma.policy.end_effector.processors import AbsolutePosesStep
 from emma.policy.export.affine import Affine, affine, normaliser
 from emma.policy.loading import LoadedPolicy
 
@@ -115,6 +116,11 @@ def relative_joints(loaded: LoadedPolicy) -> list[bool]:
     size = int(loaded.config.action_feature.shape[0])
     for step in loaded.post.steps:
         pair = getattr(step, "relative_step", None)
-        if pair is not None and step.enabled:
+        if pair is not None and step.enabled and not isinstance(step, AbsolutePosesStep):
             return [bool(x) for x in pair._build_mask(size)]
     return [False] * size
+
+
+def relative_poses(loaded: LoadedPolicy) -> bool:
+    """Whether end-effector actions are predicted in the tool frames of the current state."""
+    return any(isinstance(step, AbsolutePosesStep) and step.enabled for step in loaded.post.steps)

@@ -5,22 +5,32 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emma.errors import EmmaError
-from emma.policy.bundle import Bundle
+from emma.policy.bundle import POSE_SPACE, Bundle
 from emma.policy.exported import FOLDER, usable_export
 from emma.policy.runtime.graph_runtime import GraphRuntime
 from emma.policy.runtime.probe import check_probe
 from emma.policy.runtime.protocol import PolicyRuntime
 from emma.policy.runtime.torch_runtime import TorchRuntime
+from emma.robots.spec import RobotSpec, load_robot
 
 KINDS = ("auto", "tensorrt", "onnxruntime", "torch", "torch-compile")
 log = logging.getLogger(__name__)
 
 
-def open_runtime(bundle: Bundle, *, kind: str = "auto", device: str = "cpu", threads: int = 1) -> PolicyRuntime:
+def open_runtime(
+    bundle: Bundle,
+    *,
+    kind: str = "auto",
+    device: str = "cpu",
+    threads: int = 1,
+    robot: RobotSpec | None = None,
+) -> PolicyRuntime:
     """The runtime called `kind` for this bundle; auto takes the first that is usable of KINDS, torch last.
 
-    device: cpu or cuda. Raises EmmaError for an unknown kind, and for a kind that this bundle or machine does not
-    have unless it was left to choose. The runtime's `reason` says why it was chosen; it is logged, too.
+    device: cpu or cuda; robot: where a policy with end-effector actions runs, None for the robot that the bundle names.
+    Such a policy takes and gives joints, too (`emma.policy.runtime.cartesian`). Raises EmmaError for an unknown kind,
+    and for a kind that this bundle or machine does not have unless it was left to choose. The runtime's `reason` says
+    why it was chosen; it is logged, too.
     """
     if kind == "auto":
         runtime = _best(bundle, device, threads)
@@ -28,8 +38,29 @@ def open_runtime(bundle: Bundle, *, kind: str = "auto", device: str = "cpu", thr
         runtime = OPENERS[kind](bundle, device, threads, "asked for")
     else:
         raise EmmaError(f"unknown runtime '{kind}'", found=kind, expected=f"one of {', '.join(KINDS)}")
+    if bundle.info.action_space == POSE_SPACE:
+        runtime = _cartesian(runtime, bundle, robot or load_robot(bundle.info.robot))
     log.info("%s runs in %s: %s", Path(bundle.path).name, runtime.name, runtime.reason)
     return runtime
+
+
+def _cartesian(inner: PolicyRuntime, bundle: Bundle, robot: RobotSpec) -> PolicyRuntime:
+    from emma.policy.end_effector.space import EndEffectorSpace
+    from emma.policy.runtime.cartesian import CartesianRuntime
+
+    try:
+        space = EndEffectorSpace(robot)
+        if space.groups != bundle.info.groups:
+            raise EmmaError(
+                f"policy {Path(bundle.path).name} moves other tools than robot {robot.name} has",
+                found=f"tools {', '.join(space.groups)}",
+                expected=", ".join(bundle.info.groups),
+                fix="name the tools in kinematics.tools of robot.yaml as in the training",
+            )
+    except EmmaError:
+        inner.close()
+        raise
+    return CartesianRuntime(inner, space, bundle.info.fps)
 
 
 def _best(bundle: Bundle, device: str, threads: int) -> PolicyRuntime:

@@ -4,7 +4,7 @@ The same class drives every engine; what runs the graphs is a `Graphs`. Per chun
 and torch is not called except for a flow policy's noise, so that every runtime starts from the same noise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from emma.errors import EmmaError
 from emma.observation import Observation
 from emma.policy.bundle import Bundle
+from emma.policy.end_effector.poses import absolute_chunk, relative_chunk
 from emma.policy.exported import ExportInfo
 from emma.policy.runtime.instruction_tokenizer import Words
 from emma.policy.runtime.noise import Noise
@@ -140,8 +141,14 @@ class GraphRuntime:
         actions: np.ndarray = chunk[:, : len(self._scale)] * self._scale
         actions += self._shift
         actions += self._relative * self._state[: len(self._scale)]
-        return actions
+        return self._poses(absolute_chunk, actions)
 
     def _to_model(self, actions: np.ndarray) -> np.ndarray:
+        actions = self._poses(relative_chunk, actions)
         moved: np.ndarray = (actions - self._relative * self._state[: len(self._scale)] - self._shift) / self._scale
         return moved
+
+    def _poses(self, change: Callable[[np.ndarray, np.ndarray], np.ndarray], actions: np.ndarray) -> np.ndarray:
+        if not self.info.relative_poses:
+            return actions
+        return change(self._state, actions).astype(np.float32)

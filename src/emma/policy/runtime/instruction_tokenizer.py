@@ -17,13 +17,13 @@ class Words:
 
     def __init__(self, bundle: Bundle, length: int, *, state_in_words: bool = False) -> None:
         self._pre = load_preprocessor(bundle)
-        self._still = np.zeros(len(bundle.info.action_names), np.float32)
+        self._still = np.zeros(bundle.info.state_size, np.float32)
         self._length = length
         self.state_in_words = state_in_words
         self._read = lru_cache(maxsize=64)(lambda instruction: self._tokenise(instruction, self._still))
 
     def __call__(self, instruction: str, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """state: (J,) as measured."""
+        """state: (S,) as the policy takes it."""
         return self._tokenise(instruction, state) if self.state_in_words else self._read(instruction)
 
     def _tokenise(self, instruction: str, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

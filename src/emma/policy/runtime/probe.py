@@ -9,6 +9,7 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.observation import Observation
+from emma.policy.end_effector.poses import relative_chunk
 from emma.policy.exported import ExportInfo
 
 PROBE = "probe.npz"
@@ -63,6 +64,8 @@ def check_probe(folder: Path, info: ExportInfo, runtime: Seeded, *, device: str)
 
 
 def _normalised(chunk: np.ndarray, state: np.ndarray, info: ExportInfo) -> np.ndarray:
+    if info.relative_poses:
+        chunk = relative_chunk(state, chunk)
     moved: np.ndarray = chunk - np.array(info.relative) * state[: chunk.shape[1]] - np.array(info.action_shift)
     return moved / np.array(info.action_scale)
 

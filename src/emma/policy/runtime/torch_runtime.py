@@ -68,7 +68,8 @@ class TorchRuntime:
 
     def _continuing(self, previous: Previous, observation: Observation) -> dict[str, Any]:
         """What LeRobot's policies take for it: the chunk as they know it, normalised and relative to this state."""
-        from emma.policy.export.graphs import action_affine, relative_joints
+        from emma.policy.end_effector.poses import relative_chunk
+        from emma.policy.export.graphs import action_affine, relative_joints, relative_poses
 
         if self.rtc == "guided" and getattr(self._policy.config, "rtc_config", None) is None:
             from lerobot.configs import RTCAttentionSchedule
@@ -77,7 +78,9 @@ class TorchRuntime:
             self._policy.config.rtc_config = RTCConfig(prefix_attention_schedule=RTCAttentionSchedule.LINEAR)
             self._policy.init_rtc_processor()
         affine = action_affine(self._loaded)
-        actions = previous.actions - np.array(relative_joints(self._loaded)) * np.asarray(observation.state)
+        state = np.asarray(observation.state)
+        actions = relative_chunk(state, previous.actions) if relative_poses(self._loaded) else previous.actions
+        actions = actions - np.array(relative_joints(self._loaded)) * state
         left = self._torch.from_numpy(((actions - affine.shift) / affine.scale).astype(np.float32))
         return {
             "prev_chunk_left_over": left[None].to(self._device),

@@ -35,11 +35,10 @@ def load(values: PolicyParameters, path: str | Path) -> Loaded:
     bundle = load_bundle(Path(path))
     robot = load_robot(values.robot or bundle.info.robot)
     bundle.check(robot)
-    runtime: PolicyRuntime
-    if values.isolate and not values.lockstep:
-        runtime = IsolatedRuntime(bundle, kind=values.runtime, device=values.device, threads=values.threads)
-    else:
-        runtime = open_runtime(bundle, kind=values.runtime, device=values.device, threads=values.threads)
+    start = IsolatedRuntime if values.isolate and not values.lockstep else open_runtime
+    runtime: PolicyRuntime = start(
+        bundle, kind=values.runtime, device=values.device, threads=values.threads, robot=robot
+    )
     try:
         warm_up(runtime, bundle, robot)
     except EmmaError:
