@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 HELP = """re-imagine the episodes of a LeRobotDataset in other appearances
 
 Actions, states and depth stay byte for byte; the pictures of all cameras are drawn anew, consistent with each other,
-in looks that a prompt grammar says. Each variant of each episode has its own prompt. Clips whose scores are the worst
-of the run go to OUT/rejected, with the reason. OUT/report/index.html shows every source beside its variants.
+in looks that a prompt grammar says. Each variant of each episode has its own prompt. With --reject, the clips whose scores
+are the worst of the run go to OUT/rejected, with the reason. OUT/report/index.html shows every source beside its variants.
 
 Interrupted (Ctrl+C, kill, full disk), the same command goes on where it stopped and ends with the same dataset.
 docs/how-to/augmenting.md tells more.
@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--depth-model", metavar="NAME", help="model of transformers: estimates depth that is not recorded, and scores")
     add("--text-model", metavar="NAME", help="CLIP-like model of transformers, to score how well prompts are met")
     add("--device", default=None, help="where these two models run (default: a GPU if there is one)")
-    add("--reject", type=float, default=0.07, metavar="SHARE", help="share of clips to reject at most (default 0.07)")
+    add("--reject", type=float, default=0.0, metavar="SHARE", help="share of clips to reject at most (default 0)")
     add("--no-scores", action="store_true", help="score nothing, reject nothing")
     add("--skip-failed", action="store_true", help="leave out clips that cannot be made, instead of an error")
     add("--workers", type=int, metavar="N", help="processes; 1 runs without Ray (default: one a GPU, else 1)")

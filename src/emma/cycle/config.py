@@ -54,7 +54,7 @@ class AugmentSettings:
         "{out} filled in; called again after a kill, it has to go on",
     )
     settings: Mapping[str, Any] = option(default_factory=dict, help="of the generator, such as steps: 8")
-    reject: float = option(0.07, help="share of clips to reject at most")
+    reject: float = option(0.0, help="share of clips to reject at most")
 
     def __post_init__(self) -> None:
         require(self.variants >= 1 and self.workers >= 1, "variants or workers", self.variants, "1 or more")

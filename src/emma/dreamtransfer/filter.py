@@ -50,7 +50,7 @@ class FilterConfig:
     alike: the score in which clips are near each other that are compared; without it each is compared with all.
     """
 
-    reject: float = 0.07
+    reject: float = 0.0
     more_is_better: Mapping[str, bool] = field(default_factory=lambda: dict(MORE_IS_BETTER))
     limits: Mapping[str, float] = field(default_factory=dict)
     alike: str = "contrast"
