@@ -17,9 +17,9 @@ from emma.control.policy_loop import PolicyLoop
 from emma.observation import Observation
 from emma.policy.chunk_blending import choose_join
 from emma.policy.runtime import PolicyRuntime
-from emma.sim.arm import DeskArm, observation
 from emma.sim.demonstrations import RANDOM, domain_of
 from emma.sim.scene import TARGETS
+from emma.sim.simulator import Simulator, observation
 from emma.sim.smoothness import Smoothness
 from emma.sim.tasks import DEFAULT, load_task
 from emma.stats import Rate
@@ -132,7 +132,7 @@ class _Rendered(Mapping[str, np.ndarray]):
 class _SimulatedRobot:
     """ObservationSource: what the simulated cameras and joints give at the simulator's own time."""
 
-    def __init__(self, sim: DeskArm, *, depth: bool) -> None:
+    def __init__(self, sim: Simulator, *, depth: bool) -> None:
         self._sim, self._depth = sim, depth
         self._newest_ns: int | None = None
 
@@ -166,7 +166,7 @@ class _SimulatedRobot:
 
 
 def run_episode(
-    sim: DeskArm, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
+    sim: Simulator, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
 ) -> EpisodeResult:
     """One episode from (seed, target), asked for in held-out words, until the cube lies at a target or time is up."""
     spec = sim.spec
@@ -227,7 +227,7 @@ def run_episode(
 
 
 def evaluate(
-    sim: DeskArm,
+    sim: Simulator,
     runtime: PolicyRuntime,
     fps: int,
     config: EvalConfig,

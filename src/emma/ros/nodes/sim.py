@@ -19,10 +19,10 @@ from emma.ros import messages, qos
 from emma.ros.parameters import declare, on_change, parameter, read
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
-from emma.sim.arm import Task
 from emma.sim.domains import load_domain
 from emma.sim.loop import SimLoop
 from emma.sim.outcome import Outcome
+from emma.sim.task import Task
 from emma.sim.tasks import TASKS
 
 
