@@ -22,9 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
     parser.add_argument("--episodes", type=int, default=100, help="episodes the dataset shall hold (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
-    parser.add_argument(
-        "--robot", default="desk_arm", help="simulated robot: desk_arm, so101, aloha (default desk_arm)"
-    )
+    parser.add_argument("--robot", default="desk_arm", help="desk_arm, so101 or aloha (default desk_arm)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument("--task", help="what the expert does; desk_arm: place or push (default: the robot's first)")
     parser.add_argument(

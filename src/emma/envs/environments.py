@@ -74,7 +74,7 @@ def interpreter(environment: Environment, python: str = "") -> Path:
         raise EmmaError(
             f"{environment.package} is not installed",
             found=f"no {chosen}",
-            expected=f"a Python with {environment.package} {environment.version}: it needs another MuJoCo than emma has",
+            expected=f"a Python of its own with {environment.package} {environment.version}",
             fix=f"emma envs install {environment.name}",
         )
     return chosen

@@ -61,3 +61,10 @@ def maker_of(robot: str, python: str = "") -> SimulatorMaker:
     if python:
         raise EmmaError("the embedded arm runs in this interpreter", found=f"--python {python}", fix="leave it out")
     return DeskArmMaker()
+
+
+def timeout_of(robot: str) -> float:
+    """Seconds of the simulator's own time after which an episode has failed."""
+    from emma.sim.evaluate import EvalConfig
+
+    return EvalConfig().timeout_s if robot == EMBEDDED else environment_of(robot).timeout_s

@@ -101,9 +101,9 @@ class Driver:
         return renderer.render()
 
     def script(self, seed: int) -> np.ndarray:
-        """(T, 6) joint targets, rad, one a control tick: the package's controller at its own rate in its own environment.
+        """(T, 6) targets, rad, one a control tick: what the package's controller does in its environment.
 
-        Its targets are joined by straight lines.
+        The controller keeps its own rate; straight lines join its targets.
         """
         env = SO101PickPlaceGymEnv(random_block_position=True, action_scale=DEFAULT_ACTION_SCALE, control_dt=SCRIPT_S)
         env.reset(seed=seed)
