@@ -11,7 +11,19 @@ examples:
   emma node policy --ros-args -p policy:=models/desk_arm_source
   emma node recorder --ros-args -p root:=bags
 """
-NAMES = ("sim", "policy", "recorder", "env", "scripted_operator", "teleop", "keys", "console", "web_console", "learner")
+NAMES = (
+    "sim",
+    "env",
+    "policy",
+    "recorder",
+    "env",
+    "scripted_operator",
+    "teleop",
+    "keys",
+    "console",
+    "web_console",
+    "learner",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

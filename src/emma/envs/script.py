@@ -31,7 +31,8 @@ def feasible(targets: np.ndarray, start: np.ndarray, spec: RobotSpec) -> np.ndar
         now = now + np.clip(goals[-1] - now, -largest, largest)
         rows.append(now)
     half = max(1, round(0.5 * ROUND_S / period))
-    path = np.vstack([np.repeat(rows[:1], half, axis=0), rows, np.repeat(rows[-1:], 2 * half, axis=0)])
+    before = np.repeat(np.clip(start, lower, upper)[None], 2 * half, axis=0)
+    path = np.vstack([before, rows, np.repeat(rows[-1:], 2 * half, axis=0)])
     kernel = np.full(2 * half + 1, 1.0 / (2 * half + 1))
     return np.stack([np.convolve(path[:, j], kernel, mode="valid") for j in range(path.shape[1])], axis=1)
 
