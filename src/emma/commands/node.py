@@ -12,17 +12,8 @@ examples:
   emma node recorder --ros-args -p root:=bags
 """
 NAMES = (
-    "sim",
-    "env",
-    "policy",
-    "recorder",
-    "env",
-    "scripted_operator",
-    "teleop",
-    "keys",
-    "console",
-    "web_console",
-    "learner",
+    *("sim", "env", "policy", "recorder", "scripted_operator"),
+    *("teleop", "keys", "console", "web_console", "learner"),
 )
 
 
