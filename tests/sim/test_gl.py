@@ -3,7 +3,7 @@
 import pytest
 
 from emma.errors import EmmaError
-from emma.sim import gl
+from emma import gl
 
 
 def test_one_backend_works_here():
