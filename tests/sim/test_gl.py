@@ -2,8 +2,8 @@
 
 import pytest
 
-from emma.errors import EmmaError
 from emma import gl
+from emma.errors import EmmaError
 
 
 def test_one_backend_works_here():

@@ -94,15 +94,15 @@ def domain_of(domain: str | Domain, seed: int, jitter: float = 0.0) -> str | Dom
     return random_domain(np.random.default_rng([seed, _LOOK]), jitter=jitter) if domain == RANDOM else domain
 
 
-def demonstrate(
-    sim: Simulator,
+def demonstrate[S: Simulator](
+    sim: S,
     seed: int,
     target: str,
     *,
     noise: float,
     fps: int,
     depth: bool = True,
-    watch: Callable[[Simulator], None] | None = None,
+    watch: Callable[[S], None] | None = None,
 ) -> Demonstration | None:
     """One episode, or None if the expert failed (noise can make it drop the cube).
 

@@ -22,11 +22,17 @@ class Look(Protocol):
 
 
 class Script(Protocol):
-    """A whole scripted demonstration. commands: (T, J) float32, clean joint targets, one a control tick; executed:
-    (T, J) float32, the same with a disturbance: what to send."""
+    """A whole scripted demonstration, one row a control tick."""
 
-    commands: np.ndarray
-    executed: np.ndarray
+    @property
+    def commands(self) -> np.ndarray:
+        """(T, J) float32: clean joint targets, what a policy should learn."""
+        ...
+
+    @property
+    def executed(self) -> np.ndarray:
+        """(T, J) float32: the same with a disturbance, what to send."""
+        ...
 
 
 class Simulator(Protocol):
