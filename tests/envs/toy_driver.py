@@ -1,20 +1,25 @@
-"""A driver of a robot with two joints that go where they are told, run by the tests' own interpreter."""
+"""A driver of a robot whose joints go where they are told, run by the tests' own interpreter.
+
+$TOY_JOINTS names them; the task is to bring the first one above 0.5.
+"""
 
 import os
 from typing import Any
 
 import numpy as np
 
+JOINTS = os.environ.get("TOY_JOINTS", "lift turn").split()
+
 
 class Driver:
     def __init__(self, rate_hz: float, sizes: dict[str, list[int]]) -> None:
-        self._sizes, self._joints, self._seen = sizes, np.zeros(2), {}
+        self._sizes, self._joints, self._seen = sizes, np.zeros(len(JOINTS)), {}
 
     def info(self) -> dict[str, Any]:
-        return {"joints": ["lift", "turn"], "cameras": {"top": 90.0}, "model": "", "mujoco": ""}
+        return {"joints": JOINTS, "cameras": dict.fromkeys(self._sizes, 90.0), "model": "", "mujoco": ""}
 
     def reset(self, seed: int) -> dict[str, Any]:
-        self._joints = np.zeros(2)
+        self._joints = np.zeros(len(JOINTS))
         return self._say(seed)
 
     def step(self, targets: np.ndarray) -> dict[str, Any]:
@@ -40,7 +45,7 @@ class Driver:
         return np.full((height, width, 3), self._seen[camera], np.uint8)
 
     def script(self, seed: int) -> np.ndarray:
-        return np.tile([[0.6, -0.2]], (10, 1))
+        return np.tile([0.6, -0.2] + [0.1] * (len(JOINTS) - 2), (10, 1))
 
     def tools(self, joints: np.ndarray) -> dict[str, np.ndarray]:
         return {"hand": np.tile(np.eye(4), (len(joints), 1, 1))}
