@@ -71,8 +71,9 @@ def success(environment: Environment, bundle: Path, episodes: int, seed: int) ->
 def kinematics_error(spec: RobotSpec, poses: int, seed: int) -> tuple[float, float]:
     """Largest distance (m) and angle (rad) between our tool poses and the package's, over random joints."""
     rng = np.random.default_rng(seed)
-    limits = np.array([(joint.lower, joint.upper) for joint in spec.joints])
-    joints = rng.uniform(*limits.T, (poses, len(limits)))
+    lower = np.array([joint.lower for joint in spec.joints])
+    upper = np.array([joint.upper for joint in spec.joints])
+    joints = rng.uniform(lower, upper, (poses, len(lower)))
     ours = Kinematics.of(spec)
     metres = radians = 0.0
     with EnvRobot(spec, cameras=()) as robot:
