@@ -18,6 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"adamix", "bags", "datasets", "policy"}),
     frozenset({"control", "conversion", "dreamtransfer", "human", "recording"}),
     frozenset({"augmentation", "sim", "teleop", "training"}),
+    frozenset({"envs"}),
     frozenset({"bench"}),
     frozenset({"cycle"}),
     frozenset({"ros"}),

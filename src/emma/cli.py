@@ -13,6 +13,7 @@ from emma.files import room_for
 VERBS = (
     "doctor",
     "robots",
+    "envs",
     "demo",
     "record",
     "console",

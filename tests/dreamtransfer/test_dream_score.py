@@ -11,7 +11,8 @@ from emma.datasets.writer import DatasetWriter
 from emma.dreamtransfer.score_sheets import row
 from emma.observation import Observation
 from emma.robots.spec import load_robot
-from emma.sim.arm import DeskArm, observation
+from emma.sim.arm import DeskArm
+from emma.sim.simulator import observation
 
 FRAMES, EPISODES, BAD = 4, 6, 3
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from emma.errors import EmmaError
-from emma.sim.arm import DeskArm, observation
+from emma.sim.arm import DeskArm
 from emma.sim.expert import Expert
 from emma.sim.scene import CLASSES, CUBE_HALF, TARGET_XY
+from emma.sim.simulator import observation
 
 
 def drive(arm, ticks, seed=0, target="bin"):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from emma import gl
 from emma.errors import EmmaError
-from emma.sim import gl
 
 
 def test_one_backend_works_here():

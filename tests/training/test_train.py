@@ -16,7 +16,8 @@ from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.policy.runtime import TorchRuntime
 from emma.robots.spec import load_robot
-from emma.sim.arm import DeskArm, observation
+from emma.sim.arm import DeskArm
+from emma.sim.simulator import observation
 from emma.training import loop, trainer
 from emma.training.config import TrainConfig
 

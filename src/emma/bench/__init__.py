@@ -14,6 +14,7 @@ NAMES = (
     "large",
     "generalisation",
     "paths",
+    "robots",
     "joins",
     "fullsize",
     "training",

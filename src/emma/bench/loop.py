@@ -18,11 +18,11 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     return through_ros(QUICK_EPISODES if quick else EPISODES, seed)
 
 
-def through_ros(episodes: int, seed: int) -> dict[str, Any]:
-    """Figures of `emma eval --ros` on the shipped bundle, and `per_episode` rows."""
+def through_ros(episodes: int, seed: int, bundle: str = "") -> dict[str, Any]:
+    """Figures of `emma eval --ros` on a bundle (default: the shipped one), and `per_episode` rows."""
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
         file = Path(scratch) / "loop.json"
-        bundle = str(data_dir("models") / BUNDLE)
+        bundle = bundle or str(data_dir("models") / BUNDLE)
         arguments = ["eval", bundle, "--ros", "--episodes", str(episodes), "--seed", str(seed)]
         emma(*arguments, "--json", str(file), "--out", f"{scratch}/run")
         result = json.loads(file.read_text())

@@ -43,6 +43,11 @@ TITLES = {
         "The same rows, appearances and executor (reference/tasks.md); generator, filter and settings as they were.",
     ),
     "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
+    "robots": (
+        "Robots of others",
+        "Policies in simulators of others, through the ROS graph (tutorials/robots-of-others.md); kinematics against "
+        "the packages' own models.",
+    ),
     "latency": ("Latency", "One action chunk on one thread; pairs interleaved in one process, medians of ratios."),
     "episodes": (
         "Recording",

@@ -13,6 +13,7 @@ examples:
   emma collect --episodes 400 --out data/random --domain random --seed 1000
   emma collect --episodes 200 --out data/push --task push
   emma collect --episodes 100 --out data/mixed --domain source --domain small --cameras top wrist --no-depth
+  emma collect --robot so101 --episodes 200 --cameras top wrist --out data/so101
   emma collect --episodes 6000 --out data/clips --domain random --motion wander --cameras top wrist
 """
 
@@ -21,8 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
     parser.add_argument("--episodes", type=int, default=100, help="episodes the dataset shall hold (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
-    parser.add_argument("--robot", default="desk_arm", help="robot.yaml of the simulated arm (default desk_arm)")
-    parser.add_argument("--task", default="place", help="what the expert does: place or push (default place)")
+    parser.add_argument("--robot", default="desk_arm", help="desk_arm, so101 or aloha (default desk_arm)")
+    parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
+    parser.add_argument("--task", help="what the expert does; desk_arm: place or push (default: the robot's first)")
     parser.add_argument(
         "--domain", action="append", metavar="NAME", help="look, or random; may be given again: they take turns"
     )
@@ -46,22 +48,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from emma.envs.maker import maker_of
     from emma.progress import progress_bar
     from emma.robots.spec import load_robot
     from emma.sim.collect import CollectConfig, CollectReport, collect
+    from emma.sim.maker import DeskArmMaker
 
+    spec = load_robot(args.robot)
+    maker = maker_of(spec.name, args.python)
+    embedded = isinstance(maker, DeskArmMaker)
     config = CollectConfig(
+        maker=maker,
         episodes=args.episodes,
         seed=args.seed,
         domains=tuple(args.domain or ["source"]),
         noise=args.noise,
         jitter=args.jitter,
         cameras=tuple(args.cameras) if args.cameras else None,
-        depth=not args.no_depth,
+        depth=embedded and not args.no_depth,
         evaluation_domains=args.evaluation_domains,
         motion=args.motion,
         frames=args.frames,
-        task=args.task,
+        task=args.task or maker.tasks[0],
         **({} if args.workers is None else {"workers": args.workers}),
     )
     with progress_bar() as bar:
@@ -71,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             note = f"{report.failed} failed" if report.failed else ""
             bar.update(task, completed=report.kept + report.episodes, note=note)
 
-        report = collect(args.out, load_robot(args.robot), config, advance)
+        report = collect(args.out, spec, config, advance)
     print(
         f"{args.out}: {report.episodes} episodes, {report.frames} frames in {report.seconds:.0f} s"
         f" ({report.failed} failed and dropped, {report.kept} kept from before)"

@@ -19,17 +19,21 @@ everything runs, with the one that learned from re-imagined episodes, where that
 examples:
   emma demo
   emma demo --after mine --unlike large
+  emma demo --robot so101                     an SO-101 in a simulator of others (first: emma envs install so101)
   emma demo --episodes 20 --domain medium --policy mine
 """
 EPISODES, SEED = 6, 10_000
 DEFAULT_POLICY = "desk_arm_source"
+POLICIES = {"desk_arm": DEFAULT_POLICY, "so101": "so101_pick_place", "aloha": "aloha_transfer_cube"}
 # The policy of the full recipe; a graded shift, because the unseen appearances are kept for the final comparison.
 AFTER_POLICY, UNLIKE, COMPARED = "desk_arm_adamix", "medium", 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=EPISODES, help=f"episodes to run (default {EPISODES})")
-    parser.add_argument("--policy", type=Path, help=f"policy bundle (default models/{DEFAULT_POLICY})")
+    parser.add_argument("--robot", choices=POLICIES, default="desk_arm", help="simulated robot (default desk_arm)")
+    parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
+    parser.add_argument("--policy", type=Path, help=f"policy bundle (default models/{DEFAULT_POLICY}, or the robot's)")
     parser.add_argument("--runtime", default="auto", help="what runs the policy (default auto)")
     parser.add_argument("--domain", default="source", metavar="NAME", help="visual appearance (default source)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"seed of the first episode (default {SEED})")
@@ -46,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from emma.envs.maker import EMBEDDED, maker_of, timeout_of
     from emma.errors import EmmaError
     from emma.policy.bundle import load_bundle
     from emma.resources import data_dir
@@ -60,18 +65,26 @@ def run(args: argparse.Namespace) -> int:
         found = f"--episodes {args.episodes}, --compared {args.compared}"
         raise EmmaError("nothing to show", found=found, expected="1 or more episodes, 0 or more to compare")
     models = data_dir("models")
-    policy = (args.policy or models / DEFAULT_POLICY).resolve()
-    after = after_policy(args, models)
-    load_domain(args.domain)
+    policy = (args.policy or models / POLICIES[args.robot]).resolve()
     spec = load_robot(load_bundle(policy).info.robot)
+    if args.policy and args.robot != "desk_arm" and spec.name != args.robot:
+        raise EmmaError(
+            "the policy is for another robot", found=spec.name, expected=args.robot, fix="leave out --robot"
+        )
+    maker = maker_of(spec.name, args.python)
+    maker.check(maker.tasks[0], [args.domain])
+    after = after_policy(args, models) if spec.name == EMBEDDED else None
     config = DriveConfig(
         out=(args.out or run_folder("demo")).resolve(),
         robot=spec.name,
         policy=policy,
         runtime=args.runtime,
+        python=args.python,
+        timeout_s=timeout_of(spec.name),
         domain_id=args.domain_id,
     )
-    parts = [Part(trials=trials(args.episodes, args.seed, args.domain))]
+    task = {"task": maker.tasks[0], "targets": maker.targets}
+    parts = [Part(trials=trials(args.episodes, args.seed, args.domain, **task))]
     if after is not None:
         load_domain(args.unlike)
         same = trials(args.compared, args.seed, args.unlike)

@@ -14,6 +14,7 @@ examples:
   emma eval models/desk_arm_source --domain graded --domain unseen
   emma eval mine --domain random                              each episode in a look of its own
   emma eval mine --task push                                  another task than to place the cube
+  emma eval models/so101_pick_place --ros --episodes 50
   emma eval models/desk_arm_source --ros --episodes 20 --json result.json
 """
 
@@ -24,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="policy bundle: a folder that `emma train` wrote")
     parser.add_argument("--episodes", type=int, default=100, help="episodes per appearance (default 100)")
     parser.add_argument("--seed", type=int, default=10_000, help="seed of the first episode (default 10000)")
-    parser.add_argument("--task", default="place", help="what is asked for: place or push (default place)")
+    parser.add_argument("--task", help="what is asked for; desk_arm: place or push (default: the robot's first)")
+    parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument(
         "--domain",
         action="append",
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from emma.envs.maker import maker_of
     from emma.policy.bundle import load_bundle
     from emma.provenance import write_figures
     from emma.robots.spec import load_robot
@@ -56,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
     bundle = load_bundle(args.bundle)
     spec = load_robot(bundle.info.robot)
     bundle.check(spec)
+    maker = maker_of(spec.name, args.python)
+    args.task = args.task or maker.tasks[0]
     domains = expand(args.domain or ["source"])
+    maker.check(args.task, domains)
     rows = (_ros if args.ros else _in_process)(args, bundle, spec, domains)
 
     path = "through the ROS graph" if args.ros else "in process"
@@ -105,13 +111,14 @@ def expand(names: list[str]) -> list[str]:
 
 
 def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -> dict[str, dict[str, Any]]:
+    from emma.envs.maker import maker_of, timeout_of
     from emma.policy.runtime import open_runtime
     from emma.progress import progress_bar
-    from emma.sim.arm import DeskArm
     from emma.sim.evaluate import EvalConfig, evaluate
 
     runtime = open_runtime(bundle, kind=args.runtime)
-    sim = DeskArm(spec, cameras=bundle.info.cameras)
+    maker = maker_of(spec.name, args.python)
+    sim = maker.make(spec, cameras=bundle.info.cameras, task=args.task)
     rows = {}
     try:
         with progress_bar() as bar:
@@ -124,6 +131,8 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
                     join=args.join,
                     task=args.task,
                     depth=bundle.info.depth,
+                    targets=maker.targets,
+                    timeout_s=timeout_of(spec.name),
                 )
                 done: list[Any] = []
                 task = bar.add_task(domain, total=args.episodes, note="")
@@ -163,6 +172,7 @@ def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -
             runtime=args.runtime,
             join=args.join,
             task=args.task,
+            python=args.python,
         )
         for domain in domains
     }

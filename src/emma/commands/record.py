@@ -12,6 +12,7 @@ ros2 launch emma record.launch.py, and `emma node keys` in a terminal beside it.
 
 examples:
   emma record --episodes 20 --out bags
+  emma record --robot so101 --episodes 20 --cameras top wrist --out bags
   emma record --operator keyboard --out bags         jog the arm with the keys
   emma record --operator keyboard --policy models/desk_arm_source --out bags    watch a policy, correct it
   emma record --episodes 20 --lockstep --out bags    simulated time: repeatable to the bit, as fast as the machine can
@@ -34,7 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the bags; one that has bags gets more")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
     parser.add_argument("--domain", default="source", metavar="NAME", help="visual appearance (default source)")
-    parser.add_argument("--task", default="place", help="what is asked for: place or push (default place)")
+    parser.add_argument("--robot", default="desk_arm", help="desk_arm, so101 or aloha (default desk_arm)")
+    parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
+    parser.add_argument("--task", help="what is asked for; desk_arm: place or push (default: the robot's first)")
+    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to draw and record (default all)")
     parser.add_argument("--noise", type=float, default=0.0, help="disturbance of the commands, rad (default 0)")
     parser.add_argument("--lockstep", action="store_true", help="in simulated time, one tick per command")
     parser.add_argument("--domain-id", type=int, metavar="N", help="ROS domain (default: a free one)")
@@ -50,21 +54,28 @@ def _person(args: argparse.Namespace) -> int:
     from emma.sessions.session import Trial
     from emma.sim.demonstrations import target_of
     from emma.sim.domains import load_domain
-    from emma.sim.tasks import load_task
+    from emma.sim.tasks import DEFAULT, load_task
     from emma.teleop.gamepad import Gamepad
     from emma.teleop.sources import Keyboard
 
     if args.lockstep or args.noise:
         raise EmmaError("a person works in real time and makes noise enough", fix="leave out --lockstep and --noise")
+    if args.robot != "desk_arm" or args.python or args.cameras:
+        raise EmmaError(
+            "a person at the keys drives the embedded arm",
+            found=f"--robot {args.robot}",
+            fix="choose --operator scripted, or start `emma node env` and the launch files of teleoperation",
+        )
     load_domain(args.domain)
-    load_task(args.task)
+    task = args.task or DEFAULT
+    load_task(task)
     out = args.out.resolve()
     config = InteractiveConfig(
         bags=out,
         logs=out / "session" / "logs",
         operator=args.operator,
         trials=tuple(
-            Trial(seed=args.seed + i, target=target_of(args.seed + i), domain=args.domain, task=args.task)
+            Trial(seed=args.seed + i, target=target_of(args.seed + i), domain=args.domain, task=task)
             for i in range(999)
         ),
         policy=args.policy.resolve() if args.policy else None,
@@ -81,34 +92,38 @@ def _person(args: argparse.Namespace) -> int:
 
 
 def _scripted(args: argparse.Namespace) -> int:
+    from emma.envs.maker import maker_of
     from emma.errors import EmmaError
     from emma.robots.spec import load_robot
     from emma.sessions.drive import MAX_FAILED, DriveConfig, drive
     from emma.sessions.session import Trial
     from emma.sessions.summary import draw_sheet, show
-    from emma.sim.demonstrations import target_of
-    from emma.sim.domains import load_domain
-    from emma.sim.tasks import load_task
 
     if args.policy is not None:
         raise EmmaError("a scripted operator takes nothing over", found="--policy", fix="choose --operator keyboard")
     if args.episodes is None or args.episodes < 1:
         raise EmmaError("nothing to record", found=f"--episodes {args.episodes}", expected="--episodes 1 or more")
-    load_domain(args.domain)
-    load_task(args.task)
+    spec = load_robot(args.robot)
+    maker = maker_of(spec.name, args.python)
+    task = args.task or maker.tasks[0]
+    maker.check(task, [args.domain])
     out = args.out.resolve()
     config = DriveConfig(
         out=out / "session",
         bags=out,
+        robot=args.robot,
+        cameras=tuple(args.cameras or ()),
+        python=args.python,
         operator=args.operator,
         lockstep=args.lockstep,
         noise=args.noise,
         domain_id=args.domain_id,
     )
     seeds = range(args.seed, args.seed + MAX_FAILED * args.episodes)
-    plan = [Trial(seed=seed, target=target_of(seed), domain=args.domain, task=args.task) for seed in seeds]
+    targets = maker.targets
+    plan = [Trial(seed=s, target=targets[s % len(targets)], domain=args.domain, task=task) for s in seeds]
     result = drive(config, plan, wanted=args.episodes)
-    sheet = draw_sheet(result, load_robot(config.robot), config.out / "contact_sheet.png")
+    sheet = draw_sheet(result, spec, config.out / "contact_sheet.png")
     show(result, bags=out, sheet=sheet, logs=config.logs)
     print(f"next          emma episodes convert {args.out} --out dataset")
     return 0

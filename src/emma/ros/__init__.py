@@ -3,4 +3,7 @@
 from typing import Final
 
 # What `emma node NAME` starts; each is a module here with main() -> exit code.
-NODES: Final = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "web_console", "learner")
+NODES: Final = (
+    *("sim", "env", "policy", "recorder", "scripted_operator"),
+    *("teleop", "keys", "console", "web_console", "learner"),
+)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from emma.envs.maker import EMBEDDED
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.robots.spec import RobotSpec, load_robot
@@ -30,7 +31,8 @@ class DriveConfig:
     """out gets logs/, and bags/ unless `bags` names another folder. policy: bundle, for operator `policy`.
     cameras: those drawn and recorded, () for all.
 
-    lockstep: simulated time, repeatable to the bit. noise: of the scripted operator, rad.
+    lockstep: simulated time, repeatable to the bit. noise: of the scripted operator, rad. python: for a robot in an
+    environment of others, an interpreter with its package; "" for the one that `emma envs install` made.
     """
 
     out: Path
@@ -45,6 +47,7 @@ class DriveConfig:
     record: bool = True
     lockstep: bool = False
     noise: float = 0.0
+    python: str = ""
     timeout_s: float = 13.0
     domain_id: int | None = None
 
@@ -71,14 +74,16 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
         t for c in spec.cameras for t in _unwanted(config, c.name, (c.image_topic, c.info_topic), c.depth_topic) if t
     ]
     sim = {"robot": config.robot, "cameras": list(config.cameras), "depth": config.depth, "lockstep": config.lockstep}
-    graph = [NodeProcess(module="sim", parameters=sim)]
+    embedded = spec.name == EMBEDDED
+    own = {} if embedded else {"python": config.python}
+    graph = [NodeProcess(module="sim" if embedded else "env", name="sim", parameters=sim | own)]
     if config.record:
         recorder: dict[str, Any] = {"robot": config.robot, "root": str(config.bag_folder), "skip": skip}
         recorder |= {"operator": config.operator, "check_rates": not config.lockstep}
         recorder |= {"kind": "policy", "policy": str(config.policy)} if config.policy else {"kind": "teleop"}
         graph.append(NodeProcess(module="recorder", parameters=recorder))
     if config.operator == SCRIPTED:
-        scripted = {"robot": config.robot, "lockstep": config.lockstep, "noise": config.noise}
+        scripted = {"robot": config.robot, "lockstep": config.lockstep, "noise": config.noise, **own}
         graph.append(NodeProcess(module="scripted_operator", parameters=scripted))
     else:
         policy = {

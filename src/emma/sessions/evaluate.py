@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from emma.envs.maker import maker_of, timeout_of
 from emma.policy.bundle import load_bundle
+from emma.robots.spec import load_robot
 from emma.sessions.drive import DriveConfig, drive, run_folder
 from emma.sessions.session import trials
-from emma.sim.tasks import DEFAULT
 
 
 def evaluate_ros(
@@ -22,7 +23,8 @@ def evaluate_ros(
     record: bool = True,
     lockstep: bool = False,
     domain_id: int | None = None,
-    task: str = DEFAULT,
+    task: str = "",
+    python: str = "",
 ) -> dict[str, Any]:
     """Success and instruction following with 95 % intervals, a row per episode, and timings in ms (`SessionResult`).
 
@@ -30,6 +32,9 @@ def evaluate_ros(
     The words are ones that no training data has, as in process. Only the policy's cameras are drawn, without depth.
     """
     loaded = load_bundle(bundle)
+    maker = maker_of(load_robot(robot).name, python)
+    task = task or maker.tasks[0]
+    maker.check(task, [domain])
     config = DriveConfig(
         out=(out or run_folder("eval")) / domain,
         robot=robot,
@@ -41,6 +46,9 @@ def evaluate_ros(
         record=record,
         lockstep=lockstep,
         domain_id=domain_id,
+        python=python,
+        timeout_s=timeout_of(robot),
     )
-    result = drive(config, trials(episodes, seed, domain, held_out_words=True, task=task))
+    plan = trials(episodes, seed, domain, held_out_words=True, task=task, targets=maker.targets)
+    result = drive(config, plan)
     return {**result.to_json(), "bags": str(config.bag_folder) if record else None}

@@ -9,6 +9,7 @@ from typing import Any, Final
 from emma.errors import EmmaError
 from emma.ros.client import RosClient
 from emma.sim.evaluate import EvalConfig
+from emma.sim.scene import TARGETS
 from emma.sim.tasks import DEFAULT
 from emma.stats import Rate
 
@@ -90,10 +91,16 @@ class SessionResult:
 
 
 def trials(
-    episodes: int, seed: int, domain: str = "source", *, held_out_words: bool = False, task: str = DEFAULT
+    episodes: int,
+    seed: int,
+    domain: str = "source",
+    *,
+    held_out_words: bool = False,
+    task: str = DEFAULT,
+    targets: tuple[str, ...] = TARGETS,
 ) -> list[Trial]:
     """The episodes of an evaluation from `seed` on: targets alternate, as in process (`emma.sim.evaluate`)."""
-    config = EvalConfig(episodes=episodes, seed=seed, domain=domain)
+    config = EvalConfig(episodes=episodes, seed=seed, domain=domain, targets=targets)
     return [Trial(seed=s, target=t, domain=domain, held_out_words=held_out_words, task=task) for s, t in config.tasks()]
 
 

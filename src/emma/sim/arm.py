@@ -1,14 +1,11 @@
 """DeskArm: the simulated robot that every part of the stack drives, in-process and behind the sim node."""
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from emma.errors import EmmaError
 from emma.gl import mujoco
-from emma.observation import Observation
 from emma.robots.spec import RobotSpec
 from emma.sim.appearance import Appearance
 from emma.sim.domains import Domain, load_domain
@@ -25,6 +22,8 @@ from emma.sim.scene import (
     build_model,
     class_of_geom,
 )
+from emma.sim.simulator import Script, pinhole, takes_picture
+from emma.sim.task import Task
 from emma.sim.tasks import DEFAULT, load_task
 
 # Where the tool waits between tasks (m), how far a start may be from it, and joints near it from which IK starts (rad).
@@ -34,18 +33,6 @@ _HOME_GUESS = np.array([0.0, -0.2, 2.2, 0.0, 1.1, 0.0])
 
 # Independent random streams of one seed, so that the same seed gives the same cube for either target.
 _SCENE, _TARGET, _WORDS = 0, 1, 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What is asked of the robot. kind: one of `emma.sim.tasks.TASKS`; cube_pose: x, y (m) and yaw (rad) of the cube
-    at the start."""
-
-    seed: int
-    target: str
-    instruction: str
-    cube_pose: tuple[float, float, float]
-    kind: str = DEFAULT
 
 
 class DeskArm:
@@ -148,6 +135,12 @@ class DeskArm:
         """(7,) float32: the joints as measured now."""
         return np.append(self._data.qpos[self._qpos], self._data.qpos[self._finger_qpos[0]]).astype(np.float32)
 
+    def script(self, *, noise: float = 0.0) -> Script:
+        """The expert's demonstration of the task from here on (`emma.sim.expert`)."""
+        from emma.sim.expert import Expert  # it is written in terms of this class
+
+        return Expert(self, noise=noise)
+
     def outcome(self) -> Outcome:
         """Where the cube is now and whether that is what the task asks for."""
         return judge(self.model, self._data, load_task(self.task.kind).where, self.task.target)
@@ -176,8 +169,7 @@ class DeskArm:
     def camera_matrix(self, camera: str) -> np.ndarray:
         """(3, 3) pinhole matrix in pixels, pixel centres at whole numbers (as in sensor_msgs/CameraInfo)."""
         size = self.spec.camera(self._known(camera))
-        focal = 0.5 * size.height / np.tan(0.5 * np.deg2rad(self.model.camera(camera).fovy[0]))
-        return np.array([[focal, 0.0, 0.5 * (size.width - 1)], [0.0, focal, 0.5 * (size.height - 1)], [0.0, 0.0, 1.0]])
+        return pinhole(size.width, size.height, float(self.model.camera(camera).fovy[0]))
 
     def extrinsics(self, camera: str) -> np.ndarray:
         """(4, 4) optical frame (x right, y down, z forward) to world at the camera's latest picture."""
@@ -212,7 +204,7 @@ class DeskArm:
     def _take_pictures(self) -> None:
         pose = None
         for camera, period in self._period.items():
-            if math.floor(self.tick / period) > math.floor((self.tick - 1) / period):
+            if takes_picture(self.tick, period):
                 pose = self._data.qpos.copy() if pose is None else pose
                 self._poses[camera] = (self.tick, pose)
                 for kind in ("color", "depth", "classes"):
@@ -270,20 +262,3 @@ class DeskArm:
                 found=self.spec.control_rate_hz,
                 expected=f"a tick of whole multiples of {self.model.opt.timestep} s",
             )
-
-
-def observation(sim: DeskArm, *, depth: bool = True) -> Observation:
-    """What a policy may see at the current tick: the state now and each camera's latest picture, with its age."""
-    stamps = {camera: sim.picture_tick(camera) for camera in sim.cameras}
-    rate = sim.spec.control_rate_hz
-    ages = {"state": 0.0}
-    for kind in ("images", "depth") if depth else ("images",):
-        ages |= {f"{kind}.{camera}": (sim.tick - tick) / rate for camera, tick in stamps.items()}
-    return Observation(
-        stamp_ns=sim.stamp_ns,
-        state=sim.state(),
-        images={camera: sim.render(camera) for camera in sim.cameras},
-        depth={camera: sim.depth(camera) for camera in sim.cameras} if depth else {},
-        ages_s=ages,
-        skew_s=(max(stamps.values()) - min(stamps.values())) / rate if stamps else 0.0,
-    )

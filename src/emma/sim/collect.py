@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from emma.errors import EmmaError
 from emma.robots.spec import RobotSpec
-from emma.sim.arm import DeskArm
-from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
-from emma.sim.domains import load_domain
+from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of
+from emma.sim.domains import list_domains, load_domain
 from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
-from emma.sim.tasks import DEFAULT, load_task
-from emma.sim.wander import wander
+from emma.sim.maker import DeskArmMaker, SimulatorMaker
+from emma.sim.simulator import Simulator
+from emma.sim.tasks import DEFAULT
 
 # Jobs in flight per process: enough to keep it busy while another episode is put in its place.
 _AHEAD = 2
@@ -37,7 +37,7 @@ class CollectConfig:
 
     noise: disturbance of the executed commands, rad; the dataset's action is the clean command.
     motion: "task" has the expert do its task; "wander" drifts about among varied objects for `frames` frames a clip.
-    task: which one, of `emma.sim.tasks.TASKS`.
+    maker: what makes the simulator; task: which one, of `maker.tasks`.
     evaluation_domains: allow the looks kept for evaluation, for an upper bound that trains on them.
     """
 
@@ -53,9 +53,10 @@ class CollectConfig:
     motion: str = "task"
     frames: int = 8
     task: str = DEFAULT
+    maker: SimulatorMaker = field(default_factory=DeskArmMaker)
 
     def __post_init__(self) -> None:
-        load_task(self.task)
+        self.maker.check(self.task, self.domains)
         if self.episodes < 1 or self.workers < 1:
             raise EmmaError(
                 "nothing to collect",
@@ -68,6 +69,8 @@ class CollectConfig:
                 found=f"{self.motion}, {self.frames} frames",
                 expected=f"one of {', '.join(MOTIONS)}, at least 1 frame",
             )
+        if self.motion == "wander" and not isinstance(self.maker, DeskArmMaker):
+            raise EmmaError("only the embedded arm wanders", found=f"--motion {self.motion}", fix="leave it out")
         if self.motion == "wander" and self.task != DEFAULT:
             raise EmmaError("a wandering clip has no task", found=self.task, fix="leave out --task or --motion")
         if not 0.0 <= self.noise <= 0.1:
@@ -81,8 +84,9 @@ class CollectConfig:
             )
         if not self.domains:
             raise EmmaError("no visual domain", found="none", expected="at least one name, or random")
+        unseen = [name for name in list_domains() if load_domain(name).role == "unseen"]
         for name in self.domains:
-            if name != RANDOM and load_domain(name).role == "unseen" and not self.evaluation_domains:
+            if name in unseen and not self.evaluation_domains:
                 raise EmmaError(
                     f"{name} is kept for evaluation",
                     found=name,
@@ -93,6 +97,10 @@ class CollectConfig:
     def domain(self, seed: int) -> str:
         """The domain of a seed's episode. Targets alternate by seed, so domains change every two seeds."""
         return self.domains[seed // 2 % len(self.domains)]
+
+    def target(self, seed: int) -> str:
+        """The target of a seed's episode: they take turns."""
+        return self.maker.targets[seed % len(self.maker.targets)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +216,7 @@ def _episodes(
 
 
 # The simulator of this process, made by its first episode.
-_own: list[DeskArm] = []
+_own: list[Simulator] = []
 
 
 def _start_worker() -> None:
@@ -218,9 +226,14 @@ def _start_worker() -> None:
 
 def _work(spec: RobotSpec, config: CollectConfig, seed: int) -> Demonstration | None:
     if not _own:
-        _own.append(DeskArm(spec, cameras=config.cameras, task=config.task))
+        _own.append(config.maker.make(spec, cameras=config.cameras, task=config.task))
     (sim,) = _own
-    sim.set_domain(domain_of(config.domain(seed), seed, config.jitter))
+    domain = config.domain(seed)
+    sim.set_domain(domain_of(domain, seed, config.jitter) if domain == RANDOM else domain)
     if config.motion == "wander":
+        from emma.sim.arm import DeskArm
+        from emma.sim.wander import wander
+
+        assert isinstance(sim, DeskArm)
         return wander(sim, seed, config.frames, spec.fps)
-    return demonstrate(sim, seed, target_of(seed), noise=config.noise, fps=spec.fps, depth=config.depth)
+    return demonstrate(sim, seed, config.target(seed), noise=config.noise, fps=spec.fps, depth=config.depth)

@@ -7,10 +7,10 @@ import numpy as np
 
 from emma.observation import Observation
 from emma.robots.spec import RobotSpec, load_robot
-from emma.sim.arm import DeskArm, observation
+from emma.sim.arm import DeskArm
 from emma.sim.domains import Domain, random_domain
-from emma.sim.expert import Expert
 from emma.sim.scene import TARGETS
+from emma.sim.simulator import Look, Simulator, observation
 from emma.sim.tasks import DEFAULT
 
 RANDOM = "random"
@@ -31,7 +31,7 @@ class Demonstration:
     instruction: str
     target: str
     seed: int
-    domain: Domain
+    domain: Look
     failed: int = 0
 
     @property
@@ -94,28 +94,28 @@ def domain_of(domain: str | Domain, seed: int, jitter: float = 0.0) -> str | Dom
     return random_domain(np.random.default_rng([seed, _LOOK]), jitter=jitter) if domain == RANDOM else domain
 
 
-def demonstrate(
-    sim: DeskArm,
+def demonstrate[S: Simulator](
+    sim: S,
     seed: int,
     target: str,
     *,
     noise: float,
     fps: int,
     depth: bool = True,
-    watch: Callable[[DeskArm], None] | None = None,
+    watch: Callable[[S], None] | None = None,
 ) -> Demonstration | None:
     """One episode, or None if the expert failed (noise can make it drop the cube).
 
     watch: called at every frame's moment, after its observation. It may change the look, if it restores it.
     """
     task = sim.reset(seed, target)
-    expert = Expert(sim, noise=noise)
+    script = sim.script(noise=noise)
     rate = sim.spec.control_rate_hz
-    frames = 1 + int((len(expert) - 1) * fps / rate)
+    frames = 1 + int((len(script.commands) - 1) * fps / rate)
     # The first control tick not before each frame's moment i / fps.
     ticks = {int(np.ceil(i * rate / fps - 1e-9)) for i in range(frames)}
     observations, clean, sent = [], [], []
-    for tick, (command, executed) in enumerate(expert):
+    for tick, (command, executed) in enumerate(zip(script.commands, script.executed, strict=True)):
         if tick in ticks:
             observations.append(observation(sim, depth=depth))
             clean.append(command)

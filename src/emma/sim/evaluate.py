@@ -17,11 +17,12 @@ from emma.control.policy_loop import PolicyLoop
 from emma.observation import Observation
 from emma.policy.chunk_blending import choose_join
 from emma.policy.runtime import PolicyRuntime
-from emma.sim.arm import DeskArm, observation
 from emma.sim.demonstrations import RANDOM, domain_of
+from emma.sim.domains import Domain
 from emma.sim.scene import TARGETS
+from emma.sim.simulator import Simulator, observation
 from emma.sim.smoothness import Smoothness
-from emma.sim.tasks import DEFAULT, load_task
+from emma.sim.tasks import DEFAULT
 from emma.stats import Rate
 
 # Evaluation starts where no training data does: `emma collect` refuses seeds from here on.
@@ -32,7 +33,7 @@ FIRST_SEED = 10_000
 class EvalConfig:
     """domain: a name, or "random": for each episode a look of its own that its seed decides, none of which shows what
     the unseen ones keep. latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then
-    has failed; join: one of `emma.policy.chunk_blending.JOINS`; task: one of `emma.sim.tasks.TASKS`;
+    has failed; join: one of `emma.policy.chunk_blending.JOINS`; task, targets: of the simulator (`emma.sim.maker`);
     depth: whether the policy sees any; a third of the time where it is drawn."""
 
     episodes: int = 100
@@ -45,9 +46,9 @@ class EvalConfig:
     join: str = "auto"
     task: str = DEFAULT
     depth: bool = False
+    targets: tuple[str, ...] = TARGETS
 
     def __post_init__(self) -> None:
-        load_task(self.task)
         if self.episodes <= 0:
             raise ValueError(f"episodes must be above 0, not {self.episodes}")
         if self.latency_s < 0 or self.timeout_s <= 0:
@@ -55,7 +56,7 @@ class EvalConfig:
 
     def tasks(self) -> Iterable[tuple[int, str]]:
         """(seed, target) of every episode: targets alternate, each seed once."""
-        return ((self.seed + i, TARGETS[i % 2]) for i in range(self.episodes))
+        return ((self.seed + i, self.targets[i % len(self.targets)]) for i in range(self.episodes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +133,7 @@ class _Rendered(Mapping[str, np.ndarray]):
 class _SimulatedRobot:
     """ObservationSource: what the simulated cameras and joints give at the simulator's own time."""
 
-    def __init__(self, sim: DeskArm, *, depth: bool) -> None:
+    def __init__(self, sim: Simulator, *, depth: bool) -> None:
         self._sim, self._depth = sim, depth
         self._newest_ns: int | None = None
 
@@ -166,7 +167,7 @@ class _SimulatedRobot:
 
 
 def run_episode(
-    sim: DeskArm, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
+    sim: Simulator, runtime: PolicyRuntime, fps: int, seed: int, target: str, config: EvalConfig
 ) -> EpisodeResult:
     """One episode from (seed, target), asked for in held-out words, until the cube lies at a target or time is up."""
     spec = sim.spec
@@ -227,19 +228,24 @@ def run_episode(
 
 
 def evaluate(
-    sim: DeskArm,
+    sim: Simulator,
     runtime: PolicyRuntime,
     fps: int,
     config: EvalConfig,
     progress: Callable[[EpisodeResult], None] | None = None,
 ) -> EvalResult:
     """Run every episode of `config` on one simulator."""
-    sim.set_domain(domain_of(config.domain, config.seed))
+    sim.set_domain(_look(config.domain, config.seed))
     results = []
     for seed, target in config.tasks():
         if config.domain == RANDOM:
-            sim.set_domain(domain_of(RANDOM, seed))
+            sim.set_domain(_look(RANDOM, seed))
         results.append(run_episode(sim, runtime, fps, seed, target, config))
         if progress is not None:
             progress(results[-1])
     return EvalResult(config=config, episodes=tuple(results), runtime=runtime.name)
+
+
+def _look(domain: str, seed: int) -> str | Domain:
+    """The look of a seed's episode: a name, which the simulator knows, or one of its own."""
+    return domain_of(RANDOM, seed) if domain == RANDOM else domain

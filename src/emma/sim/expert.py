@@ -98,14 +98,14 @@ def check_steps(path: np.ndarray, spec: RobotSpec) -> None:
             )
 
 
-def disturbance(rng: np.random.Generator, near: np.ndarray, sigma: float, dt: float) -> np.ndarray:
-    """(T, 6) rad: noise with standard deviation `sigma` and no jumps, weaker where `near`."""
+def disturbance(rng: np.random.Generator, near: np.ndarray, sigma: float, dt: float, joints: int = 6) -> np.ndarray:
+    """(T, joints) rad: noise with standard deviation `sigma` and no jumps, weaker where `near`."""
     ticks = len(near)
     keep = np.exp(-dt / NOISE_TIME)
-    smooth = np.zeros((ticks, 6))
+    smooth = np.zeros((ticks, joints))
     # An Ornstein-Uhlenbeck process through a low-pass of the same time constant: continuous speed.
-    raw, out = np.zeros(6), np.zeros(6)
-    kicks = rng.normal(0.0, 1.0, (ticks, 6)) * np.sqrt(1.0 - keep**2)
+    raw, out = np.zeros(joints), np.zeros(joints)
+    kicks = rng.normal(0.0, 1.0, (ticks, joints)) * np.sqrt(1.0 - keep**2)
     share = 1.0
     for i in range(ticks):
         raw = keep * raw + kicks[i]

@@ -11,8 +11,9 @@ import numpy as np
 from emma.control.pacing import FixedRate
 from emma.errors import EmmaError
 from emma.robots.spec import RobotSpec
-from emma.sim.arm import DeskArm, Task
 from emma.sim.outcome import Outcome
+from emma.sim.simulator import Simulator
+from emma.sim.task import Task
 
 T = TypeVar("T")
 NS = 1_000_000_000
@@ -53,7 +54,7 @@ class SimOutput(Protocol):
 
 
 class SimLoop:
-    """Owns a DeskArm: it is made, stepped, drawn and closed on one thread, because a GL context belongs to one.
+    """Owns a simulator: it is made, stepped, drawn and closed on one thread, because a GL context belongs to one.
 
     The last command is held until another comes. Real time follows the monotonic clock; `clock_ns` stamps it.
     Lockstep advances one tick for each command stamped with the present tick's stamp (or without a stamp), says
@@ -65,9 +66,8 @@ class SimLoop:
         spec: RobotSpec,
         output: SimOutput,
         *,
+        make: Callable[[], Simulator],
         cameras: tuple[str, ...],
-        domain: str,
-        seed: int,
         clock_ns: Callable[[], int],
         lockstep: bool = False,
         repeat_s: float = 0.25,
@@ -76,7 +76,7 @@ class SimLoop:
         self._clock_ns, self._lockstep, self._repeat_s = clock_ns, lockstep, repeat_s
         self._period_ns = round(NS / spec.control_rate_hz)
         self._wake = threading.Condition()
-        self._requests: deque[tuple[Callable[[DeskArm], Any], Future]] = deque()
+        self._requests: deque[tuple[Callable[[Simulator], Any], Future]] = deque()
         self._command: tuple[np.ndarray, int | None] | None = None
         self._stop = threading.Event()
         self._ended: Exception | None = None
@@ -87,7 +87,7 @@ class SimLoop:
         self._taken_ns: dict[str, int] = {}
         self._due: list[str] = []
         self.lost_pictures = 0
-        self._thread = threading.Thread(target=self._run, args=(domain, seed), name="sim", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(make,), name="sim", daemon=True)
 
     def start(self) -> None:
         """Begin; the first snapshot follows at once."""
@@ -100,7 +100,7 @@ class SimLoop:
                 self._command = (position, stamp_ns)
                 self._wake.notify()
 
-    def call(self, work: Callable[[DeskArm], T], timeout_s: float = CALL_S) -> T:
+    def call(self, work: Callable[[Simulator], T], timeout_s: float = CALL_S) -> T:
         """Run `work` on the simulator between two ticks; returns or raises what it does, or what ended it."""
         future: Future = Future()
         with self._wake:
@@ -119,10 +119,10 @@ class SimLoop:
             ) from None
         return result
 
-    def reset(self, work: Callable[[DeskArm], T]) -> T:
+    def reset(self, work: Callable[[Simulator], T]) -> T:
         """`call` for work that resets the simulator; the new episode's first data are out when this returns."""
 
-        def begin(sim: DeskArm) -> T:
+        def begin(sim: Simulator) -> T:
             result = work(sim)
             self._begin(sim)
             return result
@@ -137,9 +137,9 @@ class SimLoop:
         if self._thread.is_alive():
             self._thread.join(5.0)
 
-    def _run(self, domain: str, seed: int) -> None:
+    def _run(self, make: Callable[[], Simulator]) -> None:
         try:
-            with DeskArm(self._spec, cameras=self._cameras, domain=domain, seed=seed) as sim:
+            with make() as sim:
                 self._begin(sim)
                 (self._run_lockstep if self._lockstep else self._run_real_time)(sim)
         except Exception as error:  # the node must end with a message instead of falling silent
@@ -149,7 +149,7 @@ class SimLoop:
                     future.set_exception(error)
             self._output.crashed(error)
 
-    def _run_real_time(self, sim: DeskArm) -> None:
+    def _run_real_time(self, sim: Simulator) -> None:
         rate = FixedRate(1.0 / self._spec.control_rate_hz, self._stop, slack=CATCH_UP_TICKS)
         while (beat := rate.wait()) is not None:
             if beat.missed:
@@ -162,7 +162,7 @@ class SimLoop:
             self._step(sim)
             self._draw_due(sim, rate)
 
-    def _run_lockstep(self, sim: DeskArm) -> None:
+    def _run_lockstep(self, sim: Simulator) -> None:
         while not self._stop.is_set():
             self._serve(sim)
             with self._wake:
@@ -176,7 +176,7 @@ class SimLoop:
             elif not ready:
                 self._send(sim, self._cameras)
 
-    def _serve(self, sim: DeskArm) -> None:
+    def _serve(self, sim: Simulator) -> None:
         while self._requests:
             work, future = self._requests.popleft()
             try:
@@ -184,7 +184,7 @@ class SimLoop:
             except Exception as error:  # belongs to whoever asked
                 future.set_exception(error)
 
-    def _begin(self, sim: DeskArm) -> None:
+    def _begin(self, sim: Simulator) -> None:
         with self._wake:
             self._command = None
             self._stamp_ns = self._stamp_ns + self._period_ns if self._lockstep else self._clock_ns()
@@ -193,7 +193,7 @@ class SimLoop:
         self._previous = None
         self._look(sim)
 
-    def _step(self, sim: DeskArm) -> None:
+    def _step(self, sim: Simulator) -> None:
         assert self._hold is not None
         self._previous = sim.state()
         sim.step(self._hold)
@@ -201,7 +201,7 @@ class SimLoop:
             self._stamp_ns = self._stamp_ns + self._period_ns if self._lockstep else self._clock_ns()
         self._look(sim)
 
-    def _look(self, sim: DeskArm) -> None:
+    def _look(self, sim: Simulator) -> None:
         """Cameras take their pictures; in lockstep they are drawn and sent before the joints, in real time after."""
         fresh = [camera for camera in self._cameras if sim.picture_tick(camera) == sim.tick]
         self._taken_ns |= dict.fromkeys(fresh, self._stamp_ns)
@@ -213,7 +213,7 @@ class SimLoop:
         # Whoever waits already comes first, with the new picture.
         self._due += [camera for camera in fresh if camera not in self._due]
 
-    def _draw_due(self, sim: DeskArm, rate: FixedRate) -> None:
+    def _draw_due(self, sim: Simulator, rate: FixedRate) -> None:
         """Draw as many pictures as fit before the next tick, at least one; the rest waits, and may be overtaken.
 
         A machine that is too slow then lowers the cameras' rates, as real ones do, and never the arm's time.
@@ -225,12 +225,12 @@ class SimLoop:
             if rate.left_s < took:
                 return
 
-    def _send(self, sim: DeskArm, cameras: Iterable[str]) -> None:
+    def _send(self, sim: Simulator, cameras: Iterable[str]) -> None:
         for camera in cameras:
             self._draw(sim, camera)
         self._send_joints(sim)
 
-    def _draw(self, sim: DeskArm, camera: str) -> None:
+    def _draw(self, sim: Simulator, camera: str) -> None:
         color, depth = self._output.wants(camera)
         self._output.picture(
             self._taken_ns[camera],
@@ -239,7 +239,7 @@ class SimLoop:
             sim.depth(camera) if depth else None,
         )
 
-    def _send_joints(self, sim: DeskArm) -> None:
+    def _send_joints(self, sim: Simulator) -> None:
         state = sim.state()
         moved = np.zeros_like(state) if self._previous is None else state - self._previous
         self._output.joints(self._stamp_ns, state, moved * self._spec.control_rate_hz)

@@ -6,10 +6,11 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.gl import mujoco
-from emma.sim.arm import DeskArm, observation
+from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import Demonstration
 from emma.sim.kinematics import tool_down
 from emma.sim.scene import GRIPPER_OPEN, TARGET_XY, TARGETS
+from emma.sim.simulator import observation
 
 INSTRUCTION = "move about"
 _WANDER = 5

@@ -17,7 +17,8 @@ from emma.policy.loading import load_policy
 from emma.policy.runtime import open_runtime
 from emma.resources import data_dir
 from emma.robots.spec import load_robot
-from emma.sim.arm import DeskArm, observation
+from emma.sim.arm import DeskArm
+from emma.sim.simulator import observation
 
 
 def test_a_shipped_row_is_small_and_acts_as_the_one_that_was_trained(tmp_path):

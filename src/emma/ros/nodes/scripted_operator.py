@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 from emma.control.pacing import FixedRate
 from emma.control.safety import SafetyFilter
 from emma.control.tracking import BLIND_S, TrackingGuard
+from emma.envs.maker import maker_of
 from emma.errors import EmmaError
 from emma.messages import decode_state, stamp_ns
 from emma.robots.spec import load_robot
@@ -26,8 +27,6 @@ from emma.ros import messages, qos
 from emma.ros.parameters import declare, parameter, read
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
-from emma.sim.arm import DeskArm
-from emma.sim.expert import Expert
 
 OPERATORS = ("scripted",)
 # Targets this near to what the filter allows go out as they are: its sums round in the last digits.
@@ -45,6 +44,7 @@ class ScriptedOperatorParameters:
     noise: float = parameter(
         0.0, "scripted: disturbance of the commands, rad (DART)", minimum=0.0, maximum=0.1, runtime=True
     )
+    python: str = parameter("", "for an environment of others: a Python that has its package")
     lockstep: bool = parameter(False, "answer each joint state with one command, as the sim's lockstep wants it")
 
 
@@ -55,7 +55,8 @@ class ScriptedOperatorNode(Node):
         super().__init__("scripted_operator")
         values = declare(self, ScriptedOperatorParameters)
         self.spec = load_robot(values.robot)
-        self._plan_arm = DeskArm(self.spec, cameras=())
+        maker = maker_of(self.spec.name, values.python)
+        self._plan_arm = maker.make(self.spec, cameras=(), task=maker.tasks[0])
         self._lockstep = values.lockstep
         self._lock = threading.Lock()
         self._task: dict[str, Any] | None = None
@@ -83,6 +84,7 @@ class ScriptedOperatorNode(Node):
         self._say("idle")
 
     def close(self) -> None:
+        self._plan_arm.close()
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(2.0)
@@ -97,12 +99,12 @@ class ScriptedOperatorNode(Node):
             )
         self._plan_arm.set_task(str(self._task["kind"]))
         task = self._plan_arm.reset(int(self._task["seed"]), str(self._task["target"]))
-        expert = Expert(self._plan_arm, noise=read(self, ScriptedOperatorParameters).noise)
+        script = self._plan_arm.script(noise=read(self, ScriptedOperatorParameters).noise)
         with self._lock:
             self._safety.start(self._measured)
-            self._targets, self._next, self._answered = expert.executed, 0, None
+            self._targets, self._next, self._answered = script.executed, 0, None
         self._say("running")
-        return f"{task.instruction}: {len(expert) / self.spec.control_rate_hz:.1f} s"
+        return f"{task.instruction}: {len(script.executed) / self.spec.control_rate_hz:.1f} s"
 
     def _finish(self, state: str) -> None:
         with self._lock:

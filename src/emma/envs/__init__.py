@@ -1,0 +1,1 @@
+"""Robots in simulators of other people: each runs as a driver, in an interpreter of its own where versions clash."""
