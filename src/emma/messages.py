@@ -1,8 +1,6 @@
 """ROS messages to arrays. Works alike on rclpy messages and on messages that `rosbags` read from a bag."""
 
 import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -10,7 +8,29 @@ import numpy as np
 from rosbags.image import message_to_cvimage
 
 from emma.errors import EmmaError
-from emma.robots.spec import Camera, RobotSpec
+from emma.robots.joint_messages import (
+    CommandedMotion,
+    check_plausible,
+    decode_command,
+    decode_motion,
+    decode_state,
+    merge_states,
+    named_positions,
+)
+from emma.robots.spec import Camera
+
+__all__ = [
+    "CommandedMotion",
+    "check_plausible",
+    "decode_command",
+    "decode_depth",
+    "decode_image",
+    "decode_motion",
+    "decode_state",
+    "merge_states",
+    "named_positions",
+    "stamp_ns",
+]
 
 # ROS REP 118: depth is 16UC1 in millimetres (0 = no reading) or 32FC1 in metres (NaN = no reading).
 DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
@@ -18,8 +38,6 @@ DEPTH_MAX_MM = 65535
 # compressed_depth_image_transport: a format enum and the two quantisation parameters of 32FC1 stand before the PNG.
 DEPTH_HEAD = struct.Struct("<iff")
 PNG_MAGIC = b"\x89PNG"
-# A position further outside of the limits than their whole span is no position of that joint in that unit.
-BEYOND_SPANS = 1.0
 
 
 def stamp_ns(message: Any) -> int | None:
@@ -109,158 +127,6 @@ def _compressed_depth(message: Any, topic: str) -> np.ndarray:
         )
     inverse = image.astype(np.float64) - b
     return np.divide(a, inverse, out=np.full(image.shape, np.nan), where=(image > 0) & (inverse > 0))
-
-
-def decode_state(message: Any, spec: RobotSpec) -> np.ndarray:
-    """(J,) float32 joint positions in the spec's order from a JointState, found by name. Raises EmmaError."""
-    return merge_states([message], spec)[0]
-
-
-def merge_states(newest_first: Iterable[Any], spec: RobotSpec) -> tuple[np.ndarray, list[int]]:
-    """(J,) float32 joint positions of JointStates that may hold a part of the joints each, and which were needed.
-
-    Each joint has its newest position; messages of other joints are passed over. Raises EmmaError for a joint without
-    any position, or that a driver of all joints left out since.
-    """
-    found: dict[str, float] = {}
-    wanted, latest = set(spec.joint_names), ""
-    needed: list[int] = []
-    for number, message in enumerate(newest_first):
-        positions = named_positions(message.name, message.position, spec.state_topic)
-        latest = latest or f"{len(message.position)} positions for {', '.join(message.name) or 'no names'}"
-        if found and positions.keys() >= set(spec.joint_names):
-            # One driver that sent all joints and now leaves some out: those are missing, not sent by another.
-            break
-        fresh = {name: value for name, value in positions.items() if name in wanted}
-        if fresh:
-            found |= fresh
-            wanted -= fresh.keys()
-            needed.append(number)
-        if not wanted:
-            break
-    return _in_order(found, spec, spec.state_topic, latest), needed
-
-
-@dataclass(frozen=True)
-class CommandedMotion:
-    """Where one command sends the joints: times_s (N,) from its start, positions (N, J).
-
-    One point is a target, which stands for the command at once; several are a trajectory.
-    """
-
-    times_s: np.ndarray
-    positions: np.ndarray
-
-    def at(self, elapsed_s: float, start: np.ndarray | None = None) -> np.ndarray:
-        """(J,) float32: the commanded positions after `elapsed_s`, linear between points, the last one after the end.
-
-        start: (J,) where the joints were when the trajectory began, for the time before its first point.
-        """
-        times, positions = self.times_s, self.positions
-        if len(times) == 1 or elapsed_s >= times[-1]:
-            return np.asarray(positions[-1], np.float32)
-        if start is not None and times[0] > 0:
-            times, positions = np.insert(times, 0, 0.0), np.vstack([start, positions])
-        return np.array([np.interp(elapsed_s, times, column) for column in positions.T], np.float32)
-
-    @property
-    def needs_start(self) -> bool:
-        """Whether `at` depends on where the joints were: the first of several points lies after the start."""
-        return len(self.times_s) > 1 and self.times_s[0] > 0
-
-
-def decode_motion(message: Any, spec: RobotSpec) -> CommandedMotion:
-    """The motion that a command message asks for, in the spec's joint order. Raises EmmaError."""
-    topic = spec.command.topic
-    if spec.command.kind == "joint_trajectory":
-        return _trajectory(message, spec, topic)
-    if spec.command.kind == "joint_state":
-        found = named_positions(message.name, message.position, topic)
-        target = _in_order(found, spec, topic, f"{len(message.position)} positions for {', '.join(message.name)}")
-    else:
-        target = np.asarray(message.data, dtype=np.float32)
-        if len(target) != len(spec.joints):
-            raise EmmaError(f"wrong command size on {topic}", found=len(target), expected=f"{len(spec.joints)} values")
-        target = _finite(target, spec, topic)
-    return CommandedMotion(np.zeros(1), target[None])
-
-
-def decode_command(message: Any, spec: RobotSpec) -> np.ndarray:
-    """(J,) float32 joint targets at the start of a command, in the spec's order. Raises EmmaError."""
-    return np.asarray(decode_motion(message, spec).positions[0], np.float32)
-
-
-def _trajectory(message: Any, spec: RobotSpec, topic: str) -> CommandedMotion:
-    if len(message.points) == 0:
-        raise EmmaError(f"empty trajectory on {topic}", found="0 points", expected="at least one point")
-    names = message.joint_names
-    points = [
-        _in_order(
-            named_positions(names, point.positions, topic),
-            spec,
-            topic,
-            f"{len(point.positions)} positions for {', '.join(names) or 'no names'}",
-        )
-        for point in message.points
-    ]
-    times = np.array([p.time_from_start.sec + p.time_from_start.nanosec / 1e9 for p in message.points])
-    if times[0] < 0 or (np.diff(times) <= 0).any():
-        raise EmmaError(
-            f"the points of a trajectory on {topic} do not follow each other",
-            found=f"time_from_start {', '.join(f'{t:g}' for t in times[:8])} s",
-            expected="times that grow from point to point",
-        )
-    return CommandedMotion(times, np.stack(points))
-
-
-def named_positions(names: Sequence[str], positions: Any, topic: str) -> dict[str, float]:
-    """Joint name -> position; empty for a message without positions. Raises EmmaError if they do not fit."""
-    if len(positions) == 0:
-        return {}
-    if len(set(names)) != len(names) or len(positions) != len(names):
-        raise EmmaError(
-            f"joints missing on {topic}: names and positions do not fit",
-            found=f"{len(positions)} positions for {', '.join(names) or 'no names'}",
-            expected="one position for each name, each name once",
-            fix="check the driver",
-        )
-    return dict(zip(names, positions, strict=True))
-
-
-def _in_order(found: dict[str, float], spec: RobotSpec, topic: str, message: str) -> np.ndarray:
-    missing = [name for name in spec.joint_names if name not in found]
-    if missing:
-        raise EmmaError(
-            f"joints missing on {topic}: {', '.join(missing)}",
-            found=message,
-            expected=f"a position for each of {', '.join(spec.joint_names)}",
-            fix=f"check the driver, or the joint names in {spec.folder / 'robot.yaml'}",
-        )
-    return _finite(np.array([found[name] for name in spec.joint_names], dtype=np.float32), spec, topic)
-
-
-def check_plausible(values: np.ndarray, spec: RobotSpec, topic: str) -> None:
-    """Raise EmmaError for joint values (J,) so far beyond the limits that they must be in another unit."""
-    for joint, value in zip(spec.joints, values, strict=True):
-        slack = BEYOND_SPANS * (joint.upper - joint.lower)
-        if joint.lower - slack <= value <= joint.upper + slack:
-            continue
-        degrees = joint.unit == "rad" and joint.lower - slack <= np.deg2rad(value) <= joint.upper + slack
-        raise EmmaError(
-            f"joint {joint.name} on {topic} is far beyond its limits",
-            found=f"{value:g} {joint.unit}{', which may be degrees' if degrees else ''}",
-            expected=f"{joint.lower:g} to {joint.upper:g} {joint.unit}",
-            fix=f"let the driver publish {joint.unit}, or correct the limits in {spec.folder / 'robot.yaml'}",
-        )
-
-
-def _finite(values: np.ndarray, spec: RobotSpec, topic: str) -> np.ndarray:
-    if not np.isfinite(values).all():
-        bad = [
-            f"{name}={value}" for name, value in zip(spec.joint_names, values, strict=True) if not np.isfinite(value)
-        ]
-        raise EmmaError(f"non-finite joint positions on {topic}", found=", ".join(bad), expected="finite numbers")
-    return values
 
 
 def _check_size(image: np.ndarray, camera: Camera, topic: str) -> None:

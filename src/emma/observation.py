@@ -5,7 +5,6 @@ future is never used, so a policy sees in training what it can see on the robot.
 """
 
 import math
-from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,21 +13,19 @@ import numpy as np
 
 from emma.errors import EmmaError
 from emma.messages import CommandedMotion, decode_depth, decode_image, decode_motion, merge_states, stamp_ns
-from emma.robots.spec import RobotSpec
+from emma.robots.spec import CommandGroup, RobotSpec, StateTopic
+from emma.robots.turns import Turns
+from emma.streams import CLOCK_JUMP_NS, COMMAND, SAMPLES, STATE, Sample, Stream, is_command, is_state
 
-# A stamp this much older than its stream's newest one is a clock set back, not a late message.
-CLOCK_JUMP_NS = 1_000_000_000
+__all__ = ["CLOCK_JUMP_NS", "COMMAND", "STATE", "Aligner", "Observation", "is_command", "is_state"]
 
 # The shortest span of a stream: a camera may be this late beside joint states of any rate.
 SPAN_S = 1.0
-# Bounds the memory of streams that are faster than any known: 1 s at 20 kHz, and images by their rate.
-SAMPLES, IMAGES_HZ = 20_000, 120.0
+# Bounds the memory of image streams.
+IMAGES_HZ = 120.0
 
 # Messages of other joints on the state topic are passed over while this robot's own still come.
 STATE_PERIODS = 1.5
-
-STATE = "state"
-COMMAND = "command"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,61 +49,6 @@ class Observation:
         return {stream: age for stream, age in self.ages_s.items() if age > max_age_s}
 
 
-class Sample:
-    """One message of a stream, or what was already made of it. stamp_ns: what the sensor says; value: decoded, an
-    EmmaError if that failed, None if it is decoded when it is asked for."""
-
-    __slots__ = ("message", "order", "stamp_ns", "value")
-
-    def __init__(self, stamp_ns: int, order: int, message: Any = None, value: np.ndarray | EmmaError | None = None):
-        self.stamp_ns, self.order, self.message, self.value = stamp_ns, order, message, value
-
-    def __lt__(self, other: "Sample") -> bool:
-        # Arrival order among equal stamps.
-        return (self.stamp_ns, self.order) < (other.stamp_ns, other.order)
-
-
-class Stream:
-    """The samples of the last `span_ns` in stamp order, whatever order they arrived in; at most `limit` of them."""
-
-    def __init__(self, span_ns: int, limit: int = SAMPLES) -> None:
-        self._span_ns, self._limit = span_ns, limit
-        self._samples: list[Sample] = []
-        self._count = 0
-
-    def push(self, stamp_ns: int, message: Any = None, *, value: np.ndarray | EmmaError | None = None) -> None:
-        samples = self._samples
-        if samples and stamp_ns < samples[-1].stamp_ns - CLOCK_JUMP_NS:
-            # The clock was set back: samples "from the future" would hide every new one.
-            samples.clear()
-        insort(samples, Sample(stamp_ns, self._count, message, value))
-        self._count += 1
-        # One sample from before the span stays: it is the latest for the moments up to the next.
-        first = bisect_right(samples, samples[-1].stamp_ns - self._span_ns, key=_stamp) - 1
-        del samples[: max(first, len(samples) - self._limit, 0)]
-
-    def at(self, t_ns: int) -> Sample | None:
-        """The latest sample not newer than `t_ns`, or None."""
-        i = bisect_right(self._samples, t_ns, key=_stamp)
-        return self._samples[i - 1] if i else None
-
-    def until(self, t_ns: int) -> Iterator[Sample]:
-        """All samples not newer than `t_ns`, the newest first."""
-        for i in range(bisect_right(self._samples, t_ns, key=_stamp) - 1, -1, -1):
-            yield self._samples[i]
-
-    @property
-    def newest_ns(self) -> int | None:
-        return self._samples[-1].stamp_ns if self._samples else None
-
-    def clear(self) -> None:
-        self._samples.clear()
-
-
-def _stamp(sample: Sample) -> int:
-    return sample.stamp_ns
-
-
 class Aligner:
     """Joins the streams of one robot into observations. Not thread-safe: the owner holds a lock.
 
@@ -126,27 +68,43 @@ class Aligner:
     ) -> None:
         self.spec = spec
         self.cameras = tuple(cameras) if cameras is not None else spec.camera_names
-        self._topics: dict[str, str] = {spec.state_topic: STATE}
+        self.turns = Turns(spec)
+        names = _numbered(STATE, [each.topic for each in spec.state_topics])
+        self._states = dict(zip(names, spec.state_topics, strict=True))
+        self._topics: dict[str, str] = {state.topic: stream for stream, state in self._states.items()}
         for name in self.cameras:
             camera = spec.camera(name)
             self._topics[camera.image_topic] = f"images.{name}"
             if depth and camera.depth_topic:
                 self._topics[camera.depth_topic] = f"depth.{name}"
         self._needed = tuple(self._topics.values())
-        self._topics.setdefault(spec.command.topic, COMMAND)
+        groups = spec.command_groups
+        self._groups = dict(zip(_numbered(COMMAND, [group.name for group in groups]), groups, strict=True))
+        for stream, group in self._groups.items():
+            self._topics.setdefault(group.recorded_topic, stream)
         span_ns = int((_span_s(spec) if span_s is None else span_s) * 1e9)
         images = math.ceil(span_ns / 1e9 * IMAGES_HZ)
         self._streams = {
-            stream: Stream(span_ns, SAMPLES if stream in (STATE, COMMAND) else images)
-            for stream in (*self._needed, COMMAND)
+            stream: Stream(span_ns, SAMPLES if is_state(stream) or is_command(stream) else images)
+            for stream in (*self._needed, *self._groups)
         }
         self._decoded: dict[str, tuple[Sample, np.ndarray]] = {}
-        self._commanded: tuple[Sample, CommandedMotion, np.ndarray | None] | None = None
+        self._commanded: dict[str, tuple[Sample, CommandedMotion, np.ndarray | None]] = {}
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics whose messages `push` wants."""
         return tuple(self._topics)
+
+    @property
+    def streams(self) -> Mapping[str, str]:
+        """Topic -> stream, of all topics that `push` wants."""
+        return self._topics
+
+    @property
+    def states(self) -> Mapping[str, StateTopic]:
+        """Stream -> topic of joint states."""
+        return self._states
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -171,7 +129,8 @@ class Aligner:
         for stream in self._streams.values():
             stream.clear()
         self._decoded.clear()
-        self._commanded = None
+        self._commanded.clear()
+        self.turns.forget()
 
     def missing(self, t_ns: int) -> tuple[str, ...]:
         """The needed streams without any sample at or before `t_ns`."""
@@ -185,7 +144,11 @@ class Aligner:
     def ages_s(self, now_ns: int) -> dict[str, float]:
         """Seconds since the newest sample of every needed stream; `inf` for a stream that never came."""
         newest = {stream: self._streams[stream].newest_ns for stream in self._needed}
-        return {stream: math.inf if stamp is None else (now_ns - stamp) / 1e9 for stream, stamp in newest.items()}
+        ages = {stream: math.inf if stamp is None else (now_ns - stamp) / 1e9 for stream, stamp in newest.items()}
+        if len(self._states) > 1:
+            # Joint states are as old as their oldest part: without one arm's, nothing may move.
+            ages[STATE] = max(ages[stream] for stream in self._states)
+        return ages
 
     def at(self, t_ns: int) -> Observation:
         """The observation at `t_ns`. Raises EmmaError if a needed stream has no sample yet or one cannot be decoded."""
@@ -215,66 +178,87 @@ class Aligner:
 
     def state_at(self, t_ns: int) -> tuple[np.ndarray, float] | None:
         """The joint state at `t_ns` and its age in seconds, without touching the cameras; None before the first one."""
-        if self._streams[STATE].at(t_ns) is None:
+        if any(self._streams[stream].at(t_ns) is None for stream in self._states):
             return None
         state, state_ns = self._state(t_ns)
         return state, (t_ns - state_ns) / 1e9
 
     def measured(self) -> tuple[np.ndarray, int] | None:
         """The newest joint state (J,) and its stamp; None before the first one. Raises EmmaError if it is broken."""
-        newest = self._streams[STATE].newest_ns
-        return None if newest is None else self._state(newest)
+        newest = [self._streams[stream].newest_ns for stream in self._states]
+        stamps = [stamp for stamp in newest if stamp is not None]
+        return self._state(max(stamps)) if len(stamps) == len(newest) else None
 
     def command_at(self, t_ns: int) -> np.ndarray | None:
-        """(J,) float32: the commanded positions at `t_ns`, or None before the first command.
+        """(J,) float32: the commanded positions at `t_ns`, or None before the first command of every group.
 
         That is the target of the latest command not newer than `t_ns`; of a trajectory, its position at that time.
         """
-        if self.spec.command.topic == self.spec.state_topic:
+        if len(self._groups) == 1 and self.spec.command.topic == self.spec.state_topic:
             state = self.state_at(t_ns)
             return None if state is None else state[0]
-        sample = self._streams[COMMAND].at(t_ns)
-        if sample is None:
-            return None
-        if sample.value is not None:
-            return self._decode(COMMAND, sample)
-        motion, start = self._motion(sample)
-        return motion.at((t_ns - sample.stamp_ns) / 1e9, start)
+        result = np.zeros(len(self.spec.joints), np.float32)
+        for stream, group in self._groups.items():
+            sample = self._streams[stream].at(t_ns)
+            if sample is None:
+                return None
+            places = [self.spec.index(name) for name in self.spec.led(group)]
+            if sample.value is not None:
+                result[places] = self._decode(stream, sample)
+            else:
+                motion, start = self._motion(stream, group, sample)
+                result[places] = motion.at((t_ns - sample.stamp_ns) / 1e9, None if start is None else start[places])
+        return self.turns.beside(result)
 
-    def _motion(self, sample: Sample) -> tuple[CommandedMotion, np.ndarray | None]:
-        """A command's motion, and where the joints were at its start if that matters."""
-        if self._commanded is None or self._commanded[0] is not sample:
-            motion = decode_motion(sample.message, self.spec)
+    def _motion(self, stream: str, group: CommandGroup, sample: Sample) -> tuple[CommandedMotion, np.ndarray | None]:
+        """A command's motion, and where the joints (J,) were at its start if that matters."""
+        known = self._commanded.get(stream)
+        if known is None or known[0] is not sample:
+            motion = decode_motion(sample.message, self.spec, group)
             measured = self.state_at(sample.stamp_ns) if motion.needs_start else None
-            self._commanded = (sample, motion, None if measured is None else measured[0])
-        return self._commanded[1:]
+            known = self._commanded[stream] = (sample, motion, None if measured is None else measured[0])
+        return known[1:]
 
     def _state(self, t_ns: int) -> tuple[np.ndarray, int]:
         """The joint state at `t_ns` and its stamp: of its oldest part, where joints come in several messages."""
-        newest = next(self._streams[STATE].until(t_ns))
-        cached = self._decoded.get(STATE)
+        if len(self._states) == 1:
+            state, stamp = self._part(STATE, self._states[STATE], t_ns)
+            return self.turns.unwrap(state), stamp
+        whole = np.zeros(len(self.spec.joints), np.float32)
+        stamps = []
+        for stream, topic in self._states.items():
+            values, stamp = self._part(stream, topic, t_ns)
+            whole[[self.spec.index(name) for name in topic.joints]] = values
+            stamps.append(stamp)
+        return self.turns.unwrap(whole), min(stamps)
+
+    def _part(self, stream: str, topic: StateTopic, t_ns: int) -> tuple[np.ndarray, int]:
+        """The joints of one state topic at `t_ns`, in its order, and the stamp of their oldest part."""
+        newest = next(self._streams[stream].until(t_ns))
+        cached = self._decoded.get(stream)
         if newest.value is not None or (cached is not None and cached[0] is newest):
-            return self._decode(STATE, newest), newest.stamp_ns
+            return self._decode(stream, newest), newest.stamp_ns
         stamps: list[int] = []
 
         def newest_first() -> Iterator[Any]:
-            for sample in self._streams[STATE].until(t_ns):
+            for sample in self._streams[stream].until(t_ns):
                 if sample.value is not None or sample.stamp_ns < newest.stamp_ns - self.spec.max_age_s * 1e9:
                     # A joint that came once and no more is missing, whatever else still comes.
                     return
                 stamps.append(sample.stamp_ns)
                 yield sample.message
 
-        state, parts = merge_states(newest_first(), self.spec)
-        if (silent_s := (stamps[0] - stamps[parts[0]]) / 1e9) > STATE_PERIODS / self.spec.state_rate_hz:
+        state, parts = merge_states(newest_first(), self.spec, topic)
+        rate_hz = topic.rate_hz or self.spec.state_rate_hz
+        if (silent_s := (stamps[0] - stamps[parts[0]]) / 1e9) > STATE_PERIODS / rate_hz:
             raise EmmaError(
-                f"joints missing on {self.spec.state_topic}: {', '.join(self.spec.joint_names)}",
+                f"joints missing on {topic.topic}: {', '.join(topic.joints)}",
                 found=f"only messages of other joints for {silent_s:.3f} s",
                 expected="a driver of this robot",
                 fix=f"check the driver, or the joint names in {self.spec.folder / 'robot.yaml'}",
             )
         if parts == [0]:
-            self._decoded[STATE] = (newest, state)
+            self._decoded[stream] = (newest, state)
         return state, stamps[parts[-1]]
 
     def _decode(self, stream: str, sample: Sample) -> np.ndarray:
@@ -290,6 +274,11 @@ class Aligner:
         value = decode(message, self.spec.camera(name))
         self._decoded[stream] = (sample, value)
         return value
+
+
+def _numbered(kind: str, names: list[str]) -> list[str]:
+    """Stream names: the kind for the first, kind:name for the others."""
+    return [kind if number == 0 else f"{kind}:{name}" for number, name in enumerate(names)]
 
 
 def _span_s(spec: RobotSpec) -> float:

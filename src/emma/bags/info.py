@@ -87,7 +87,8 @@ def list_episodes(root: Path | str) -> list[EpisodeEntry]:
 
 def topic_rates(spec: RobotSpec) -> dict[str, float]:
     """The rates in Hz that a robot's description promises, by topic."""
-    rates = {spec.state_topic: spec.state_rate_hz, spec.command.topic: spec.control_rate_hz}
+    rates = {state.topic: state.rate_hz or spec.state_rate_hz for state in spec.state_topics}
+    rates |= {group.recorded_topic: group.rate_hz or spec.control_rate_hz for group in spec.command_groups}
     for camera in spec.cameras:
         rates |= {t: camera.rate_hz for t in (camera.image_topic, camera.info_topic, camera.depth_topic) if t}
     return rates

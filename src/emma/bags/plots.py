@@ -30,9 +30,10 @@ def plot_joints(bag: Bag, picture: Path, robot: RobotSpec | None = None) -> None
     from matplotlib.figure import Figure
 
     curves: dict[str, list[tuple[str, bool, np.ndarray, np.ndarray]]] = {}
+    groups = {group.recorded_topic: group for group in robot.command_groups} if robot is not None else {}
     for topic in bag.topics.values():
-        command = topic.type in (TRAJECTORY, NUMBERS) or (robot is not None and topic.name == robot.command.topic)
-        names = robot.joint_names if robot is not None and topic.name == robot.command.topic else ()
+        command = topic.type in (TRAJECTORY, NUMBERS) or topic.name in groups
+        names = groups[topic.name].joints if topic.name in groups else ()
         if topic.type in (JOINT_STATE, TRAJECTORY) or (topic.type == NUMBERS and names):
             for joint, (times, values) in _positions(bag, topic, names).items():
                 curves.setdefault(joint, []).append((topic.name, command, times, values))

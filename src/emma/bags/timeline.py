@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.observation import CLOCK_JUMP_NS, COMMAND
+from emma.streams import CLOCK_JUMP_NS, is_command
 
 # Longer than any episode; stamps that say so are wrong.
 LONGEST_NS = 24 * 3600 * 1_000_000_000
@@ -36,7 +36,9 @@ class Timeline:
 
     def stale(self, max_age_s: float) -> dict[str, int]:
         """Streams that are older than the limit in some frames, and in how many."""
-        counts = {stream: int((ages > max_age_s).sum()) for stream, ages in self.ages_s.items() if stream != COMMAND}
+        counts = {
+            stream: int((ages > max_age_s).sum()) for stream, ages in self.ages_s.items() if not is_command(stream)
+        }
         return {stream: count for stream, count in counts.items() if count}
 
     def skewed(self, max_skew_s: float) -> int:
@@ -63,10 +65,10 @@ def timeline(stamps_ns: Mapping[str, np.ndarray], fps: int) -> Timeline:
             )
     ordered = {stream: np.sort(stamps) for stream, stamps in stamps_ns.items()}
     start = max(int(stamps[0]) for stamps in ordered.values())
-    sensors = {stream: stamps for stream, stamps in ordered.items() if stream != COMMAND}
+    sensors = {stream: stamps for stream, stamps in ordered.items() if not is_command(stream)}
     end = min(int(stamps[-1]) for stamps in sensors.values())
     if end < start:
-        last = min((s for s in ordered if s != COMMAND), key=lambda s: ordered[s][-1])
+        last = min((s for s in ordered if not is_command(s)), key=lambda s: ordered[s][-1])
         first = max(ordered, key=lambda s: ordered[s][0])
         raise EmmaError(
             "the streams never overlap",

@@ -1,5 +1,7 @@
 """One episode to look at, from a bag or a dataset: curves over time, pictures by frame, and its health."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
@@ -16,8 +18,8 @@ from emma.datasets.features import ACTION, IMAGES, STATE
 from emma.datasets.files import encoded_images, vectors
 from emma.datasets.source import SourceDataset
 from emma.errors import EmmaError
-from emma.messages import decode_command, decode_image, decode_state
-from emma.robots.spec import RobotSpec, load_robot
+from emma.messages import decode_command, decode_image, merge_states
+from emma.robots.spec import RobotSpec, StateTopic, load_robot
 
 
 class Picture(NamedTuple):
@@ -159,19 +161,35 @@ class BagClip:
         spec = self._spec
         if spec is None:
             return [], (np.zeros(0), np.zeros((0, 0))), (np.zeros(0), np.zeros((0, 0)))
-        state = self._series(spec, spec.state_topic, decode_state)
-        return list(spec.joint_names), state, self._series(spec, spec.command.topic, decode_command)
+        states = {t.topic: (t.joints, partial(_state, topic=t)) for t in spec.state_topics}
+        groups = {g.recorded_topic: (spec.led(g), partial(decode_command, group=g)) for g in spec.command_groups}
+        return list(spec.joint_names), self._series(spec, states), self._series(spec, groups)
 
-    def _series(self, spec: RobotSpec, topic: str, decode: Any) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) seconds since the first frame and (N, J) values of one topic."""
-        if topic not in self._bag.topics:
-            return np.zeros(0), np.zeros((0, len(spec.joints)))
+    def _series(self, spec: RobotSpec, topics: Mapping[str, tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) seconds since the first frame and (N, J) values of the topics together: topic -> joints, decoder.
+
+        Moments before every topic had its first message are left out.
+        """
         index = self._bag.index
-        at = index.of(self._bag.topics[topic].number)
-        at = at[np.argsort(index.stamp_ns[at], kind="stable")]
-        values = [decode(self._bag.message(int(position)), spec) for position in at]
-        times = (index.stamp_ns[at] - int(self._times[0])) / 1e9
-        return times, np.array(values).reshape(len(values), len(spec.joints))
+        found = [
+            (int(index.stamp_ns[position]), number, int(position), topic)
+            for number, topic in enumerate(topics)
+            if topic in self._bag.topics
+            for position in index.of(self._bag.topics[topic].number)
+        ]
+        whole = np.full(len(spec.joints), np.nan, np.float32)
+        times, values = [], []
+        for stamp, _, position, topic in sorted(found):
+            joints, decode = topics[topic]
+            whole[[spec.index(name) for name in joints]] = decode(self._bag.message(position), spec)
+            if np.isfinite(whole).all():
+                times.append((stamp - int(self._times[0])) / 1e9)
+                values.append(whole.copy())
+        return np.array(times), np.array(values).reshape(len(values), len(spec.joints))
+
+
+def _state(message: Any, spec: RobotSpec, topic: StateTopic) -> np.ndarray:
+    return merge_states([message], spec, topic)[0]
 
 
 def curves(

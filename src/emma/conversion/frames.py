@@ -14,8 +14,9 @@ from emma.conversion.joint_parts import joint_parts
 from emma.datasets.encode import Frame
 from emma.errors import EmmaError
 from emma.messages import check_plausible
-from emma.observation import COMMAND, STATE, Aligner
+from emma.observation import Aligner
 from emma.robots.spec import TRANSPORTS, RobotSpec
+from emma.streams import is_command, is_state
 
 
 class EpisodeFrames:
@@ -28,7 +29,8 @@ class EpisodeFrames:
         """Raises EmmaError if the bag lacks a topic or messages of it, or its clock was set back."""
         self._bag, self._spec, self._depth = bag, spec, depth
         self._cameras = None if cameras is None else tuple(cameras)
-        streams = _streams(self._aligner())
+        aligner = self._aligner()
+        streams = dict(aligner.streams)
         missing = [topic for topic in streams if topic not in bag.topics]
         if missing:
             raise EmmaError(
@@ -43,15 +45,21 @@ class EpisodeFrames:
             index,
             {stream: index.of(bag.topics[topic].number) for topic, stream in streams.items()},
             headed=[stream for topic, stream in streams.items() if bag.topics[topic].has_header],
-            planned=(COMMAND,),
+            planned=[stream for stream in streams.values() if is_command(stream)],
         )
-        parts = joint_parts(bag, spec, found.positions[STATE])
-        ours = np.logical_or.reduce(list(parts.members.values()))
-        self._positions = {**found.positions, STATE: found.positions[STATE][ours]}
-        self._stamps_ns = {**found.stamps_ns, STATE: found.stamps_ns[STATE][ours]}
-        joints = {name: found.stamps_ns[STATE][member] for name, member in parts.members.items()}
-        self.timeline: Timeline = timeline({**joints, **_without(found.stamps_ns, STATE)}, spec.fps)
-        self.notes = (*found.notes, *parts.notes, *_late(self.timeline, spec.max_age_s))
+        self._positions, self._stamps_ns = dict(found.positions), dict(found.stamps_ns)
+        notes: list[str] = []
+        lines: dict[str, np.ndarray] = {}
+        for stream, topic in aligner.states.items():
+            parts = joint_parts(bag, spec, topic, stream, found.positions[stream])
+            ours = np.logical_or.reduce(list(parts.members.values()))
+            self._positions[stream] = found.positions[stream][ours]
+            self._stamps_ns[stream] = found.stamps_ns[stream][ours]
+            lines |= {name: found.stamps_ns[stream][member] for name, member in parts.members.items()}
+            notes += parts.notes
+        lines |= {stream: stamps for stream, stamps in found.stamps_ns.items() if not is_state(stream)}
+        self.timeline: Timeline = timeline(lines, spec.fps)
+        self.notes = (*found.notes, *notes, *_late(self.timeline, spec.max_age_s))
 
     def __len__(self) -> int:
         return len(self.timeline)
@@ -74,27 +82,16 @@ class EpisodeFrames:
                 topic = self._bag.topic(int(index.topic[position])).name
                 aligner.push(topic, self._bag.lazy(int(position)), int(stamp))
             due = ready
+            observation = aligner.at(int(time_ns))
             action = aligner.command_at(int(time_ns))
             if action is None:
                 raise EmmaError("no command yet", found=f"at {time_ns} ns", expected="a command before the first frame")
-            observation = aligner.at(int(time_ns))
             check_plausible(observation.state, spec, spec.state_topic)
             check_plausible(action, spec, spec.command.topic)
             yield observation, action
 
     def _aligner(self) -> Aligner:
         return Aligner(self._spec, cameras=self._cameras, depth=self._depth)
-
-
-def _streams(aligner: Aligner) -> dict[str, str]:
-    """Topic -> stream name of everything a frame needs, the command included."""
-    streams = dict(zip(aligner.topics, aligner.needed, strict=False))
-    streams.setdefault(aligner.spec.command.topic, COMMAND)
-    return streams
-
-
-def _without(streams: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    return {stream: stamps for stream, stamps in streams.items() if stream != name}
 
 
 def _late(line: Timeline, max_age_s: float) -> list[str]:
@@ -116,7 +113,7 @@ def _check_types(bag: Bag, spec: RobotSpec, streams: Mapping[str, str]) -> None:
                 f"{topic} has another type than robot {spec.name} names",
                 found=found or "no type",
                 expected=" or ".join(allowed),
-                fix=f"correct {'command.kind' if stream == COMMAND else 'the topic'} in {spec.folder / 'robot.yaml'}",
+                fix=f"correct {'kind' if is_command(stream) else 'the topic'} in {spec.folder / 'robot.yaml'}",
             )
 
 

@@ -149,7 +149,7 @@ class Watch:
 
 def expected_rates(spec: RobotSpec) -> dict[str, float]:
     """The topics whose rate the spec tells, in Hz. Commands come only when somebody moves the robot."""
-    rates = {spec.state_topic: spec.state_rate_hz}
+    rates = {state.topic: state.rate_hz or spec.state_rate_hz for state in spec.state_topics}
     for camera in spec.cameras:
         topics = (camera.image_topic, camera.info_topic, camera.depth_topic)
         rates |= {topic: camera.rate_hz for topic in topics if topic}

@@ -1,4 +1,4 @@
-"""One commander at a time: which commands on the topic are not ours.
+"""One commander at a time: which commands on a robot's topics are not ours.
 
 ROS 2 has no exclusive publisher, and a publisher that only exists does no harm: a node that is not enabled, or one that
 was killed and is still in the graph for 20 s. So what counts is what is heard.
@@ -6,6 +6,7 @@ was killed and is still in the graph for 20 s. So what counts is what is heard.
 
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from rclpy.node import Node
@@ -21,41 +22,47 @@ REMEMBERED = 500
 
 
 class Commanders:
-    """Tells own commands on `topic` from others'. `sent` and `heard` may come from different threads."""
+    """Tells own commands on `topics` from others'. `sent` and `heard` may come from different threads."""
 
-    def __init__(self, node: Node, topic: str) -> None:
-        self._node, self._topic = node, topic
-        self._sent: deque[bytes] = deque(maxlen=REMEMBERED)
-        self._foreign: deque[float] = deque(maxlen=SEVERAL)
+    def __init__(self, node: Node, topics: Sequence[str]) -> None:
+        self._node, self._topics = node, tuple(topics)
+        self._sent: dict[str, deque[bytes]] = {topic: deque(maxlen=REMEMBERED) for topic in topics}
+        self._foreign: dict[str, deque[float]] = {topic: deque(maxlen=SEVERAL) for topic in topics}
 
-    def sent(self, position: np.ndarray) -> None:
-        """A command (J,) is about to be published."""
-        self._sent.appendleft(np.asarray(position, dtype="<f8").tobytes())
+    def sent(self, topic: str, values: np.ndarray) -> None:
+        """A command with these values (N,) is about to be published."""
+        self._sent[topic].appendleft(np.asarray(values, dtype="<f8").tobytes())
 
-    def heard(self, data: bytes) -> None:
-        """A serialised command came. All command types hold the positions as they are: float64, little endian."""
-        if not any(own in data for own in tuple(self._sent)):
-            self._foreign.append(time.monotonic())
+    def heard(self, topic: str, data: bytes) -> None:
+        """A serialised command came. All command types hold the values as they are: float64, little endian."""
+        if not any(own in data for own in tuple(self._sent[topic])):
+            self._foreign[topic].append(time.monotonic())
 
     @property
     def conflict(self) -> str:
-        """Who else has been commanding, in words; "" if nobody."""
+        """Who else has been commanding, in words; "" if nobody. One group that another commands is enough."""
         since = time.monotonic() - RECENT_S
-        if len(self._foreign) < SEVERAL or self._foreign[0] < since:
-            return ""
-        return f"commands of {self.others() or 'an unknown node'} on {self._topic}"
+        for topic, foreign in self._foreign.items():
+            if len(foreign) >= SEVERAL and foreign[0] >= since:
+                return f"commands of {self.others((topic,)) or 'an unknown node'} on {topic}"
+        return ""
 
     def forget(self) -> None:
         """What was heard so far does not count: whoever it was has handed over."""
-        self._foreign.clear()
+        for foreign in self._foreign.values():
+            foreign.clear()
 
-    def others(self) -> str:
-        """The nodes beside this one that could publish on the topic."""
-        found = self._node.get_publishers_info_by_topic(self._topic)
-        names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in found})
+    def others(self, topics: Sequence[str] = ()) -> str:
+        """The nodes beside this one that could publish on the topics; on all of them if none are named."""
+        names: set[str] = set()
         own = self._node.get_fully_qualified_name()
-        alike = sum(f"{info.node_namespace.rstrip('/')}/{info.node_name}" == own for info in found) > 1
-        return ", ".join(f"another {name}" if name == own else name for name in names if name != own or alike)
+        for topic in topics or self._topics:
+            found = self._node.get_publishers_info_by_topic(topic)
+            here = [f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in found]
+            names |= {name for name in here if name != own}
+            if here.count(own) > 1:
+                names.add(f"another {own}")
+        return ", ".join(sorted(names))
 
     def require_alone(self) -> None:
         """Raise EmmaError while somebody else commands."""

@@ -6,6 +6,7 @@ So there is one commander at a time, and each starts at the last command of the 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from rclpy.node import Node
@@ -35,19 +36,21 @@ class InterventionGate:
         loop: PolicyLoop,
         changed: Callable[[], None],
         commanders: Commanders,
+        beside: Callable[[np.ndarray], np.ndarray] = lambda position: position,
     ) -> None:
+        """beside(position (J,)): the same angles in the turns of the measured state."""
         self._node, self._spec, self._loop, self._changed = node, spec, loop, changed
-        self._commanders = commanders
+        self._commanders, self._beside = commanders, beside
         self.person = False
         self._resume = False
-        # The newest command on the topic, whose ever, serialised: it is needed once an intervention.
-        self._commanded: bytes | None = None
+        # The newest command of every group, whose ever, serialised: it is needed once an intervention.
+        self._commanded: dict[str, bytes] = {}
         self._releasing: Timer | None = None
-        kind = messages.COMMAND_TYPES[spec.command.kind]
-        self._subscriptions = [
-            node.create_subscription(Bool, INTERVENTION, self._on_intervention, qos.LATCHED),
-            node.create_subscription(kind, spec.command.topic, self._on_command, qos.COMMAND, raw=True),
-        ]
+        self._subscriptions = [node.create_subscription(Bool, INTERVENTION, self._on_intervention, qos.LATCHED)]
+        for group in spec.command_groups:
+            kind, topic = messages.COMMAND_TYPES[group.kind], group.recorded_topic
+            hear = partial(self._on_command, topic)
+            self._subscriptions.append(node.create_subscription(kind, topic, hear, qos.COMMAND, raw=True))
 
     def close(self) -> None:
         """Stop listening."""
@@ -104,14 +107,20 @@ class InterventionGate:
             self._node.destroy_timer(self._releasing)
             self._releasing = None
 
-    def _on_command(self, data: bytes) -> None:
-        self._commanded = data
+    def _on_command(self, topic: str, data: bytes) -> None:
+        self._commanded[topic] = data
         # A person's commands are expected.
         if not self.person:
-            self._commanders.heard(data)
+            self._commanders.heard(topic, data)
 
     def _last_command(self) -> np.ndarray | None:
-        if self._commanded is None:
-            return None
-        kind = messages.COMMAND_TYPES[self._spec.command.kind]
-        return decode_command(deserialize_message(self._commanded, kind), self._spec).astype(np.float64)
+        """(J,) what every group was commanded last; None while one was not."""
+        result = np.zeros(len(self._spec.joints))
+        for group in self._spec.command_groups:
+            data = self._commanded.get(group.recorded_topic)
+            if data is None:
+                return None
+            message = deserialize_message(data, messages.COMMAND_TYPES[group.kind])
+            places = [self._spec.index(name) for name in self._spec.led(group)]
+            result[places] = decode_command(message, self._spec, group)
+        return self._beside(result)

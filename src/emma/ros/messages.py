@@ -10,11 +10,11 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Float64MultiArray, Header, String
+from std_msgs.msg import Float64, Float64MultiArray, Header, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from emma.messages import decode_command
-from emma.robots.spec import Camera, RobotSpec
+from emma.robots.joint_messages import encode_command, exact_motion
+from emma.robots.spec import Camera, CommandGroup, RobotSpec
 
 NS = 1_000_000_000
 
@@ -81,30 +81,39 @@ def joint_state(
     )
 
 
-def command(spec: RobotSpec, position: np.ndarray, stamp_ns: int) -> JointTrajectory | Float64MultiArray | JointState:
-    """(J,) joint targets as the message the robot takes, stamped where it has a header: the moment they were sent."""
-    if spec.command.kind == "joint_state":
-        return joint_state(spec.joint_names, position, stamp_ns)
-    if spec.command.kind == "forward_position":
-        return Float64MultiArray(data=position.tolist())
-    period_ns = round(NS / spec.control_rate_hz)
-    point = JointTrajectoryPoint(positions=position.tolist(), time_from_start=Duration(sec=0, nanosec=period_ns))
-    return JointTrajectory(header=header(stamp_ns), joint_names=list(spec.joint_names), points=[point])
+def command(
+    spec: RobotSpec, position: np.ndarray, stamp_ns: int, group: CommandGroup | None = None
+) -> JointTrajectory | Float64MultiArray | JointState | Float64:
+    """(J,) joint targets as the message of a command group, stamped where it has a header: the moment they were sent.
+
+    group: None for the robot's first one.
+    """
+    group = group or spec.command_groups[0]
+    values = encode_command(position, spec, group)
+    names = [spec.message_name(name) for name in group.joints]
+    if group.kind in ("joint_state", "gripper_action"):
+        return joint_state(names, values, stamp_ns)
+    if group.kind == "position":
+        return Float64(data=float(values[0]))
+    if group.kind == "forward_position":
+        return Float64MultiArray(data=values.tolist())
+    period_ns = round(NS / (group.rate_hz or spec.control_rate_hz))
+    point = JointTrajectoryPoint(positions=values.tolist(), time_from_start=Duration(sec=0, nanosec=period_ns))
+    return JointTrajectory(header=header(stamp_ns), joint_names=names, points=[point])
 
 
-def exact_command(message: JointTrajectory | Float64MultiArray | JointState, spec: RobotSpec) -> np.ndarray:
-    """(J,) float64: what `emma.messages.decode_command` gives, without rounding to single. Raises EmmaError."""
-    decode_command(message, spec)
-    if spec.command.kind == "forward_position":
-        return np.array(message.data, dtype=np.float64)
-    trajectory = spec.command.kind == "joint_trajectory"
-    names = message.joint_names if trajectory else message.name
-    positions = message.points[0].positions if trajectory else message.position
-    by_name = dict(zip(names, positions, strict=False))
-    return np.array([by_name[name] for name in spec.joint_names])
+def exact_command(message: JointTrajectory | Float64MultiArray | JointState | Float64, spec: RobotSpec) -> np.ndarray:
+    """(G,) float64: what `emma.messages.decode_command` gives, without rounding to single. Raises EmmaError."""
+    return np.asarray(exact_motion(message, spec).positions[0])
 
 
-COMMAND_TYPES = {"joint_state": JointState, "forward_position": Float64MultiArray, "joint_trajectory": JointTrajectory}
+COMMAND_TYPES = {
+    "joint_trajectory": JointTrajectory,
+    "forward_position": Float64MultiArray,
+    "joint_state": JointState,
+    "position": Float64,
+    "gripper_action": JointState,
+}
 
 
 def json_string(values: Mapping[str, Any]) -> String:

@@ -2,7 +2,7 @@
 
 import fnmatch
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rclpy.node import Node
@@ -40,6 +40,11 @@ class RawSubscription:
     _sequence: dict[bytes, int] = field(default_factory=dict)
 
     @property
+    def senders(self) -> int:
+        """How many publishers sent something."""
+        return len(self._sequence)
+
+    @property
     def latched(self) -> bool:
         """Whether the last message holds for whoever comes late."""
         return self.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -58,12 +63,22 @@ class RawSubscription:
 
 
 class RawSubscriptions:
-    """Follows `wanted` (topic -> type) and every topic that matches one of `patterns` (* and ? as in file names)."""
+    """Follows `wanted` (topic -> type), every topic that matches one of `patterns` (* and ? as in file names), and
+    every topic of one of `types`."""
 
-    def __init__(self, node: Node, wanted: Mapping[str, str], patterns: Iterable[str], deliver: Deliver) -> None:
+    def __init__(
+        self,
+        node: Node,
+        wanted: Mapping[str, str],
+        patterns: Iterable[str],
+        deliver: Deliver,
+        *,
+        types: Collection[str] = (),
+    ) -> None:
         self._node = node
         self._wanted = dict(wanted)
         self._patterns = tuple(patterns)
+        self._kinds = frozenset(types)
         self._deliver = deliver
         self._unknown: set[str] = set()
         self.by_topic: dict[str, RawSubscription] = {}
@@ -115,8 +130,9 @@ class RawSubscriptions:
         found = {}
         for topic, types in self._node.get_topic_names_and_types():
             matches = any(fnmatch.fnmatchcase(topic, pattern) for pattern in self._patterns)
-            if matches and not topic.startswith(own):
-                found[topic] = types[0]
+            kind = types[0] if matches else next((each for each in types if each in self._kinds), None)
+            if kind is not None and not topic.startswith(own):
+                found[topic] = kind
         return found
 
     def _subscribe(self, topic: str, kind: str, profile: QoSProfile) -> Subscription | None:

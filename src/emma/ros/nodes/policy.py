@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -23,12 +23,15 @@ from emma.control.pacing import prefer_all_threads, prefer_this_process
 from emma.control.policy_state import LoopStatus, PolicyState
 from emma.control.real_time import RealTimeLoop
 from emma.errors import EmmaError
+from emma.observation import Aligner
 from emma.policy.bundle import load_bundle
 from emma.policy.isolated import IsolatedRuntime
 from emma.records import encode
+from emma.robots.turns import Turns
 from emma.ros import messages, qos
 from emma.ros.commanders import Commanders
 from emma.ros.e_stop import EStop
+from emma.ros.group_commands import GroupCommands
 from emma.ros.intervention_gate import InterventionGate
 from emma.ros.nodes.policy_load import Loaded, build_controller, executor_config, load
 from emma.ros.nodes.policy_parameters import PolicyParameters
@@ -43,6 +46,8 @@ IMAGE_TYPES = {"sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/
 POLL_S = 0.02
 # How often `~/state` is published while nothing changes, and the percentiles renewed, which cost a millisecond.
 STATE_S, STATS_S = 0.25, 1.0
+# After no command for this long the loop has stopped sending; groups that skipped the last one are sent it.
+QUIET_S = 0.1
 
 
 class PolicyNode(LifecycleNode):
@@ -58,7 +63,8 @@ class PolicyNode(LifecycleNode):
         self._commanders: Commanders | None = None
         self._loaded: Loaded | None = None
         self._swap = PolicySwap(lambda path: load(self._values, path))
-        self._commands: Publisher | None = None
+        self._commands: GroupCommands | None = None
+        self._sent_s = 0.0
         self._active: dict[str, Subscription | Timer] = {}
         self._timings: dict[str, float] = {}
         self._stats_seq = 0
@@ -97,20 +103,23 @@ class PolicyNode(LifecycleNode):
         if loaded is None:
             return TransitionCallbackReturn.ERROR
         spec, aligner = loaded.robot, loaded.aligner()
+        self._no_turns = aligner.turns
         try:
             controller = build_controller(values, loaded)
         except EmmaError as error:
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        commands = self.create_publisher(
-            messages.COMMAND_TYPES[spec.command.kind], spec.command.topic, qos.EXACT if values.lockstep else qos.COMMAND
-        )
-        commanders = Commanders(self, spec.command.topic)
+        commanders = Commanders(self, spec.command_topics)
+        try:
+            commands = GroupCommands(self, spec, qos.EXACT if values.lockstep else qos.COMMAND, commanders)
+        except EmmaError as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
         self._commands, self._commanders = commands, commanders
 
         def send(position: np.ndarray, stamp: int) -> None:
-            commanders.sent(position)
-            commands.publish(messages.command(spec, position, stamp))
+            commands.publish(self._turns().wind(position), stamp)
+            self._sent_s = time.monotonic()
 
         if values.lockstep:
             self._driver = LockstepLoop(
@@ -127,7 +136,9 @@ class PolicyNode(LifecycleNode):
                 clock_ns=lambda: clock.now().nanoseconds,
                 conflict=lambda: commanders.conflict,
             )
-            self._gate = InterventionGate(self, spec, self._driver.loop, self._publish_state, commanders)
+            self._gate = InterventionGate(
+                self, spec, self._driver.loop, self._publish_state, commanders, lambda q: self._turns().beside(q)
+            )
         self._driver.loop.set_instruction(self._instruction)
         self.subscribe(loaded)
         self._active |= {
@@ -165,7 +176,7 @@ class PolicyNode(LifecycleNode):
         spec, want = loaded.robot, qos.EXACT if self._values.lockstep else qos.SENSOR_WANT
         for topic in loaded.aligner().topics:
             # The robot's own commands are not needed here: the controller knows what it sent.
-            if topic not in self._active and (topic != spec.command.topic or topic == spec.state_topic):
+            if topic not in self._active and (topic not in spec.command_topics or topic == spec.state_topic):
                 kind = IMAGE_TYPES.get(spec.topics()[topic], JointState)
                 self._active[topic] = self.create_subscription(kind, topic, self._pusher(topic), want)
 
@@ -176,6 +187,11 @@ class PolicyNode(LifecycleNode):
         self._loaded = loaded
         self._announce(loaded)
         self._publish_state()
+
+    def _turns(self) -> Turns:
+        """How far the driver's count of continuous joints is ahead of the policy's."""
+        source = self._driver.loop.source if self._driver is not None else None
+        return source.turns if isinstance(source, Aligner) else self._no_turns
 
     def _announce(self, loaded: Loaded) -> None:
         runtime = loaded.runtime
@@ -207,7 +223,8 @@ class PolicyNode(LifecycleNode):
                 self.destroy_subscription(entity)
         self._active.clear()
         if self._commands is not None:
-            self.destroy_publisher(self._commands)
+            self._commands.flush()
+            self._commands.close()
         self._commands = self._commanders = None
         if driver is not None:
             self._publish_state()
@@ -252,6 +269,8 @@ class PolicyNode(LifecycleNode):
         if pressed:
             if self._driver is not None:
                 self._driver.halt()
+            if self._commands is not None:
+                self._commands.flush()
             if self._gate is not None:
                 self._gate.forget()
             self.get_logger().error("emergency stop: the arm holds; enable again once it is released")
@@ -279,6 +298,8 @@ class PolicyNode(LifecycleNode):
         driver = self._driver
         if driver is None:
             return
+        if self._commands is not None and time.monotonic() - self._sent_s > QUIET_S:
+            self._commands.flush()
         if isinstance(driver, RealTimeLoop):
             self._swap.poll(driver, self)
         if self._enable_when_ready:
@@ -310,7 +331,7 @@ class PolicyNode(LifecycleNode):
             swap=self._swap.state,
             intervention=self._gate is not None and self._gate.person,
             e_stop=self._e_stop.pressed,
-            listeners=self._commands.get_subscription_count() if self._commands is not None else 0,
+            listeners=self._commands.listeners if self._commands is not None else 0,
             timings=self._timings,
             stats_seq=self._stats_seq,
         )

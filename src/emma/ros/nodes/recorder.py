@@ -61,7 +61,7 @@ class RecorderNode(Node):
         self.spec = load_robot(values.robot)
         wanted = {topic: kind for topic, kind in self.spec.topics().items() if topic not in values.skip}
         # Commands come only when somebody moves the robot; everything else must be there for an episode to begin.
-        self._needed = tuple(topic for topic in wanted if topic != self.spec.command.topic)
+        self._needed = tuple(topic for topic in wanted if topic not in self.spec.command_topics)
         self._watch = Watch(self.spec, skip=values.skip, check_rates=values.check_rates)
         self._check_rates = values.check_rates
         self._seen = self._watch.report()

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from std_srvs.srv import Trigger
 from emma.control.pacing import FixedRate
 from emma.control.tracking import BLIND_S, start_pose
 from emma.errors import EmmaError
-from emma.messages import decode_command, decode_state
-from emma.robots.spec import load_robot
+from emma.messages import decode_command
+from emma.observation import Aligner
+from emma.robots.spec import CommandGroup, load_robot
 from emma.ros import messages, qos
 from emma.ros.e_stop import EStop
+from emma.ros.group_commands import GroupCommands
 from emma.ros.intervention_gate import INTERVENTION
 from emma.ros.parameters import declare, parameter
 from emma.ros.policy_watch import JOG_TOPIC, PolicyWatch
@@ -72,18 +75,22 @@ class TeleopNode(Node):
         # The newest measured pose, and when it came.
         self._measured: np.ndarray | None = None
         self._measured_s = -np.inf
-        # The newest command on the topic, whose ever, and when it came.
-        self._commanded: tuple[np.ndarray | None, float] = (None, -np.inf)
+        # The newest command of every group (J,), whose ever, NaN before the first; and when the last of them came.
+        self._commanded = (np.full(len(self.spec.joints), np.nan), -np.inf)
         self._asked_s: float | None = None
         self._claimed = False
         self._problem, self._said = "", ""
         self._take_when_ready = values.take
-        kind = messages.COMMAND_TYPES[self.spec.command.kind]
-        self._command = self.create_publisher(kind, self.spec.command.topic, qos.COMMAND)
+        self._aligner = Aligner(self.spec, cameras=())
+        self._command = GroupCommands(self, self.spec)
         self._intervention = self.create_publisher(Bool, INTERVENTION, qos.LATCHED)
         self._state_topic = self.create_publisher(String, "~/state", qos.LATCHED)
-        self.create_subscription(JointState, self.spec.state_topic, self._on_state, qos.SENSOR_WANT)
-        self.create_subscription(kind, self.spec.command.topic, self._on_command, qos.COMMAND)
+        for state in self.spec.state_topics:
+            hear = partial(self._on_state, state.topic)
+            self.create_subscription(JointState, state.topic, hear, qos.SENSOR_WANT)
+        for group in self.spec.command_groups:
+            kind, take = messages.COMMAND_TYPES[group.kind], partial(self._on_command, group)
+            self.create_subscription(kind, group.recorded_topic, take, qos.COMMAND)
         self.create_service(Trigger, "~/take", answer(lambda _: self._take()))
         self.create_service(Trigger, "~/give", answer(lambda _: self._give()))
         self._e_stop = EStop(self, self._on_e_stop)
@@ -130,18 +137,30 @@ class TeleopNode(Node):
         except EmmaError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
-    def _on_state(self, message: JointState) -> None:
+    def _on_state(self, topic: str, message: JointState) -> None:
         try:
-            self._measured = decode_state(message, self.spec).astype(np.float64)
-            self._measured_s = time.monotonic()
+            with self._lock:
+                self._aligner.push(topic, message, self.get_clock().now().nanoseconds)
+                measured = self._aligner.measured()
+                if measured is not None:
+                    self._measured = measured[0].astype(np.float64)
+                    self._measured_s = time.monotonic()
         except EmmaError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
-    def _on_command(self, message: Any) -> None:
+    def _on_command(self, group: CommandGroup, message: Any) -> None:
         try:
-            self._commanded = (decode_command(message, self.spec).astype(np.float64), time.monotonic())
+            target = decode_command(message, self.spec, group)
         except EmmaError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            return
+        with self._lock:
+            newest = self._commanded[0].copy()
+            newest[[self.spec.index(name) for name in self.spec.led(group)]] = target
+            self._commanded = (self._aligner.turns.beside(newest), time.monotonic())
+
+    def _send(self, position: np.ndarray) -> None:
+        self._command.publish(self._aligner.turns.wind(position), self.get_clock().now().nanoseconds)
 
     def _take(self) -> str:
         """Ask for the robot; `~/state` says when it is had, or why not."""
@@ -149,7 +168,7 @@ class TeleopNode(Node):
         if time.monotonic() - self._measured_s > BLIND_S:
             raise EmmaError(
                 "no robot to take",
-                found=f"no joint states on {self.spec.state_topic} now",
+                found=f"no joint states on {', '.join(state.topic for state in self.spec.state_topics)} now",
                 expected="joint states",
                 fix="start the robot's driver or the sim node",
             )
@@ -169,7 +188,8 @@ class TeleopNode(Node):
             had, self._asked_s = self._asked_s is not None or self._teleop.phase is not Phase.IDLE, None
             held = self._teleop.stop()
             if held is not None:
-                self._command.publish(messages.command(self.spec, held, self.get_clock().now().nanoseconds))
+                self._send(held)
+                self._command.flush()
         if had:
             self._claim(False)
         self.get_logger().error("emergency stop: the arm holds; take it again once it is released")
@@ -207,9 +227,10 @@ class TeleopNode(Node):
             return
         position = self._teleop.tick(now, measured, now - self._measured_s)
         if position is not None:
-            self._command.publish(messages.command(self.spec, position, self.get_clock().now().nanoseconds))
+            self._send(position)
         if self._teleop.phase is not Phase.IDLE or self._ending.is_set():
             return
+        self._command.flush()
         if self._teleop.note:
             # It stopped by itself. The robot stays the person's until they give it back: no policy goes on by itself.
             self._problem = self._teleop.note
@@ -222,7 +243,7 @@ class TeleopNode(Node):
         commanded, at = self._commanded
         in_the_way = self._policy.in_the_way(asked_s)
         if not in_the_way and now - max(at, asked_s) < QUIET_S:
-            in_the_way = f"somebody commands on {self.spec.command.topic}"
+            in_the_way = f"somebody commands on {', '.join(self.spec.command_topics)}"
         if not in_the_way and self._measured is not None and now - self._measured_s <= BLIND_S:
             self._teleop.engage(start_pose(self.spec, self._measured, commanded), now)
             self._asked_s = None

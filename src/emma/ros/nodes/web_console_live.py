@@ -2,8 +2,9 @@
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from emma.bags.episode import EpisodeMeta
 from emma.bags.index import header_stamp_ns
 from emma.console.graph_state import POLICY, RECORDER, SIM, TELEOP, TOPICS, graph_state
 from emma.errors import EmmaError
-from emma.messages import decode_command, decode_image, decode_state
+from emma.messages import decode_command, decode_image, merge_states
 from emma.policy.bundle import load_bundle
-from emma.robots.spec import RobotSpec
+from emma.robots.spec import RobotSpec, StateTopic
 from emma.ros import qos
 from emma.ros.client import RosClient
 from emma.ros.e_stop import E_STOP, EStop
@@ -32,6 +33,7 @@ from emma.teleop.keys import Action
 # Only the newest message counts, and a lost one is not sent again.
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 FIRST_SEED = 1000
+Decode = Callable[[Any, RobotSpec], np.ndarray]
 
 
 @dataclass
@@ -75,15 +77,21 @@ class GraphLive:
         self._images = {camera.name: camera.image_topic for camera in spec.cameras}
         kinds = spec.topics()
         self._pictures = {name: _Newest(_class(kinds[topic])) for name, topic in self._images.items()}
-        self._joints = _Newest(_class(kinds[spec.state_topic]))
-        self._commands = _Newest(_class(spec.command.type))
+        self._joints = [_Part(kinds[s.topic], s.topic, s.joints, spec, _state_of(s)) for s in spec.state_topics]
+        self._commands = [
+            _Part(g.type, g.recorded_topic, spec.led(g), spec, partial(decode_command, group=g))
+            for g in spec.command_groups
+        ]
         self._saved: list[Path] = []
         for topic in TOPICS:
             client.listen(topic)
         self._stop = client.node.create_publisher(Bool, E_STOP, qos.LATCHED)
         self._e_stop = EStop(client.node, lambda _pressed: None)
-        for newest, topic in ((self._joints, spec.state_topic), (self._commands, spec.command.topic)):
-            newest.subscription = client.node.create_subscription(newest.kind, topic, newest.take, NEWEST, raw=True)
+        for part in (*self._joints, *self._commands):
+            newest = part.newest
+            newest.subscription = client.node.create_subscription(
+                newest.kind, part.topic, newest.take, NEWEST, raw=True
+            )
 
     @property
     def cameras(self) -> Sequence[str]:
@@ -104,8 +112,8 @@ class GraphLive:
         heard = {topic: self._client.heard(topic) for topic in TOPICS}
         silent = {topic: self._client.silent_s(topic) for topic in TOPICS}
         values = graph_state(heard, silent, e_stop=self._e_stop.pressed, cameras=self._images)
-        values["joints"] = self._vector(self._joints, decode_state)
-        values["command"] = self._vector(self._commands, decode_command)
+        values["joints"] = self._vector(self._joints)
+        values["command"] = self._vector(self._commands)
         values["saved"] = [folder.name for folder in self._saved]
         return values
 
@@ -200,16 +208,32 @@ class GraphLive:
             newest.subscription = None
             newest.forget()
 
-    def _vector(self, newest: _Newest, decode: Any) -> list[float] | None:
-        _, message = newest.read()
-        if message is None:
-            return None
-        try:
-            values: list[float] = decode(message, self._spec).tolist()
-        except EmmaError:
-            # A driver that sends other joints now and then is the recorder's and the policy's to report.
-            return None
+    def _vector(self, parts: Sequence["_Part"]) -> list[float] | None:
+        """(J,) the newest values of all parts; None while one is missing."""
+        whole = np.zeros(len(self._spec.joints))
+        for part in parts:
+            _, message = part.newest.read()
+            if message is None:
+                return None
+            try:
+                whole[part.places] = part.decode(message, self._spec)
+            except EmmaError:
+                # A driver that sends other joints now and then is the recorder's and the policy's to report.
+                return None
+        values: list[float] = whole.tolist()
         return values
+
+
+class _Part:
+    """One topic of joints: its newest message, and where its values belong in a vector."""
+
+    def __init__(self, kind: str, topic: str, joints: Sequence[str], spec: RobotSpec, decode: Decode) -> None:
+        self.newest, self.topic, self.decode = _Newest(_class(kind)), topic, decode
+        self.places = [spec.index(name) for name in joints]
+
+
+def _state_of(topic: StateTopic) -> Decode:
+    return lambda message, spec: merge_states([message], spec, topic)[0]
 
 
 def _class(kind: str) -> type:
