@@ -34,6 +34,7 @@ class Observation:
 
     stamp_ns: the moment it stands for; state: (J,) float32 in the spec's joint order and units;
     images: camera -> (H, W, 3) uint8 RGB; depth: camera -> (H, W) uint16 mm;
+    past: what was seen before, oldest first, for a policy that looks back;
     ages_s: stream name -> seconds between its sample's stamp and the moment; skew_s: newest minus oldest camera stamp.
     """
 
@@ -43,6 +44,7 @@ class Observation:
     depth: Mapping[str, np.ndarray] = field(default_factory=dict)
     ages_s: Mapping[str, float] = field(default_factory=dict)
     skew_s: float = 0.0
+    past: tuple["Observation", ...] = ()
 
     def stale(self, max_age_s: float) -> dict[str, float]:
         """The streams older than `max_age_s` with their ages in seconds."""

@@ -17,6 +17,16 @@ OPTIONS = {
     "spatial_flow": {"conv_channels": [8, 8, 8], "condition_dim": 32, "hidden_dim": 32, "num_blocks": 2},
     "act_small": {},
     "smolvla_small": {"num_steps": 4, "num_vlm_layers": 2},
+    "diffusion": {
+        "pretrained_backbone_weights": None,
+        "down_dims": [16, 32],
+        "n_groups": 4,
+        "spatial_softmax_num_keypoints": 4,
+        "diffusion_step_embed_dim": 16,
+        "num_train_timesteps": 4,
+        "horizon": 8,
+        "n_action_steps": 6,
+    },
 }
 
 

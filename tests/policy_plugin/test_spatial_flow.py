@@ -146,3 +146,11 @@ def test_new_words_get_ids_of_their_own_and_known_ones_keep_theirs():
     assert step.vocabulary == [*before, "beside", "plate"]
     with pytest.raises(ValueError, match="new words"):
         step.learn(["one two three four"], len(step.vocabulary) + 4)
+
+
+def test_depth_beside_the_cameras_is_left_aside():
+    depth = {"observation.depth.top": PolicyFeature(FeatureType.VISUAL, (1, 96, 96))}
+    policy = make({**IMAGES, **depth, **STATE})
+    assert list(policy.config.image_features) == list(IMAGES)
+    with pytest.raises(ValueError, match="at least one camera"):
+        make({**depth, **STATE})

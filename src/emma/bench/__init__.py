@@ -22,6 +22,7 @@ NAMES = (
     "latency",
     "control",
     "inputs",
+    "loading",
     "setup",
     "human",
 )

@@ -7,13 +7,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from emma.bench import inputs_bags
+from emma.bench import inputs_bags, inputs_datasets
 from emma.bench.input_cases import CASES, Case
 from emma.bench.input_families import Attempt, Family, Hang, ends_within
 
-HELP = "damaged bags: tracebacks, hangs, silent differences, losses by repair; inputs that once went wrong"
+HELP = "damaged bags and datasets: tracebacks, hangs, silent differences, losses; inputs that once went wrong"
 # A module of inputs adds its own here.
-FAMILIES: tuple[Family, ...] = (*inputs_bags.FAMILIES,)
+FAMILIES: tuple[Family, ...] = (*inputs_bags.FAMILIES, *inputs_datasets.FAMILIES)
 QUICK_SHARE = 0.06
 # The cases take longer than the corruptions of a quick run: a third of them stands for all.
 QUICK_CASES = 12

@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("bf16", "fp32"), default="bf16", help="of products; all else is fp32 (default bf16)"
     )
+    parser.add_argument("--robot", metavar="NAME", help="robot of a LeRobot checkpoint, which does not name one")
     parser.add_argument("--data", type=Path, help="LeRobotDataset to take the observations of the check from")
     parser.add_argument("--observations", type=int, default=16, help="how many to compare on (default 16)")
     parser.add_argument("--seed", type=int, default=0, help="which observations (default 0)")
@@ -30,8 +31,11 @@ def run(args: argparse.Namespace) -> int:
     from emma.policy.exported import usable_export
     from emma.policy.runtime.tensorrt import compile_bundle, require_tensorrt
     from emma.progress import progress_bar
+    from emma.robots.spec import load_robot
 
-    bundle = load_bundle(args.bundle)
+    bundle = load_bundle(args.bundle, load_robot(args.robot) if args.robot else None)
+    for line in bundle.assumed:
+        print(f"assumed: {line}")
     info = usable_export(args.bundle)
     platform = require_tensorrt()
     cases = observations(args, bundle)

@@ -1,9 +1,11 @@
-"""`emma dataset`: edit a LeRobotDataset into a new one."""
+"""`emma dataset`: check a LeRobotDataset, and edit it into a new one."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from emma.commands import dataset_validate
 
 HELP = """edit a LeRobotDataset: trim, delete, split, merge, relabel, mark; always into a new dataset
 
@@ -53,9 +55,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     edit.add_argument("--list", action="store_true", help="print the edits and the result, change nothing")
     edit.add_argument("--undo", action="store_true", help="take the newest kept edit back")
     edit.add_argument("--out", type=Path, help="apply all edits into this new dataset")
+    dataset_validate.configure(
+        verbs.add_parser(
+            "validate",
+            help=dataset_validate.HELP.splitlines()[0],
+            description=dataset_validate.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    return dataset_validate.run(args) if args.what == "validate" else _edit_dataset(args)
+
+
+def _edit_dataset(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from emma.datasets.edits import apply_edits, load_edits, preview, save_edits

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emma.commands import dataset_validate
+
 if TYPE_CHECKING:
     from emma.conversion.convert import EpisodeResult
     from emma.robots.spec import RobotSpec
@@ -113,9 +115,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--keep-damaged", action="store_true", help="take what is left of damaged bags and mark it")
     convert.add_argument("--join", action="store_true", help="the bags in each folder below BAGS are one episode")
     convert.add_argument("--workers", type=int, help="processes (default: one a core)")
-    validate = add("validate", "what would break in a LeRobotDataset, whoever made it; exit code 1 if anything would")
-    validate.add_argument("dataset", type=Path, help="dataset folder")
-    validate.add_argument("--every-image", action="store_true", help="decode every image, not two of each episode")
+    dataset_validate.configure(add("validate", dataset_validate.HELP))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         "repair": _repair,
         "edit": _edit,
         "convert": _convert,
-        "validate": _validate,
+        "validate": dataset_validate.run,
     }[args.what](args)
 
 
@@ -323,14 +323,3 @@ def _convert(args: argparse.Namespace) -> int:
         report = convert(args.bags, args.out, load_robot(args.robot), config, progress=advance)
     print_report(report, args.out)
     return 1 if report.count("refused") else 0
-
-
-def _validate(args: argparse.Namespace) -> int:
-    from emma.datasets.validate import validate
-
-    findings = validate(args.dataset, every_image=args.every_image)
-    for finding in findings:
-        print(finding)
-    errors = sum(finding.level == "error" for finding in findings)
-    print(f"{args.dataset}: {errors} errors, {len(findings) - errors} warnings")
-    return 1 if errors else 0

@@ -23,6 +23,20 @@ GROUPS = ("graded", "unseen", "all")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="policy bundle: a folder that `emma train` wrote")
+    parser.add_argument("--robot", metavar="NAME", help="robot to drive (default: the one the policy was trained on)")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="ROBOT=POLICY",
+        help="the robot's name for a camera or joint of the policy, as top=observation.images.front; repeatable",
+    )
+    parser.add_argument(
+        "--units",
+        choices=("declared", "degrees", "percent"),
+        default="declared",
+        help="what the policy's numbers are: declared (as robot.yaml, the default), degrees, percent (-100..100)",
+    )
     parser.add_argument("--episodes", type=int, default=100, help="episodes per appearance (default 100)")
     parser.add_argument("--seed", type=int, default=10_000, help="seed of the first episode (default 10000)")
     parser.add_argument("--task", help="what is asked for; desk_arm: place or push (default: the robot's first)")
@@ -54,16 +68,19 @@ def run(args: argparse.Namespace) -> int:
     from emma.envs.maker import maker_of
     from emma.policy.bundle import load_bundle
     from emma.provenance import write_figures
+    from emma.robots.agreement import parse_map
     from emma.robots.spec import load_robot
 
-    bundle = load_bundle(args.bundle)
-    spec = load_robot(bundle.info.robot)
-    bundle.check(spec)
+    bundle = load_bundle(args.bundle, load_robot(args.robot) if args.robot else None)
+    spec = load_robot(args.robot or bundle.info.robot)
+    agreement = bundle.check(spec, renamed=parse_map(args.map), units=args.units)
+    for line in (*bundle.assumed, *agreement.assumed):
+        print(f"assumed: {line}")
     maker = maker_of(spec.name, args.python)
     args.task = args.task or maker.tasks[0]
     domains = expand(args.domain or ["source"])
     maker.check(args.task, domains)
-    rows = (_ros if args.ros else _in_process)(args, bundle, spec, domains)
+    rows = (_ros if args.ros else _in_process)(args, bundle, spec, agreement, domains)
 
     path = "through the ROS graph" if args.ros else "in process"
     table = Table(title=f"{args.bundle.name} on {spec.name}, {path}")
@@ -110,15 +127,18 @@ def expand(names: list[str]) -> list[str]:
     return list(dict.fromkeys(domains))
 
 
-def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -> dict[str, dict[str, Any]]:
+def _in_process(
+    args: argparse.Namespace, bundle: Any, spec: Any, agreement: Any, domains: list[str]
+) -> dict[str, dict[str, Any]]:
     from emma.envs.maker import maker_of, timeout_of
+    from emma.policy.fitted import fitted
     from emma.policy.runtime import open_runtime
     from emma.progress import progress_bar
     from emma.sim.evaluate import EvalConfig, evaluate
 
-    runtime = open_runtime(bundle, kind=args.runtime)
+    runtime = fitted(open_runtime(bundle, kind=args.runtime), agreement)
     maker = maker_of(spec.name, args.python)
-    sim = maker.make(spec, cameras=bundle.info.cameras, task=args.task)
+    sim = maker.make(spec, cameras=tuple(agreement.cameras), task=args.task)
     rows = {}
     try:
         with progress_bar() as bar:
@@ -149,11 +169,20 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
     return rows
 
 
-def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -> dict[str, dict[str, Any]]:
+def _ros(
+    args: argparse.Namespace, bundle: Any, spec: Any, agreement: Any, domains: list[str]
+) -> dict[str, dict[str, Any]]:
     from emma.errors import EmmaError
     from emma.sessions.evaluate import evaluate_ros
     from emma.sim.demonstrations import RANDOM
 
+    if not agreement.identity or bundle.assumed:
+        raise EmmaError(
+            "this evaluation takes policies as they are",
+            found="--ros with --map, --units or a LeRobot checkpoint",
+            expected="a bundle that names its robot, joints and cameras",
+            fix="leave --ros out, or start the policy node with its parameters robot, map and units",
+        )
     if RANDOM in domains:
         raise EmmaError(
             "random looks cannot be shown through the ROS graph",

@@ -19,6 +19,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="policy bundle: a folder that `emma train` wrote")
+    parser.add_argument("--robot", metavar="NAME", help="robot of a LeRobot checkpoint, which does not name one")
     parser.add_argument("--data", type=Path, help="LeRobotDataset to take the observations from")
     parser.add_argument("--observations", type=int, default=16, help="how many to compare on (default 16)")
     parser.add_argument("--seed", type=int, default=0, help="which observations (default 0)")
@@ -29,8 +30,11 @@ def run(args: argparse.Namespace) -> int:
     from emma.policy.bundle import load_bundle
     from emma.policy.export.bundle_export import export_bundle
     from emma.progress import progress_bar
+    from emma.robots.spec import load_robot
 
-    bundle = load_bundle(args.bundle)
+    bundle = load_bundle(args.bundle, load_robot(args.robot) if args.robot else None)
+    for line in bundle.assumed:
+        print(f"assumed: {line}")
     cases = observations(args, bundle)
     with progress_bar() as bar:
         # Loading, two graphs at most, then one step a case.
@@ -64,9 +68,14 @@ def _recorded(args: argparse.Namespace, bundle: Any) -> Iterator[Any]:
 
     from emma.observation import Observation
     from emma.policy.export.parity import Case
-    from emma.training.frames import IMAGES, STATE, FrameTable, open_source
+    from emma.robots.spec import list_robots, load_robot
+    from emma.training.frames import IMAGES, STATE, FrameTable
+    from emma.training.sources import fitted, only, open_source
 
-    table = FrameTable([open_source(args.data)], bundle.info.cameras, threads=1, memory_bytes=0)
+    known = bundle.info.robot in list_robots()
+    source = only(open_source(args.data), bundle.info.cameras, {})
+    sources = fitted([source], load_robot(bundle.info.robot) if known else None)
+    table = FrameTable(sources, bundle.info.cameras, threads=1, memory_bytes=0)
     chosen = np.random.default_rng(args.seed).choice(len(table), min(args.observations, len(table)), replace=False)
     for index in sorted(chosen):
         batch = table.batch(np.array([index]), [0])

@@ -20,6 +20,7 @@ examples:
   emma train --data real:bags --data generated:dreams --ratio 0.5 --sampler adamix --adamix lambda=10 --out robust
   emma train --data real:robot --data human:hands --action-space ee --ratio 0.5 --out transfer
   emma train --data dataset --out mine --resume
+  emma train --data so101 --robot so101 --units degrees --map top=observation.images.front --out mine
   emma train --data dataset --init models/desk_arm_source --rtc-max-delay 5 --steps 2000 --out continued
 """
 

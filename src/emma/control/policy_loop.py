@@ -16,12 +16,13 @@ from emma.control.chunk_executor import ExecutorConfig
 from emma.control.controller import RAN_OUT, Controller, Mode, Tick
 from emma.control.frozen_cameras import FrozenCameras
 from emma.control.inference import ChunkResult, Inference
+from emma.control.memory import Memory
 from emma.control.policy_state import LoopStatus
 from emma.control.timing import Timings
 from emma.control.tracking import start_pose
 from emma.errors import EmmaError
 from emma.observation import STATE, Observation
-from emma.policy.isolated import IsolatedRuntime
+from emma.policy.isolated import is_isolated
 from emma.robots.spec import RobotSpec
 
 NS = 1_000_000_000
@@ -61,7 +62,7 @@ class LoopPolicy:
 
     def close(self) -> None:
         """End the inference, then the runtime. One that hangs is left alone, unless it has a process of its own."""
-        if self.inference.close() or isinstance(self.inference.runtime, IsolatedRuntime):
+        if self.inference.close() or is_isolated(self.inference.runtime):
             self.inference.runtime.close()
 
 
@@ -89,6 +90,7 @@ class PolicyLoop:
         self.timings = Timings(TIMINGS_WINDOW)
         self._spec, self._controller = spec, controller
         self._policy = LoopPolicy(source=source, inference=inference, executor=controller.executor.config)
+        self._memory = Memory(getattr(inference.runtime, "past_s", ()))
         self._now_ns, self._stamp_ns, self._send, self._conflict = now_ns, stamp_ns, send, conflict
         self._next: LoopPolicy | None = None
         self._retired: list[LoopPolicy] = []
@@ -285,6 +287,7 @@ class PolicyLoop:
         self._policy, self._next = following, None
         executor.config = following.executor
         self._frozen_cameras = FrozenCameras()
+        self._memory = Memory(getattr(following.inference.runtime, "past_s", ()))
         # What the old one was asked is of no use any more; its active chunk is, and is faded out.
         self._asked.clear()
         self.timings.count("swaps")
@@ -333,6 +336,7 @@ class PolicyLoop:
             self.timings.count("bad_observations")
             return
         self._problem, self._good_ns, self._skew_s = "", stamp, observation.skew_s
+        observation = self._memory.with_past(observation)
         self._frozen = self._frozen_cameras.update(self._fingerprints, observation.state, newest)
         if self._enable_asked_ns is not None and newest > self._enable_asked_ns:
             self._start(now, start_pose(self._spec, observation.state, self._commanded), self._seed)
@@ -348,6 +352,7 @@ class PolicyLoop:
         if seed is not None and self._policy.inference.busy_s == 0.0:
             self._policy.inference.runtime.reset(seed)
         self._asked.clear()
+        self._memory.clear()
         self._controller.enable(now, pose)
         self._enable_asked_ns, self._error = None, ""
 

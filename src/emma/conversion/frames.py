@@ -15,6 +15,7 @@ from emma.datasets.encode import Frame
 from emma.errors import EmmaError
 from emma.messages import check_plausible
 from emma.observation import Aligner
+from emma.robots.agreement import Description, compare, of_robot
 from emma.robots.spec import TRANSPORTS, RobotSpec
 from emma.streams import is_command, is_state
 
@@ -105,16 +106,19 @@ def _late(line: Timeline, max_age_s: float) -> list[str]:
 
 def _check_types(bag: Bag, spec: RobotSpec, streams: Mapping[str, str]) -> None:
     """Raise EmmaError for topics of another type than `spec` names; images may be raw or compressed."""
-    for topic, stream in streams.items():
-        found = bag.topics[topic].type
-        allowed = tuple(TRANSPORTS.values()) if stream.startswith(("images.", "depth.")) else (spec.topics()[topic],)
-        if found not in allowed:
-            raise EmmaError(
-                f"{topic} has another type than robot {spec.name} names",
-                found=found or "no type",
-                expected=" or ".join(allowed),
-                fix=f"correct {'kind' if is_command(stream) else 'the topic'} in {spec.folder / 'robot.yaml'}",
-            )
+    types = {topic: bag.topics[topic].type for topic in streams}
+    pictures = {topic for topic, stream in streams.items() if stream.startswith(("images.", "depth."))}
+    expected = spec.topics()
+    named = {t: expected[t] if t in pictures and kind in TRANSPORTS.values() else kind for t, kind in types.items()}
+    for mismatch in compare(of_robot(spec), Description(what=f"bag {bag.path.name}", types=named)).mismatches:
+        topic = mismatch.what.removeprefix("type of ")
+        key = "command.kind" if is_command(streams[topic]) else "the topic"
+        raise EmmaError(
+            f"{topic} has another type than robot {spec.name} names",
+            found=mismatch.found,
+            expected=" or ".join(TRANSPORTS.values()) if topic in pictures else mismatch.expected,
+            fix=f"correct {key} in {spec.folder / 'robot.yaml'}",
+        )
 
 
 def interventions(meta: EpisodeMeta, times_ns: np.ndarray) -> list[list[int]]:

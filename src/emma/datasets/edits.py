@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
+from emma.datasets.checksums import all_files, write_checksums
 from emma.datasets.encode import EncodedEpisode, is_depth, parquet_options
 from emma.datasets.features import IMAGES
 from emma.datasets.files import dataset_root, decoded, each_encoded, vectors
@@ -231,6 +232,7 @@ def apply_edits(
             _relabelled(result, words)
         _write_provenance(source, made, merged, result)
         count = len(SourceDataset.open(result).episodes)
+        write_checksums(result, count, all_files(result))
         for path in result.iterdir():
             path.rename(folder / path.name)
         for left in [path for path in folder.iterdir() if path.name.startswith(".")]:

@@ -155,7 +155,12 @@ def _staged_schema(features: Mapping[str, dict]) -> pa.Schema:
 def parquet_options(features: Mapping[str, dict]) -> dict[str, Any]:
     """How columns are stored: no dictionary and no bounds for PNG bytes, which never repeat."""
     plain = [*INDEXES, *(key for key, feature in features.items() if feature["dtype"] not in ("image", "video"))]
-    return {"compression": "snappy", "use_dictionary": plain, "write_statistics": plain}
+    return {
+        "compression": "snappy",
+        "use_dictionary": plain,
+        "write_statistics": plain,
+        "write_page_checksum": True,
+    }
 
 
 def encode_png(image: np.ndarray) -> bytes:

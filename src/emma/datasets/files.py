@@ -24,14 +24,22 @@ def dataset_root(path: Path | str) -> Path:
 
 
 def vectors(column: pa.ChunkedArray) -> np.ndarray:
-    """(T, D) float32 of a column of vectors."""
+    """(T, D) float32 of a column of vectors, or of numbers: D is 1. ValueError for vectors of different lengths."""
     flat = column.combine_chunks()
-    return np.asarray(flat.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
+    values = flat if pa.types.is_primitive(flat.type) else flat.flatten()
+    return np.asarray(values.to_numpy(zero_copy_only=False), np.float32).reshape(len(flat), -1)
 
 
 def encoded_images(column: pa.ChunkedArray) -> list[bytes]:
-    """The pictures of a column as they were encoded."""
-    images: list[bytes] = column.combine_chunks().field("bytes").to_pylist()
+    """The pictures of a column as they were encoded. Raises EmmaError if one is missing."""
+    images = [cell and cell.get("bytes") for cell in column.combine_chunks().to_pylist()]
+    if not all(images):
+        raise EmmaError(
+            "an image in the dataset is missing",
+            found="a frame without bytes",
+            expected="PNG or JPEG in every frame",
+            fix="`emma episodes validate` tells where",
+        )
     return images
 
 

@@ -29,9 +29,10 @@ from lerobot.datasets.utils import (
 from lerobot.utils.constants import DEFAULT_FEATURES
 from lerobot.utils.utils import flatten_dict
 
+from emma.datasets.checksums import all_files, read_checksums, write_checksums
 from emma.datasets.features import require_same
 from emma.errors import EmmaError
-from emma.files import atomic_write_bytes, atomic_write_text
+from emma.files import atomic_write_bytes, atomic_write_text, sha256_file
 
 # One line of JSON per episode, in order. LeRobot leaves files it does not know alone.
 PROVENANCE_PATH = "meta/provenance.jsonl"
@@ -50,6 +51,7 @@ class DatasetIndex:
         self._last: dict[str, Any] | None = None
         self._rows: list[dict[str, Any]] = []
         self.provenance: list[dict[str, Any]] = []
+        self._checksums: dict[str, str] = {}
 
     @classmethod
     def open(cls, root: Path, features: Mapping[str, dict], fps: int, robot: str) -> "DatasetIndex":
@@ -163,9 +165,20 @@ class DatasetIndex:
         lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
         atomic_write_text(self.root / PROVENANCE_PATH, lines)
         _write_info(self.root, info)
+        self._sum_up(number + 1, file, at)
         # Only now: after an error on the way this object still says what `info.json` says.
         self._info, self._tasks, self._rows, self._last = info, tasks, rows, row
         self._stats, self.provenance = total, entries
+
+    def _sum_up(self, episodes: int, file: tuple[int, int], at: tuple[int, int]) -> None:
+        """Checksums of the new episode's files and of what changed with it."""
+        place = {"chunk_index": file[0], "file_index": file[1]}
+        names = [self._info.data_path.format(**place)]
+        names += [str(self._info.video_path).format(video_key=key, **place) for key in self._video_keys]
+        names += [DEFAULT_EPISODES_PATH.format(chunk_index=at[0], file_index=at[1])]
+        names += [str(name) for name in (DEFAULT_TASKS_PATH, STATS_PATH, PROVENANCE_PATH, INFO_PATH)]
+        self._checksums |= {name: sha256_file(self.root / name) for name in names}
+        write_checksums(self.root, episodes, self._checksums)
 
     def remove_if_empty(self) -> None:
         """A dataset without episodes is not one that anybody can open."""
@@ -223,6 +236,16 @@ class DatasetIndex:
             # Interrupted after the statistics and before the count: they speak of an episode that is not there.
             self._stats = self._aggregated()
         self.provenance = read_provenance(self.root)[: self.num_episodes]
+        self._checksums = self._known_checksums()
+
+    def _known_checksums(self) -> dict[str, str]:
+        """Those that are stored; if there are none, or a crash left them behind, those of every file, stored anew."""
+        with suppress(EmmaError):
+            if (stored := read_checksums(self.root)) is not None and stored[0] == self.num_episodes:
+                return stored[1]
+        files = all_files(self.root)
+        write_checksums(self.root, self.num_episodes, files)
+        return files
 
     def _aggregated(self) -> dict[str, dict[str, np.ndarray]] | None:
         """The statistics of the dataset from those of its episodes, added up in the same order as they were."""
@@ -270,5 +293,5 @@ def read_provenance(root: Path | str) -> list[dict[str, Any]]:
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
     text = io.BytesIO()
-    pq.write_table(table, text, compression="snappy")
+    pq.write_table(table, text, compression="snappy", write_page_checksum=True)
     atomic_write_bytes(path, text.getvalue())

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,13 +10,12 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lerobot.datasets.io_utils import load_info, load_tasks
 from lerobot.datasets.utils import DatasetInfo
 
 from emma.datasets.encode import is_depth
 from emma.datasets.features import DEPTH, IMAGES, INDEXES, MASK
-from emma.datasets.files import dataset_root
-from emma.datasets.index import read_provenance
+from emma.datasets.index import PROVENANCE_PATH, read_provenance
+from emma.datasets.metadata import DatasetMetadata, broken, picture_size
 from emma.datasets.spill_arrays import empty
 from emma.datasets.spill_tables import episode_rows
 from emma.errors import EmmaError
@@ -57,19 +56,8 @@ class SourceDataset:
     @classmethod
     def open(cls, path: Path | str) -> Self:
         """All cameras of the dataset at `path`. Raises EmmaError if there is none, or nothing in it."""
-        root = dataset_root(path)
-        try:
-            # Not LeRobotDatasetMetadata: it copies every table into a cache in the user's home.
-            info = load_info(root)
-            episodes = tuple(row for row in _episode_rows(root) if row["episode_index"] < info.total_episodes)
-            tasks = {int(number): str(task) for task, number in load_tasks(root)["task_index"].items()}
-        except Exception as error:  # LeRobot and pyarrow raise many kinds for a broken folder
-            raise EmmaError(
-                f"cannot read the dataset {path}",
-                found=f"{type(error).__name__}: {error}",
-                expected="a whole LeRobotDataset v3",
-                fix=f"emma episodes validate {path}",
-            ) from error
+        meta = DatasetMetadata.open(path)
+        info, episodes = meta.info, meta.episodes
         cameras = tuple(key.removeprefix(IMAGES) for key in info.features if key.startswith(IMAGES))
         if not episodes or not cameras:
             raise EmmaError(
@@ -78,12 +66,12 @@ class SourceDataset:
                 expected="at least one of each",
             )
         return cls(
-            root=root,
+            root=meta.root,
             info=info,
             episodes=episodes,
-            tasks=tasks,
+            tasks=meta.words,
             cameras=cameras,
-            provenance=tuple(read_provenance(root)),
+            provenance=_provenance(meta.root),
         )
 
     def __len__(self) -> int:
@@ -155,10 +143,7 @@ class SourceDataset:
 
     def size(self, camera: str) -> tuple[int, int]:
         """Height and width, whichever order the feature's names give."""
-        feature = self._feature(IMAGES + camera)
-        shape, names = feature["shape"], feature.get("names") or []
-        first = bool(names) and str(names[0]).startswith("channel")
-        return (int(shape[1]), int(shape[2])) if first else (int(shape[0]), int(shape[1]))
+        return picture_size(self._feature(IMAGES + camera))
 
     def sha256(self) -> str:
         """Of the folder `meta`, which has statistics of every episode's pictures and numbers."""
@@ -191,10 +176,10 @@ class SourceDataset:
         file = self.file(index)
         try:
             rows = episode_rows(file, columns, index)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowException, ValueError, KeyError) as error:
             raise EmmaError(
                 f"cannot read episode {index}",
-                found=str(error).splitlines()[0],
+                found=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
                 fix=f"emma episodes validate {self.root}",
             ) from None
         if len(rows) != self.length(index):
@@ -207,7 +192,7 @@ class SourceDataset:
         line = self.provenance[index] if index < len(self.provenance) else {}
         return SourceEpisode(
             index=index,
-            task=self.tasks[rows["task_index"][0].as_py()],
+            task=self.tasks.get(rows["task_index"][0].as_py()) or self.instruction(index),
             fps=self.fps,
             rows=rows.drop_columns(["episode_index", "task_index"]),
             provenance={key: value for key, value in line.items() if key != "episode_index"},
@@ -244,7 +229,7 @@ class SourceDataset:
         )
 
     def instruction(self, index: int) -> str:
-        return str(self.episodes[index]["tasks"][0])
+        return str((self.episodes[index].get("tasks") or [""])[0])
 
     def _feature(self, key: str) -> Mapping[str, Any]:
         feature: Mapping[str, Any] = self.info.features.get(key, {})
@@ -255,11 +240,11 @@ class SourceDataset:
         return float(info.get("video.fps", self.fps))
 
 
-def _episode_rows(root: Path) -> Iterator[dict[str, Any]]:
-    """The episode table without its statistics."""
-    for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
-        names = [name for name in pq.read_schema(path).names if not name.startswith("stats/")]
-        yield from pq.read_table(path, columns=names).to_pylist()
+def _provenance(root: Path) -> tuple[dict[str, Any], ...]:
+    try:
+        return tuple(read_provenance(root))
+    except (OSError, ValueError) as error:
+        raise broken(root, PROVENANCE_PATH, error) from None
 
 
 def plain(value: Any) -> Any:

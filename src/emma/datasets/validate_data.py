@@ -14,6 +14,8 @@ from lerobot.datasets.utils import DatasetInfo
 from PIL import Image, UnidentifiedImageError
 
 from emma.datasets.encode import is_depth
+from emma.datasets.metadata import picture_size
+from emma.datasets.validate_stats import add_numbers, add_picture
 
 # LeRobot's own tolerance (LeRobotDataset.tolerance_s).
 TOLERANCE_S = 1e-4
@@ -32,13 +34,14 @@ def check_episode(
     tasks: Mapping[int, str],
     cache: dict[Path, pq.ParquetFile],
     every_image: bool,
+    sums: dict[str, Any],
 ) -> Iterator[Raw]:
-    """Findings in the data of one episode."""
+    """Findings in the data of one episode. sums: collects what `compare_stats` needs."""
     where = f"episode {row['episode_index']}"
     name = info.data_path.format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
     try:
         file = _open(root / name, cache)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         yield "error", where, f"{name} cannot be read: {str(error).splitlines()[0]}"
         return
     present = file.schema_arrow.names
@@ -46,7 +49,11 @@ def check_episode(
         if key not in present and feature["dtype"] != "video":
             yield "error", where, f"{name} lacks the column {key}"
     columns = [key for key in info.features if key in present]
-    table = _rows(file, columns, int(row["episode_index"]))
+    try:
+        table = _rows(file, columns, int(row["episode_index"]))
+    except (OSError, pa.ArrowException) as error:
+        yield "error", where, f"{name} cannot be read: {str(error).splitlines()[0]}"
+        return
     if len(table) != row["length"]:
         yield "error", where, f"{len(table)} rows in {name}, expected {row['length']}"
     if not len(table):
@@ -56,16 +63,16 @@ def check_episode(
         if key not in table.column_names or key in ("timestamp",):
             continue
         if feature["dtype"] == "image":
-            yield from _check_images(f"{where}, {key}", feature, table[key], every_image)
+            yield from _check_images(f"{where}, {key}", key, feature, table[key], every_image, sums)
         elif feature["dtype"].startswith(("float", "int", "uint")):
-            yield from _check_numbers(f"{where}, {key}", feature, table[key])
+            yield from _check_numbers(f"{where}, {key}", key, feature, table[key], sums)
 
 
 def _open(path: Path, cache: dict[Path, pq.ParquetFile]) -> pq.ParquetFile:
     if path not in cache:
         while len(cache) >= OPEN_FILES:
             cache.pop(next(iter(cache))).close()
-        cache[path] = pq.ParquetFile(path)
+        cache[path] = pq.ParquetFile(path, page_checksum_verification=True)
     return cache[path]
 
 
@@ -106,7 +113,9 @@ def _check_indices(
             yield "error", where, f"task_index {sorted(unknown)} is not in the list of tasks"
 
 
-def _check_numbers(where: str, feature: Mapping[str, Any], column: pa.ChunkedArray) -> Iterator[Raw]:
+def _check_numbers(
+    where: str, key: str, feature: Mapping[str, Any], column: pa.ChunkedArray, sums: dict[str, Any]
+) -> Iterator[Raw]:
     if column.null_count:
         yield "error", where, f"{column.null_count} rows without a value"
         return
@@ -122,9 +131,13 @@ def _check_numbers(where: str, feature: Mapping[str, Any], column: pa.ChunkedArr
     if not np.isfinite(values).all():
         frame = int(np.argwhere(~np.isfinite(values))[0][0])
         yield "error", where, f"{int((~np.isfinite(values)).sum())} values are not finite, the first in frame {frame}"
+        return
+    add_numbers(sums, key, values)
 
 
-def _check_images(where: str, feature: Mapping[str, Any], column: pa.ChunkedArray, every: bool) -> Iterator[Raw]:
+def _check_images(
+    where: str, key: str, feature: Mapping[str, Any], column: pa.ChunkedArray, every: bool, sums: dict[str, Any]
+) -> Iterator[Raw]:
     count = len(column)
     chosen = range(count) if every else sorted({0, count - 1})
     contents = [None if cell is None else cell.get("bytes") for cell in column.to_pylist()]
@@ -134,11 +147,11 @@ def _check_images(where: str, feature: Mapping[str, Any], column: pa.ChunkedArra
         return
     if count > 10 and sum(a == b for a, b in pairwise(contents)) > FROZEN_SHARE * count:
         yield "warning", where, f"frozen: almost all of its {count} images are the same"
-    height, width = _size(feature)
+    height, width = picture_size(feature)
     for frame in chosen:
         try:
             image = np.asarray(Image.open(io.BytesIO(contents[frame] or b"")))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             yield "error", where, f"image of frame {frame} cannot be decoded: {error}"
             return
         if image.shape[:2] != (height, width):
@@ -147,13 +160,7 @@ def _check_images(where: str, feature: Mapping[str, Any], column: pa.ChunkedArra
         if is_depth(feature) and image.dtype not in (np.uint16, np.float32, np.int32):
             yield "error", where, f"depth of frame {frame} is {image.dtype}, expected uint16 or float32"
             return
+        if not is_depth(feature) and image.ndim == 3:
+            add_picture(sums, key, image)
         if image.max() == image.min():
             yield "warning", where, f"image of frame {frame} has one colour only ({image.max()})"
-
-
-def _size(feature: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width, whichever order the feature's names give."""
-    shape, names = feature["shape"], feature.get("names") or []
-    if names and str(names[0]).startswith("channel"):
-        return int(shape[1]), int(shape[2])
-    return int(shape[0]), int(shape[1])

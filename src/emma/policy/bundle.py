@@ -9,6 +9,8 @@ from typing import Any
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.policy.end_effector.poses import GROUP
+from emma.policy.lerobot_folder import lerobot_manifest, picture_sizes, read_config
+from emma.robots.agreement import Agreement, Description, compare, of_robot
 from emma.robots.spec import RobotSpec
 
 MANIFEST = "emma.json"
@@ -51,50 +53,58 @@ class BundleInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A bundle on disk whose manifest was read; the weights are loaded by a runtime."""
+    """A bundle on disk whose manifest was read; the weights are loaded by a runtime.
+
+    assumed: what the folder does not state, for LeRobot's own checkpoints.
+    """
 
     path: Path
     info: BundleInfo
+    assumed: tuple[str, ...] = ()
 
-    def check(self, spec: RobotSpec) -> None:
-        """Raise EmmaError if this policy cannot drive `spec`: another robot, other joints, a camera missing."""
-        for what, mine, robots in (
-            ("robot", self.info.robot, spec.name),
-            ("joints", list(self.info.action_names), list(spec.joint_names)),
-        ):
-            if mine != robots:
-                raise EmmaError(
-                    f"policy {self.path.name} does not fit robot {spec.name}",
-                    found=f"trained for {what} {mine}",
-                    expected=f"{what} {robots}",
-                    fix=f"choose a bundle for {spec.name}, or train one from its episodes with `emma train`",
-                )
-        absent = [name for name in self.info.cameras if name not in spec.camera_names]
-        if absent:
-            raise EmmaError(
-                f"policy {self.path.name} needs a camera that robot {spec.name} does not have",
-                found=f"cameras {', '.join(spec.camera_names) or 'none'}",
-                expected=f"{', '.join(self.info.cameras)} (missing: {', '.join(absent)})",
-                fix=f"add the camera to {spec.folder / 'robot.yaml'} or choose another bundle",
-            )
+    def check(self, spec: RobotSpec, *, renamed: Mapping[str, str] | None = None, units: str = "declared") -> Agreement:
+        """How this policy drives `spec`: joints that are named are put in order, cameras renamed as `renamed` wants it.
+
+        renamed: the robot's name -> the policy's; units: what the policy's numbers are, as
+        `emma.robots.agreement.UNITS`. Raises EmmaError, with every difference, for another robot, joints, cameras or
+        picture sizes.
+        """
+        sizes = picture_sizes(self.path)
+        mine = Description(
+            what=f"policy {self.path.name}",
+            robot=self.info.robot,
+            joints=self.info.action_names,
+            size=len(self.info.action_names),
+            cameras={camera: sizes.get(camera) for camera in self.info.cameras},
+            fps=self.info.fps,
+        )
+        agreement = compare(of_robot(spec), mine, renamed=renamed, units=units)
+        return agreement.require(f"policy {self.path.name} does not fit robot {spec.name}")
 
 
-def load_bundle(path: str | Path) -> Bundle:
-    """Read `path/emma.json`. Raises EmmaError if `path` is not a bundle."""
+def load_bundle(path: str | Path, robot: RobotSpec | None = None) -> Bundle:
+    """Read `path/emma.json`; a LeRobot folder without one is taken as a policy for `robot`.
+
+    Raises EmmaError if `path` is neither.
+    """
     folder = Path(path)
     file = folder / MANIFEST
-    if not folder.is_dir() or not file.is_file():
+    theirs = not file.is_file() and "type" in read_config(folder)
+    if not folder.is_dir() or not (file.is_file() or theirs):
         raise EmmaError(
             f"{path} is not a policy bundle",
             found="no such folder" if not folder.exists() else f"no {MANIFEST} in it",
             expected=f"a folder with config.json, model.safetensors and {MANIFEST}",
-            fix="give the --out folder of `emma train`, or one of models/",
+            fix="give the --out folder of `emma train`, one of models/, or a LeRobot checkpoint",
         )
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise EmmaError(
                 f"policy bundle {path} is not whole", found=f"{name} is missing", expected="a LeRobot policy folder"
             )
+    if theirs:
+        raw, assumed = lerobot_manifest(folder, robot)
+        return Bundle(path=folder, info=BundleInfo(**raw), assumed=assumed)
     try:
         raw = json.loads(file.read_text())
         if raw.get("format") != FORMAT:

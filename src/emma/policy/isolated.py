@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class _Child:
     name: str = ""
     reason: str = ""
     rtc: str = ""
+    past_s: tuple[float, ...] = ()
 
 
 class IsolatedRuntime:
@@ -66,6 +67,8 @@ class IsolatedRuntime:
         """Raises EmmaError if the bundle cannot be loaded there."""
         self._open = {"bundle": str(Path(bundle.path).resolve()), "kind": kind, "device": device, "threads": threads}
         self._open["robot"] = str(robot.folder.resolve()) if robot is not None else ""
+        # A LeRobot folder has no manifest to be read there.
+        self._open["info"] = asdict(bundle.info) if bundle.assumed else None
         self._hung_s = hung_s
         self._seed: int | None = None
         self._last: tuple[Observation, str] | None = None
@@ -77,6 +80,7 @@ class IsolatedRuntime:
         self._busy = threading.Lock()
         self._child: _Child | None = self._start()
         self.name, self.reason, self.rtc = f"{self._child.name}, own process", self._child.reason, self._child.rtc
+        self.past_s = self._child.past_s
         self.restarts = 0
         self.note = ""
 
@@ -121,6 +125,10 @@ class IsolatedRuntime:
         arrays = {"state": observation.state}
         arrays |= {f"images.{name}": image for name, image in observation.images.items()}
         arrays |= {f"depth.{name}": image for name, image in observation.depth.items()}
+        for i, seen in enumerate(observation.past):
+            values.setdefault("past_ns", []).append(seen.stamp_ns)
+            arrays[f"past.{i}.state"] = seen.state
+            arrays |= {f"past.{i}.images.{name}": image for name, image in seen.images.items()}
         if previous is not None:
             values["previous"] = {"delay": previous.delay, "horizon": previous.horizon}
             arrays["previous"] = previous.actions
@@ -203,7 +211,12 @@ class IsolatedRuntime:
         if "refused" in said:
             _end(_Child(process, channel))
             raise EmmaError(**_text(said["refused"]))
-        return _Child(process, channel, **said)
+        return _Child(process, channel, **{**said, "past_s": tuple(said["past_s"])})
+
+
+def is_isolated(runtime: object) -> bool:
+    """Whether a runtime, perhaps behind another one, has a process of its own."""
+    return isinstance(getattr(runtime, "inner", runtime), IsolatedRuntime)
 
 
 def _stepping_back() -> list[str]:

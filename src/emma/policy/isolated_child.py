@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emma.policy.bundle import Bundle
     from emma.policy.runtime import PolicyRuntime
     from emma.policy.wire import Channel, Message
 
@@ -17,7 +18,6 @@ def main(argv: list[str]) -> int:
     """Load what the first message names, then answer until the pipe is closed."""
     _step_back()
     from emma.errors import EmmaError
-    from emma.policy.bundle import load_bundle
     from emma.policy.runtime import open_runtime
     from emma.policy.wire import Channel
     from emma.robots.spec import load_robot
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     try:
         opened = channel.receive().values
         try:
-            bundle = load_bundle(opened["bundle"])
+            bundle = _bundle(opened)
             runtime = open_runtime(
                 bundle,
                 kind=opened["kind"],
@@ -38,12 +38,23 @@ def main(argv: list[str]) -> int:
             parts = {"problem": error.problem, "found": error.found, "expected": error.expected, "fix": error.fix}
             channel.send({"refused": {key: None if part is None else str(part) for key, part in parts.items()}})
             return 2
-        about = {"name": runtime.name, "reason": runtime.reason, "rtc": runtime.rtc}
+        about = {"name": runtime.name, "reason": runtime.reason, "rtc": runtime.rtc, "past_s": runtime.past_s}
         channel.send(about)
         while True:
             _answer(channel, runtime, channel.receive())
     except (EOFError, BrokenPipeError):
         return 0
+
+
+def _bundle(opened: dict[str, Any]) -> "Bundle":
+    from pathlib import Path
+
+    from emma.policy.bundle import Bundle, BundleInfo, load_bundle
+
+    if opened["info"] is None:
+        return load_bundle(opened["bundle"])
+    raw: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in opened["info"].items()}
+    return Bundle(path=Path(opened["bundle"]), info=BundleInfo(**raw))
 
 
 def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> None:
@@ -60,6 +71,14 @@ def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> N
             state=arrays["state"],
             images=_under("images.", arrays),
             depth=_under("depth.", arrays),
+            past=tuple(
+                Observation(
+                    stamp_ns=stamp_ns,
+                    state=arrays[f"past.{i}.state"],
+                    images=_under(f"past.{i}.images.", arrays),
+                )
+                for i, stamp_ns in enumerate(values.get("past_ns", ()))
+            ),
         )
         more = [Previous(actions=arrays["previous"], **values["previous"])] if "previous" in values else []
         chunk = runtime.infer(observation, values["instruction"], *more)

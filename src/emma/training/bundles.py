@@ -9,11 +9,15 @@ from typing import Any
 from emma.files import sha256_tree
 from emma.policy.bundle import JOINT_SPACE, MANIFEST, POSE_SPACE, BundleInfo, write_manifest
 from emma.policy.exported import weights_of
+from emma.policy.lerobot_folder import ACTS_LESS, chunk_of
 from emma.provenance import commit, versions
 from emma.robots.spec import RobotSpec
 from emma.training.config import TrainConfig
 from emma.training.frames import ACTION, FrameTable, Source
 from emma.training.policies import Built, _names
+
+# Read at some hundred MB/s.
+HASHED_BYTES = 8 * 2**30
 
 
 def write_bundle(
@@ -34,7 +38,7 @@ def write_bundle(
         policy_type=policy.config.type,
         cameras=table.cameras,
         fps=sources[0].meta.fps,
-        chunk=len(policy.config.action_delta_indices),
+        chunk=_chunk(policy.config),
         action_names=tuple(names),
         action_space=JOINT_SPACE if space is None else POSE_SPACE,
         groups=() if space is None else space.groups,
@@ -75,5 +79,18 @@ def _describe(source: Source) -> dict[str, Any]:
         "kind": source.kind,
         "episodes": source.meta.total_episodes,
         "frames": source.meta.total_frames,
-        "sha256": sha256_tree(source.root),
+        **_hash(source.root),
     }
+
+
+def _chunk(config: Any) -> int:
+    """How many actions an inference gives; some policies plan further than they act."""
+    if config.type in (*ACTS_LESS, "vqbet"):
+        return chunk_of({"type": config.type, **vars(config)})
+    return len(config.action_delta_indices)
+
+
+def _hash(root: Path) -> dict[str, str]:
+    """Of the whole dataset, or, where that takes too long, of `meta`, which has statistics of every episode."""
+    size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
+    return {"sha256": sha256_tree(root)} if size <= HASHED_BYTES else {"sha256_meta": sha256_tree(root / "meta")}

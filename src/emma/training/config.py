@@ -9,6 +9,7 @@ from typing import Any
 from emma.adamix.config import AdaMixConfig
 from emma.errors import EmmaError
 from emma.options import option
+from emma.robots.agreement import UNITS
 from emma.training.interventions import parse_interventions
 from emma.training.mixture import SAMPLERS
 
@@ -18,7 +19,7 @@ ACTION_SPACES = (JOINT, EE, EE_ABSOLUTE)
 NORMALISATIONS = ("shared", "embodiment")
 PRECISIONS = ("fp32", "bf16")
 # Not part of what decides the result: they may change between a run and its resumption.
-FREE = ("checkpoint_every", "log_every", "threads", "device")
+FREE = ("checkpoint_every", "log_every", "threads", "device", "cache_gb", "workers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,13 @@ class TrainOptions:
     precision: str = option("fp32", choices=PRECISIONS, help="autocast precision")
     device: str = option("cpu", help="cpu, cuda, cuda:1, ...")
     threads: int = option(1, metavar="N", help="torch's processor threads; on a busy machine fewer are faster")
+    workers: int = option(0, metavar="N", help="threads that decode pictures; 0 for one a core")
+    cache_gb: float | None = option(
+        None,
+        flag="cache",
+        metavar="GB",
+        help="memory for decoded pictures, 8 GB or half of what is free; the rest is decoded ahead of its step",
+    )
     checkpoint_every: int = option(2000, metavar="STEPS", help="steps between checkpoints: what a kill loses at most")
 
     def __post_init__(self) -> None:
@@ -79,6 +87,10 @@ class TrainOptions:
         ):
             if getattr(self, name) not in known:
                 raise EmmaError(f"bad training option {name}", found=getattr(self, name), expected=" or ".join(known))
+        if self.cache_gb is not None and not self.cache_gb >= 0:
+            raise EmmaError("bad training option cache_gb", found=self.cache_gb, expected="GB, 0 or more")
+        if self.workers < 0:
+            raise EmmaError("bad training option workers", found=self.workers, expected="threads, 0 for one a core")
         if self.ratio is not None and not 0 <= self.ratio <= 1:
             raise EmmaError("bad training option ratio", found=self.ratio, expected="0 (all real) to 1 (none)")
         parse_interventions(self.interventions)
@@ -100,6 +112,19 @@ class TrainConfig(TrainOptions):
     init: str = option("", metavar="BUNDLE", help="start from this bundle's weights, processors, cameras and words")
     robot: str = option("", metavar="NAME", help="robot that learns; the one that the data name where none is given")
     seed: int = option(0, help="seed of weights and draws")
+    robot: str = option("", metavar="NAME", help="robot whose joints, units and cameras count; the one the data names")
+    renamed: Mapping[str, str] = option(
+        default_factory=dict,
+        flag="map",
+        metavar="ROBOT=DATA",
+        help="the robot's name for a camera or joint of the data, as top=observation.images.front; may be repeated",
+    )
+    units: str = option(
+        "declared",
+        choices=UNITS,
+        help="what the data's numbers are: declared (as in robot.yaml), degrees, percent (LeRobot's -100..100, and "
+        "0..100 for grippers)",
+    )
     log_every: int = option(50, metavar="STEPS", help="steps between lines of the log")
     adamix: AdaMixConfig = field(default_factory=AdaMixConfig)
 
@@ -107,6 +132,8 @@ class TrainConfig(TrainOptions):
         super().__post_init__()
         if self.log_every < 1:
             raise EmmaError("bad training option log_every", found=self.log_every, expected="1 or more")
+        if self.units not in UNITS:
+            raise EmmaError("bad training option units", found=self.units, expected=" or ".join(UNITS))
         if not self.data:
             raise EmmaError("nothing to train on", found="no --data", expected="one or more LeRobotDataset folders")
 

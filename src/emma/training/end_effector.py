@@ -7,11 +7,9 @@ a person's camera sees at a place counts as what the robot's camera of the same 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from emma.datasets.files import vectors
 from emma.dreamtransfer.geometry import BASE, CalibratedPoses
 from emma.errors import EmmaError
 from emma.policy.end_effector.poses import GROUP, POSE, from_vector, inverse, to_vector
@@ -62,13 +60,17 @@ def columns_of(features: dict[str, dict]) -> list[str]:
 
 
 def in_space(
-    space: EndEffectorSpace | None, tables: Sequence[Any], features: dict[str, dict], cameras: Sequence[str], what: str
+    space: EndEffectorSpace | None,
+    read: dict[str, np.ndarray],
+    features: dict[str, dict],
+    cameras: Sequence[str],
+    what: str,
 ) -> Vectors:
-    """The frames of one dataset's `tables` for a policy with joint actions (`space` None) or in `space`.
+    """The frames of one dataset for a policy with joint actions (`space` None) or in `space`.
 
-    cameras: of the policy; what: the dataset, for errors. Raises EmmaError for a dataset that fits neither.
+    read: `columns_of` it, (N, D) each; cameras: of the policy; what: the dataset, for errors. Raises EmmaError for a
+    dataset that fits neither.
     """
-    read = {key: np.concatenate([vectors(table[key]) for table in tables]) for key in columns_of(features)}
     if space is None:
         require_joints(features, what)
         return Vectors(states=read[STATE], actions=read[ACTION])

@@ -1,6 +1,7 @@
 """The train loop: frames to loss to weights, for every LeRobot policy class, resumable to the bit on CPU."""
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +15,18 @@ from lerobot.utils.random_utils import set_seed
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, room_for
 from emma.policy.end_effector.space import EndEffectorSpace
-from emma.robots.spec import RobotSpec, load_robot
+from emma.robots.spec import RobotSpec, list_robots, load_robot
 from emma.training.bundles import write_bundle
 from emma.training.checkpoints import checkpoint_folders
 from emma.training.config import EE_ABSOLUTE, JOINT, TrainConfig
 from emma.training.embodiments import HUMAN
-from emma.training.frames import IMAGES, FrameTable, Source, open_source
+from emma.training.frames import FrameTable
 from emma.training.initial import continue_from
-from emma.training.mixture import KINDS
+from emma.training.mixture import KINDS, parse_data
 from emma.training.plots import plot_loss
 from emma.training.policies import build_policy, require_policy
-from emma.training.trainer import LOG, Trainer, make_accelerator
+from emma.training.sources import Source, fitted, only, open_source
+from emma.training.trainer import LOG, Trainer, make_accelerator, say
 
 CONFIG, RUN = "train.json", "training"
 
@@ -46,13 +48,11 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     run = out / RUN
     _claim(run, config, resume)
     require_policy(config.policy)
-    # Robot, joint names and cameras are those of the first: real data where there is any.
-    sources = sorted(map(open_source, config.data), key=lambda source: KINDS.index(source.kind))
-    cameras = config.cameras or tuple(k.removeprefix(IMAGES) for k in sources[0].features if k.startswith(IMAGES))
-    spec = _robot(config, sources)
+    sources, spec = _sources(config, out)
+    cameras = config.cameras or tuple(sources[0].cameras)
     space = EndEffectorSpace(spec) if spec is not None and config.action_space != JOINT else None
     torch.set_num_threads(config.threads)
-    table = FrameTable(sources, cameras, space=space, threads=max(2, config.threads))
+    table = _table(config, sources, cameras, space)
     accelerator = make_accelerator(config)
     set_seed(config.seed)
     gripper = spec.gripper if spec else ()
@@ -89,17 +89,60 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     return out
 
 
+def _sources(config: TrainConfig, out: Path) -> tuple[list[Source], RobotSpec | None]:
+    """The datasets, made to fit the robot where it is known."""
+    # Robot, joint names and cameras are those of the first: real data where there is any.
+    data = sorted(config.data, key=lambda path: KINDS.index(parse_data(path)[0]))
+    opened = [open_source(path) for path in data]
+    for source in opened:
+        if source.root == out.resolve() or source.root in out.resolve().parents:
+            raise EmmaError(
+                "the bundle would be written into a dataset",
+                found=f"--out {out}",
+                expected=f"a folder outside of {source.root}",
+                fix="choose another --out",
+            )
+    spec = _robot(config, opened)
+    if config.cameras:
+        opened = [only(source, config.cameras, config.renamed) for source in opened]
+    sources = fitted(opened, spec, renamed=config.renamed, units=config.units)
+    for note in dict.fromkeys(note for source in sources for note in source.notes):
+        say(f"assumed: {note}")
+    return sources, spec
+
+
 def _robot(config: TrainConfig, sources: Sequence[Source]) -> RobotSpec | None:
     """The robot whose actions are learnt: the one asked for, else the first dataset's."""
-    name = config.robot or sources[0].meta.robot_type
-    if config.action_space == JOINT or config.robot or sources[0].kind != HUMAN:
-        return load_robot(name) if name else None
-    raise EmmaError(
-        "no robot to learn for",
-        found=f"data of {name or 'nobody'} alone",
-        expected="the robot whose tools the actions move",
-        fix="add --robot NAME, or robot data",
-    )
+    if config.robot:
+        return load_robot(config.robot)
+    name = sources[0].meta.robot_type
+    if config.action_space != JOINT and sources[0].kind == HUMAN:
+        raise EmmaError(
+            "no robot to learn for",
+            found=f"data of {name or 'nobody'} alone",
+            expected="the robot whose tools the actions move",
+            fix="add --robot NAME, or robot data",
+        )
+    if name and (name in list_robots() or config.action_space != JOINT):
+        return load_robot(name)
+    if name:
+        say(f"robot {name} is not known here: joints and units are not compared (--robot NAME)")
+    return None
+
+
+def _table(
+    config: TrainConfig, sources: Sequence[Source], cameras: Sequence[str], space: EndEffectorSpace | None
+) -> FrameTable:
+    workers = config.workers or len(os.sched_getaffinity(0))
+    memory = None if config.cache_gb is None else int(config.cache_gb * 2**30)
+    frames = sum(source.meta.total_frames for source in sources)
+    say(f"reading {frames} frames of {len(sources)} datasets, cameras {', '.join(cameras) or 'none'}")
+    table = FrameTable(sources, cameras, space=space, threads=max(2, workers), memory_bytes=memory)
+    if cameras:
+        size = sum(3 * h * w for h, w in (sources[0].size(camera) for camera in cameras))
+        rest = "" if table.cached == frames else "; the others are decoded ahead of their step (--cache GB)"
+        say(f"pictures: {table.cached} of {frames} frames stay decoded, {table.cached * size / 2**30:.2f} GB{rest}")
+    return table
 
 
 def _claim(run: Path, config: TrainConfig, resume: bool) -> None:

@@ -84,7 +84,7 @@ def build_policy(
         features |= {key: PolicyFeature(type=features[key].type, shape=(table.space.size,)) for key in (STATE, ACTION)}
     inputs = {STATE: features[STATE], **{IMAGES + c: features[IMAGES + c] for c in table.cameras}}
     config = _config(kind, {**settings, "device": device}, inputs, {ACTION: features[ACTION]})
-    stats = {k: dict(v) for k, v in aggregate_stats([s.meta.stats for s in _same(sources)]).items()}
+    stats = {k: dict(v) for k, v in aggregate_stats([s.stats for s in _same(sources)]).items()}
     if poses:
         if getattr(config, "use_relative_actions", False):
             config.use_relative_actions = False

@@ -18,6 +18,7 @@ from emma.files import atomic_write_text, read_json_lines
 from emma.progress import progress_bar
 from emma.robots.spec import RobotSpec
 from emma.training.adaptive import Adaptive
+from emma.training.ahead import Ahead
 from emma.training.augment import make_augmentation
 from emma.training.checkpoints import checkpoint_folders, load_checkpoint, remove_torn, save_checkpoint
 from emma.training.config import EE_ABSOLUTE, TrainConfig
@@ -32,6 +33,13 @@ LOG = "log.jsonl"
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """One process, or as many as `accelerate launch` has started."""
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise EmmaError(
+            "there is no GPU to train on",
+            found=f"--device {config.device}, and torch sees no CUDA device",
+            expected="a GPU with its driver",
+            fix="leave --device out to train on the processor",
+        )
     # A policy may leave parameters out of a step; DDP must be told so.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     mixed = config.precision if config.precision != "fp32" else "no"
@@ -78,18 +86,19 @@ class Trainer:
         self._draws = frame_sampler(config, table, processes, drop_last)
         self._sampler = self._draws.sampler
         if accelerator.is_main_process and (table.interventions.any() or config.interventions != "all"):
-            _say(
+            say(
                 f"{int(table.interventions.sum())} of {len(table)} frames are interventions, "
                 f"{100 * self._draws.corrected:.1f} % of the samples (--interventions {config.interventions})"
             )
         self._adaptive: Adaptive | None = None
         if config.sampler in ("adamix", "adamix-loss"):
-            self._adaptive = Adaptive(config, table, built, spec, self._sampler, accelerator, run, _say)
+            self._adaptive = Adaptive(config, table, built, spec, self._sampler, accelerator, run, say)
         self._weighter = self._adaptive.weighter if self._adaptive is not None else None
         if self._weighter is not None:
             require_loss_by_sample(policy)
         self._step = 0
         self._sums = {"loss": 0.0, "count": 0.0}
+        self._ahead = Ahead(table, self._mine, policy.config.observation_delta_indices, config.steps)
         if processes > 1:
             # The same noise in every process would make the batch smaller than it is.
             torch.manual_seed(
@@ -135,6 +144,12 @@ class Trainer:
 
     def run_to_end(self, stopped: Callable[[], bool]) -> bool:
         """Steps until done (True) or asked to stop (False, with a checkpoint)."""
+        try:
+            return self._run_steps(stopped)
+        finally:
+            self._ahead.close()
+
+    def _run_steps(self, stopped: Callable[[], bool]) -> bool:
         config = self._config
         self._model.train()
         if self._accelerator.is_main_process:
@@ -143,7 +158,7 @@ class Trainer:
             self._adaptive.forget_after(self._step)
         with progress_bar() as bar, self._log() as log:
             task = bar.add_task(f"train {config.policy}", total=config.steps, completed=self._step, note="")
-            since = time.monotonic()
+            since, self._ahead.waited_s = time.monotonic(), 0.0
             while self._step < config.steps:
                 loss = self.one_step()
                 self._sums["loss"] += loss
@@ -190,9 +205,8 @@ class Trainer:
 
     def _loss(self, step: int) -> torch.Tensor:
         config = self._policy.config
-        every = self._sampler.indices(step)
-        mine = every[self._accelerator.process_index :: self._accelerator.num_processes]
-        batch = self._table.batch(mine, config.action_delta_indices, config.observation_delta_indices)
+        mine, pictures = self._ahead.take(step)
+        batch = self._table.batch(mine, config.action_delta_indices, config.observation_delta_indices, pictures)
         if self._augment is not None:
             self._augment(batch, self._images, step)
         self._mask(batch)
@@ -206,6 +220,10 @@ class Trainer:
             weights, _ = self._weighter.compute_batch_weights({"index": mine})
             losses = self._model(batch, reduction="none")[0]
             return (losses * weights).sum() / weights.sum()
+
+    def _mine(self, step: int) -> np.ndarray:
+        """The frames of step `step` that this process takes."""
+        return self._sampler.indices(step)[self._accelerator.process_index :: self._accelerator.num_processes]
 
     def _mean(self, loss: torch.Tensor) -> float:
         """The loss over all processes: the same in each, so that all decide alike."""
@@ -231,10 +249,13 @@ class Trainer:
             "loss": round(self._sums["loss"] / count, 6),
             "lr": self._optimizer.param_groups[0]["lr"],
             "samples_per_s": round(rate, 1),
+            "step_ms": round(1e3 * (now - since) / count, 1),
+            "data_ms": round(1e3 * self._ahead.waited_s / count, 1),
         }
+        share, self._ahead.waited_s = self._ahead.waited_s / max(now - since, 1e-9), 0.0
         log.write(json.dumps(row) + "\n")
         log.flush()
-        bar.update(task, completed=self._step, note=f"loss {row['loss']:.4f}  {rate:.0f} samples/s")
+        bar.update(task, completed=self._step, note=f"loss {row['loss']:.4f}  {rate:.0f} samples/s  data {share:.0%}")
         self._sums = {"loss": 0.0, "count": 0.0}
         return now
 
@@ -252,7 +273,7 @@ class Trainer:
         )
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -260,6 +281,9 @@ def _warm_average(decay: float) -> Any:
     """Exponential average whose memory grows to `decay`, so that the first random weights are soon forgotten."""
 
     def average(mean: torch.Tensor, value: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+        if not mean.is_floating_point():
+            # Indices and counters have no average.
+            return value
         n = float(count)
         return torch.lerp(mean, value.to(mean.dtype), 1.0 - min(decay, (1.0 + n) / (10.0 + n)))
 

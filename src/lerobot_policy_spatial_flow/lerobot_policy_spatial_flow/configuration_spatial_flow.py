@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from lerobot.configs import NormalizationMode
+from lerobot.configs import NormalizationMode, PolicyFeature
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineDecayWithWarmupSchedulerConfig
@@ -70,6 +70,11 @@ class SpatialFlowConfig(PreTrainedConfig):
             raise ValueError(f"rtc_max_delay is 0 to chunk_size - 1, not {self.rtc_max_delay}")
         if self.num_steps < 1 or self.flow_samples < 1:
             raise ValueError("num_steps and flow_samples are at least 1")
+
+    @property
+    def image_features(self) -> dict[str, PolicyFeature]:
+        """The colour cameras: depth, which a dataset may hold beside them, has one channel."""
+        return {key: feature for key, feature in super().image_features.items() if feature.shape[0] == 3}
 
     def validate_features(self) -> None:
         """Raises ValueError unless there is a camera, a state and an action."""

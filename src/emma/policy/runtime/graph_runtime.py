@@ -64,6 +64,11 @@ class GraphRuntime:
             self._change = np.zeros_like(buffers[NOISY])
 
     @property
+    def past_s(self) -> tuple[float, ...]:
+        """Policies that look back are not exported."""
+        return ()
+
+    @property
     def rtc(self) -> str:
         flow = self.info.flow
         return "" if flow is None else "trained" if flow.trained_delay else "guided"

@@ -16,6 +16,11 @@ class PolicyRuntime(Protocol):
     reason: str
 
     @property
+    def past_s(self) -> tuple[float, ...]:
+        """How far back the policy looks, seconds, the furthest first: an observation's `past` is of these moments."""
+        ...
+
+    @property
     def rtc(self) -> str:
         """How a chunk can continue the previous one: "trained" or "guided" real-time chunking, or "" for neither."""
         ...

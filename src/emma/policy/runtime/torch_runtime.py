@@ -8,6 +8,7 @@ from emma.observation import Observation
 from emma.policy.bundle import Bundle
 from emma.policy.chunk_blending import Previous
 from emma.policy.loading import load_policy
+from emma.robots.agreement import feature_key
 
 
 class TorchRuntime:
@@ -35,6 +36,11 @@ class TorchRuntime:
         self._generator = torch.Generator(device=device).manual_seed(seed)
 
     @property
+    def past_s(self) -> tuple[float, ...]:
+        offsets = self._policy.config.observation_delta_indices or [0]
+        return tuple(-offset / self._bundle.info.fps for offset in offsets if offset < 0)
+
+    @property
     def rtc(self) -> str:
         if getattr(self._policy.config, "rtc_max_delay", 0):
             return "trained"
@@ -48,23 +54,47 @@ class TorchRuntime:
     def infer(self, observation: Observation, instruction: str, previous: Previous | None = None) -> np.ndarray:
         """As PolicyRuntime says; `previous` goes to the policy's own real-time chunking, if it has any."""
         torch = self._torch
-        batch: dict[str, Any] = {
-            "task": instruction,
-            "observation.state": torch.from_numpy(np.array(observation.state)),
-        }
-        for name in self._bundle.info.cameras:
-            image = torch.from_numpy(np.array(observation.images[name]))
-            batch[f"observation.images.{name}"] = image.permute(2, 0, 1).float().div_(255.0)
         continuing = self._continuing(previous, observation) if previous is not None and self.rtc else {}
         # LeRobot's guidance asks for gradients, which inference mode would refuse.
         with torch.no_grad() if continuing else torch.inference_mode():
             # Policies draw their noise from the global generator, so it is set for this call alone.
             with torch.random.fork_rng(devices=[] if self._device == "cpu" else None):
                 torch.manual_seed(int(torch.randint(0, 2**31, (1,), generator=self._generator)))
-                actions = self._policy.predict_action_chunk(self._pre(batch), **continuing)
+                batch = (
+                    self._remembered(observation, instruction) if self.past_s else self._batch(observation, instruction)
+                )
+                actions = self._policy.predict_action_chunk(batch, **continuing)
             chunk = self._post(actions)
         result: np.ndarray = chunk.squeeze(0).float().cpu().numpy()
         return result
+
+    def _batch(self, observation: Observation, instruction: str) -> dict[str, Any]:
+        """What LeRobot's policies take, normalised."""
+        torch = self._torch
+        batch: dict[str, Any] = {
+            "task": instruction,
+            "observation.state": torch.from_numpy(np.array(observation.state)),
+        }
+        for name in self._bundle.info.cameras:
+            image = torch.from_numpy(np.array(observation.images[name]))
+            batch[feature_key(name)] = image.permute(2, 0, 1).float().div_(255.0)
+        result: dict[str, Any] = self._pre(batch)
+        return result
+
+    def _remembered(self, observation: Observation, instruction: str) -> dict[str, Any]:
+        """The same with the policy's queues filled with what was seen before, as its `select_action` fills them."""
+        from lerobot.policies.utils import populate_queues
+
+        self._policy.reset()
+        for seen in (*observation.past, observation):
+            batch = self._batch(seen, instruction)
+            # The pre-processor adds an action that is not there.
+            batch.pop("action", None)
+            if self._policy.config.image_features:
+                pictures = [batch[key] for key in self._policy.config.image_features]
+                batch["observation.images"] = self._torch.stack(pictures, dim=-4)
+            self._policy._queues = populate_queues(self._policy._queues, batch)
+        return batch
 
     def _continuing(self, previous: Previous, observation: Observation) -> dict[str, Any]:
         """What LeRobot's policies take for it: the chunk as they know it, normalised and relative to this state."""

@@ -25,9 +25,10 @@ from emma.control.real_time import RealTimeLoop
 from emma.errors import EmmaError
 from emma.observation import Aligner
 from emma.policy.bundle import load_bundle
-from emma.policy.isolated import IsolatedRuntime
+from emma.policy.isolated import is_isolated
 from emma.records import encode
 from emma.robots.turns import Turns
+from emma.robots.agreement import parse_map
 from emma.ros import messages, qos
 from emma.ros.commanders import Commanders
 from emma.ros.e_stop import EStop
@@ -147,7 +148,7 @@ class PolicyNode(LifecycleNode):
             "stats": self.create_timer(STATS_S, self._publish_diagnostics),
         }
         self._driver.start()
-        if isinstance(loaded.runtime, IsolatedRuntime):
+        if is_isolated(loaded.runtime):
             # All that is left to this process is short and may come first. What is there now stays: looking through it
             # for garbage, again and again, would cost a tick each time.
             gc.collect()
@@ -210,7 +211,7 @@ class PolicyNode(LifecycleNode):
             self._gate.close()
             self._gate = None
         hangs = driver is not None and not driver.stop()
-        if hangs and self._loaded is not None and not isinstance(self._loaded.runtime, IsolatedRuntime):
+        if hangs and self._loaded is not None and not is_isolated(self._loaded.runtime):
             # What an inference in this process uses must not be taken from it.
             self._loaded = None
         self._swap.close()
@@ -278,9 +279,10 @@ class PolicyNode(LifecycleNode):
 
     def _on_parameters(self, values: dict[str, Any]) -> None:
         if "policy" in values:
-            bundle = load_bundle(values["policy"])
+            bundle = load_bundle(values["policy"], self._loaded.robot if self._loaded is not None else None)
             if self._loaded is not None:
-                bundle.check(self._loaded.robot)
+                now = read(self, PolicyParameters)
+                bundle.check(self._loaded.robot, renamed=parse_map(now.map), units=now.units)
 
     def _on_swap(self) -> str:
         if not isinstance(self._driver, RealTimeLoop):

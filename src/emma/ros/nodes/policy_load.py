@@ -1,5 +1,6 @@
 """What the policy node loads and builds from its parameters: bundle, robot, a warm runtime, the controller."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,41 +11,49 @@ from emma.errors import EmmaError
 from emma.observation import Aligner
 from emma.policy.bundle import Bundle, load_bundle
 from emma.policy.chunk_blending import choose_join
+from emma.policy.fitted import fitted
 from emma.policy.isolated import IsolatedRuntime
 from emma.policy.runtime import PolicyRuntime, open_runtime
 from emma.policy.warm_up import warm_up
+from emma.robots.agreement import parse_map
 from emma.robots.spec import RobotSpec, load_robot
 from emma.ros.nodes.policy_parameters import PolicyParameters
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A policy that can begin at once."""
+    """A policy that can begin at once. cameras: those of the robot that it sees."""
 
     bundle: Bundle
     robot: RobotSpec
     runtime: PolicyRuntime
+    cameras: tuple[str, ...]
 
     def aligner(self) -> Aligner:
         """An Aligner over the streams that the policy sees."""
-        return Aligner(self.robot, cameras=self.bundle.info.cameras, depth=self.bundle.info.depth)
+        return Aligner(self.robot, cameras=self.cameras, depth=self.bundle.info.depth)
 
 
 def load(values: PolicyParameters, path: str | Path) -> Loaded:
     """Load and warm up, which takes seconds. Raises EmmaError for a bundle that is broken or does not fit."""
-    bundle = load_bundle(Path(path))
+    bundle = load_bundle(Path(path), load_robot(values.robot) if values.robot else None)
     robot = load_robot(values.robot or bundle.info.robot)
-    bundle.check(robot)
+    agreement = bundle.check(robot, renamed=parse_map(values.map), units=values.units)
+    for line in (*bundle.assumed, *agreement.assumed):
+        log.warning("assumed: %s", line)
     start = IsolatedRuntime if values.isolate and not values.lockstep else open_runtime
-    runtime: PolicyRuntime = start(
+    opened: PolicyRuntime = start(
         bundle, kind=values.runtime, device=values.device, threads=values.threads, robot=robot
     )
+    runtime = fitted(opened, agreement)
     try:
-        warm_up(runtime, bundle, robot)
+        warm_up(runtime, bundle, robot, agreement.cameras)
     except EmmaError:
         runtime.close()
         raise
-    return Loaded(bundle=bundle, robot=robot, runtime=runtime)
+    return Loaded(bundle=bundle, robot=robot, runtime=runtime, cameras=tuple(agreement.cameras))
 
 
 def executor_config(values: PolicyParameters, loaded: Loaded) -> ExecutorConfig:

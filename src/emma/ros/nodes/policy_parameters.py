@@ -13,6 +13,10 @@ class PolicyParameters:
         "", "policy bundle: a folder that `emma train` wrote; ~/swap changes to it while the arm moves", runtime=True
     )
     robot: str = parameter("", "robot: a name, or a path to a robot.yaml; empty: the one the policy was trained on")
+    map: tuple[str, ...] = parameter(
+        (), "the robot's name for a camera or joint of the policy, as top=observation.images.front"
+    )
+    units: str = parameter("declared", "what the policy's numbers are: declared (as robot.yaml), degrees or percent")
     runtime: str = parameter("auto", "what runs the policy: auto, tensorrt, onnxruntime, torch or torch-compile")
     device: str = parameter("cpu", "where torch runs it: cpu, cuda, cuda:1, ...")
     isolate: bool = parameter(True, "run the policy in a process of its own; in lockstep it always shares the node's")
