@@ -124,6 +124,8 @@ class FrameTable:
     ) -> None:
         require_alike(sources, cameras, space is not None)
         self.cameras, self.space = tuple(cameras), space
+        # Pixel values of one frame, all cameras.
+        self.frame_values = sum(int(np.prod(sources[0].features[IMAGES + camera]["shape"])) for camera in cameras)
         read, tasks, lengths, of, number = [], [], [], [], []
         self._pool = ThreadPoolExecutor(threads)
         pictures = self._pictures(sources, memory_bytes)
@@ -168,7 +170,7 @@ class FrameTable:
 
     def _pictures(self, sources: Sequence[Source], memory_bytes: int) -> dict[str, Pictures]:
         shapes = {c: tuple(sources[0].features[IMAGES + c]["shape"]) for c in self.cameras}
-        frame = sum(int(np.prod(shape)) for shape in shapes.values())
+        frame = self.frame_values
         total = sum(source.meta.total_frames for source in sources)
         decoded = min(total, memory_bytes // frame) if frame else 0
         return {camera: Pictures(shape, decoded, self._pool) for camera, shape in shapes.items()}

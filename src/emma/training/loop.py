@@ -2,7 +2,6 @@
 
 import json
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from lerobot.utils.random_utils import set_seed
 
+from emma import interrupts, signs
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, room_for
 from emma.policy.end_effector.space import EndEffectorSpace
@@ -32,9 +32,10 @@ CONFIG, RUN = "train.json", "training"
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """Train and write a policy bundle to `out`; its run (checkpoints, log, plot) is kept in `out/training`.
 
-    Interrupted by SIGINT or SIGTERM it saves a checkpoint and raises KeyboardInterrupt; `resume` goes on from the
-    newest checkpoint to the same weights as without the interruption (CPU). Raises EmmaError for bad input and for a
-    full disk, which costs what came after the newest checkpoint.
+    Interrupted by SIGINT or SIGTERM it saves a checkpoint after the step in flight and raises KeyboardInterrupt. A step
+    or a checkpoint that takes longer than a process has for its end is lost, the checkpoint before is not. `resume`
+    goes on from the newest one to the same weights as without the interruption (CPU). Raises EmmaError for bad input
+    and for a full disk, which costs what came after the newest checkpoint.
     """
     with room_for(
         f"the training in {out}", "make room and go on with --resume, or begin again where nothing was saved yet"
@@ -47,17 +48,19 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     _claim(run, config, resume)
     require_policy(config.policy)
     # Robot, joint names and cameras are those of the first: real data where there is any.
-    sources = sorted(map(open_source, config.data), key=lambda source: KINDS.index(source.kind))
+    with signs.doing("reading the datasets"):
+        sources = sorted(map(open_source, config.data), key=lambda source: KINDS.index(source.kind))
     cameras = config.cameras or tuple(k.removeprefix(IMAGES) for k in sources[0].features if k.startswith(IMAGES))
     spec = _robot(config, sources)
     space = EndEffectorSpace(spec) if spec is not None and config.action_space != JOINT else None
     torch.set_num_threads(config.threads)
-    table = FrameTable(sources, cameras, space=space, threads=max(2, config.threads))
+    with signs.doing("reading the datasets"):
+        table = FrameTable(sources, cameras, space=space, threads=max(2, config.threads))
     accelerator = make_accelerator(config)
     set_seed(config.seed)
     gripper = spec.gripper if spec else ()
     # One process at a time: a backbone's files go to the same place.
-    with accelerator.main_process_first():
+    with accelerator.main_process_first(), signs.doing("building the policy"):
         if config.init:
             built = continue_from(Path(config.init), config.options, table, out, config.device)
         else:
@@ -78,10 +81,10 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
         atomic_write_text(run / CONFIG, config.to_json())
     if resume:
         trainer.restore()
-    with stop_on_signals() as stopped:
+    with stop_on_signals(run) as stopped:
         finished = trainer.run_to_end(stopped)
     if not finished:
-        raise KeyboardInterrupt
+        raise interrupts.Interrupted(interrupts.came() or signal.SIGINT)
     if accelerator.is_main_process:
         plot_loss(run / LOG, run / "loss.png")
         write_bundle(out, config, built, trainer.averaged(), table, spec, trainer.summary())
@@ -118,19 +121,19 @@ def _claim(run: Path, config: TrainConfig, resume: bool) -> None:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
+def stop_on_signals(run: Path) -> Iterator[Callable[[], bool]]:
     """Whether SIGINT or SIGTERM came within the block; outside the main thread nothing is changed."""
     # Not an event: a second signal may interrupt the handling of the first, and would wait for its lock forever.
     came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    with interrupts.answering(came.append), interrupts.keeping(lambda: _kept(run)):
         yield lambda: bool(came)
-        return
-    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+
+def _kept(run: Path) -> str:
+    folders = checkpoint_folders(run)
+    if not folders:
+        return "no checkpoint was saved yet"
+    return f"the checkpoint of step {int(folders[-1].name)} is kept, --resume goes on from it"
 
 
 def mean_loss(log: Path, last: int = 10) -> float:

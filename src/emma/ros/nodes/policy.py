@@ -81,6 +81,15 @@ class PolicyNode(LifecycleNode):
         self._halt()
         self._forget()
 
+    def sign(self) -> str:
+        """What it does, for a line now and then."""
+        state = self._state()
+        if self._enable_when_ready:
+            return "the arm begins to move as soon as all streams are there (enable is set)"
+        if state.mode is Mode.DISABLED and not state.reason:
+            return "disabled: the arm is not commanded; call ~/enable to begin"
+        return f"{state.mode.value}{': ' + state.reason if state.reason else ''}"
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up. Refused, with the reason in the log, if the bundle does not fit the robot."""
         try:
