@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -33,6 +34,15 @@ TEXTS = ("domain", "sheet", "result")
 REACH = "LOCALHOST"
 
 
+def over(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    """The launch ends with the console, after a failure with exit code 1."""
+    if context.is_shutdown:
+        return None
+    if event.returncode:
+        raise RuntimeError(f"the console ended with exit code {event.returncode}")
+    return Shutdown(reason="the demonstration is over")
+
+
 def generate_launch_description() -> LaunchDescription:
     loop = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "deploy.launch.py")),
@@ -55,6 +65,7 @@ def generate_launch_description() -> LaunchDescription:
             }
         ],
         output="screen",
-        on_exit=Shutdown(reason="the demonstration is over"),
+        on_exit=over,
     )
-    return LaunchDescription([*ARGUMENTS, loop, console])
+    moves = LogInfo(msg="the simulated arm moves by itself, episode after episode; Ctrl+C ends it")
+    return LaunchDescription([*ARGUMENTS, moves, loop, console])

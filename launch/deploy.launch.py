@@ -9,11 +9,13 @@ With teleop:=jog or teleop:=leader a person takes the robot over (/teleop/take) 
 (/teleop/give); the keys for it need a terminal of their own: emma node keys --ros-args -p teleop:=true -p policy:=true
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
-from launch.conditions import IfCondition
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, SetEnvironmentVariable, Shutdown
+from launch.conditions import IfCondition, UnlessCondition
+from launch.events.process import ProcessExited
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -90,6 +92,37 @@ PATIENCE = "15"
 ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
 TELEOPERATED = IfCondition(PythonExpression(["'", LaunchConfiguration("teleop"), "' != 'none'"]))
 SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
+# Exit code of a node that refuses its settings, and how often a node that crashed is started again.
+REFUSED, RETRIES = 2, 3
+
+
+def watched(what: str) -> Callable[[ProcessExited, LaunchContext], None]:
+    """An on_exit that ends the launch, with exit code 1, where starting the node again cannot help."""
+    ends: list[int] = []
+
+    def ended(event: ProcessExited, context: LaunchContext) -> None:
+        ends.append(event.returncode)
+        if context.is_shutdown:
+            return
+        if event.returncode == REFUSED:
+            raise RuntimeError(f"{what} refuses its settings: the line that begins with emma: tells which")
+        if len(ends) > RETRIES:
+            raise RuntimeError(f"{what} ended {len(ends)} times")
+
+    return ended
+
+
+def last(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown | None]:
+    """An on_exit of the node without which there is nothing to do: the launch ends, after a failure with code 1."""
+
+    def ended(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+        if context.is_shutdown:
+            return None
+        if event.returncode:
+            raise RuntimeError(f"{what} ended with exit code {event.returncode}")
+        return Shutdown(reason=f"{what} has ended")
+
+    return ended
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -111,7 +144,8 @@ def generate_launch_description() -> LaunchDescription:
         # As a driver: the policy holds the arm while it is away.
         respawn=True,
         respawn_delay=2.0,
-        respawn_max_retries=3,
+        respawn_max_retries=RETRIES,
+        on_exit=watched("the simulated arm"),
         sigterm_timeout=PATIENCE,
     )
     policy = Node(
@@ -130,7 +164,7 @@ def generate_launch_description() -> LaunchDescription:
         ],
         output="screen",
         # A policy that failed must not begin to move again by itself.
-        on_exit=Shutdown(reason="the policy has ended"),
+        on_exit=last("the policy"),
         sigterm_timeout=PATIENCE,
     )
     teleop = Node(
@@ -144,6 +178,7 @@ def generate_launch_description() -> LaunchDescription:
         ],
         output="screen",
         # Whoever moved the robot by it decides whether to go on.
+        on_exit=watched("teleop"),
         sigterm_timeout=PATIENCE,
     )
     recorder = Node(
@@ -158,8 +193,17 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         respawn=True,
         respawn_delay=2.0,
-        respawn_max_retries=3,
+        respawn_max_retries=RETRIES,
+        on_exit=watched("the recorder"),
         sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, sim, policy, teleop, recorder])
+    moves = LogInfo(
+        msg="enable:=true: the arm begins to move as soon as all streams are there; keep clear of it",
+        condition=IfCondition(LaunchConfiguration("enable")),
+    )
+    holds = LogInfo(
+        msg="the arm is not commanded until somebody calls /policy/enable",
+        condition=UnlessCondition(LaunchConfiguration("enable")),
+    )
+    return LaunchDescription([*ARGUMENTS, moves, holds, reach, sim, policy, teleop, recorder])

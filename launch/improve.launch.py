@@ -7,10 +7,13 @@ What it promotes, the policy node changes to while it moves. By hand:
     ros2 service call /learner/pause std_srvs/srv/SetBool "{data: true}"
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.events.process import ProcessExited
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -55,6 +58,26 @@ def flag(argument: str) -> ParameterValue:
     return ParameterValue(LaunchConfiguration(argument), value_type=bool)
 
 
+# Exit code of a node that refuses its settings, and how often a node that crashed is started again.
+REFUSED, RETRIES = 2, 3
+
+
+def watched(what: str) -> Callable[[ProcessExited, LaunchContext], None]:
+    """An on_exit that ends the launch, with exit code 1, where starting the node again cannot help."""
+    ends: list[int] = []
+
+    def ended(event: ProcessExited, context: LaunchContext) -> None:
+        ends.append(event.returncode)
+        if context.is_shutdown:
+            return
+        if event.returncode == REFUSED:
+            raise RuntimeError(f"{what} refuses its settings: the line that begins with emma: tells which")
+        if len(ends) > RETRIES:
+            raise RuntimeError(f"{what} ended {len(ends)} times")
+
+    return ended
+
+
 def generate_launch_description() -> LaunchDescription:
     learner = Node(
         package="emma",
@@ -72,8 +95,13 @@ def generate_launch_description() -> LaunchDescription:
         # The robot goes on without it, and a cycle goes on where it was.
         respawn=True,
         respawn_delay=2.0,
-        respawn_max_retries=3,
+        respawn_max_retries=RETRIES,
+        on_exit=watched("the learner"),
         sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, learner])
+    swaps = LogInfo(
+        msg="swap:=true: what is promoted takes over from the running policy while the arm moves",
+        condition=IfCondition(LaunchConfiguration("swap")),
+    )
+    return LaunchDescription([*ARGUMENTS, swaps, reach, learner])

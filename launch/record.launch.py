@@ -9,11 +9,13 @@ their own: emma node keys --ros-args -p teleop:=true. An episode:
     ros2 service call /recorder/save std_srvs/srv/Trigger        # or /recorder/discard
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, SetEnvironmentVariable, Shutdown
 from launch.conditions import IfCondition
+from launch.events.process import ProcessExited
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -79,6 +81,37 @@ TELEOP = LaunchConfiguration("teleop")
 TELEOPERATED = IfCondition(PythonExpression(["'", TELEOP, "' != 'none'"]))
 # One commander at a time: the scripted operator only where no person moves the arm.
 SCRIPTED = IfCondition(PythonExpression([*IS_SIMULATED, " and '", TELEOP, "' == 'none'"]))
+# Exit code of a node that refuses its settings, and how often a node that crashed is started again.
+REFUSED, RETRIES = 2, 3
+
+
+def watched(what: str) -> Callable[[ProcessExited, LaunchContext], None]:
+    """An on_exit that ends the launch, with exit code 1, where starting the node again cannot help."""
+    ends: list[int] = []
+
+    def ended(event: ProcessExited, context: LaunchContext) -> None:
+        ends.append(event.returncode)
+        if context.is_shutdown:
+            return
+        if event.returncode == REFUSED:
+            raise RuntimeError(f"{what} refuses its settings: the line that begins with emma: tells which")
+        if len(ends) > RETRIES:
+            raise RuntimeError(f"{what} ended {len(ends)} times")
+
+    return ended
+
+
+def last(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown | None]:
+    """An on_exit of the node without which there is nothing to do: the launch ends, after a failure with code 1."""
+
+    def ended(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+        if context.is_shutdown:
+            return None
+        if event.returncode:
+            raise RuntimeError(f"{what} ended with exit code {event.returncode}")
+        return Shutdown(reason=f"{what} has ended")
+
+    return ended
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -99,7 +132,8 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         respawn=True,
         respawn_delay=2.0,
-        respawn_max_retries=3,
+        respawn_max_retries=RETRIES,
+        on_exit=watched("the simulated arm"),
         sigterm_timeout=PATIENCE,
     )
     scripted_operator = Node(
@@ -111,7 +145,8 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         respawn=True,
         respawn_delay=2.0,
-        respawn_max_retries=3,
+        respawn_max_retries=RETRIES,
+        on_exit=watched("the scripted operator"),
         sigterm_timeout=PATIENCE,
     )
     teleop = Node(
@@ -125,6 +160,7 @@ def generate_launch_description() -> LaunchDescription:
         ],
         output="screen",
         # Whoever moved the robot by it decides whether to go on.
+        on_exit=watched("teleop"),
         sigterm_timeout=PATIENCE,
     )
     recorder = Node(
@@ -144,8 +180,20 @@ def generate_launch_description() -> LaunchDescription:
         ],
         output="screen",
         # Without it there is nothing to do here.
-        on_exit=Shutdown(reason="the recorder has ended"),
+        on_exit=last("the recorder"),
         sigterm_timeout=PATIENCE,
     )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, sim, scripted_operator, teleop, recorder])
+    follows = LogInfo(
+        msg="teleop:=leader: the arm comes slowly to the leader's pose, then follows it, as soon as both are there; "
+        "keep clear of it",
+        condition=IfCondition(PythonExpression(["'", TELEOP, "' == 'leader'"])),
+    )
+    jogs = LogInfo(
+        msg="teleop:=jog: the arm is held where it is, and moves by the keys or the gamepad of `emma node keys`",
+        condition=IfCondition(PythonExpression(["'", TELEOP, "' == 'jog'"])),
+    )
+    demonstrates = LogInfo(
+        msg="the simulated arm moves when somebody calls /scripted_operator/start", condition=SCRIPTED
+    )
+    return LaunchDescription([*ARGUMENTS, follows, jogs, demonstrates, reach, sim, scripted_operator, teleop, recorder])

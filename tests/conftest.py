@@ -26,8 +26,14 @@ atexit.register(_domain.__exit__, None, None, None)
 pytest_plugins = ["bag_fixtures"]
 
 
+SLOW_TIMEOUT_S = 3600.0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need a GPU are skipped, with the reason, where there is none."""
+    """Tests that need a GPU are skipped, with the reason, where there is none; slow ones have more time."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
     needing = [item for item in items if item.get_closest_marker("gpu")]
     if not needing:
         return

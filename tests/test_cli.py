@@ -30,6 +30,15 @@ def test_bad_input_is_told_in_three_parts(capsys: pytest.CaptureFixture[str]) ->
         assert part in told
 
 
+def test_a_mistake_in_a_verb_shows_the_usage_of_that_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["robots", "desk_arm", "--colour", "red"])
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: emma robots")
+    assert "unrecognized arguments: --colour red" in told
+
+
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["teleport"])

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from emma import __version__
+from emma import __version__, interrupts, signs
 from emma.errors import EmmaError
 from emma.files import room_for
 
@@ -62,26 +62,52 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.configure(verb)
-        verb.set_defaults(run=module.run)
+        verb.set_defaults(run=module.run, parser=verb)
     return parser
 
 
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The verb's arguments; a mistake shows the usage of the verb, not of the whole program, and exits with 2."""
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest:
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb. 0: done; 1: the verb says no; 2: bad input; 130: interrupted."""
+    """Run one verb. 0: done; 1: the verb says no; 2: bad input; 128 + n: ended by signal n."""
     # Where torchcodec finds no FFmpeg, LeRobot reads videos by PyAV; it says so with a page of stack traces.
     logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
     try:
-        args = build_parser().parse_args(argv)
-        with room_for(f"emma {args.verb}", "make room and run it again: what was whole is kept"):
-            code: int = args.run(args)
-        return code
+        args = parse(argv)
+        interrupts.titled(f"emma {args.verb}")
+        with interrupts.raising(), signs.of_life(f"emma {args.verb}"), signs.doing("at work"):
+            return _run(args)
     except EmmaError as error:
         print(f"emma: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("emma: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        code = interrupts.exit_code(error)
+        print(interrupts.last_line(code - 128), end="", file=sys.stderr)
+        return code
+
+
+def _run(args: argparse.Namespace) -> int:
+    serves = getattr(importlib.import_module(f"emma.commands.{args.verb}"), "SERVES", False)
+    with room_for(f"emma {args.verb}", "make room and run it again: what was whole is kept"):
+        try:
+            code: int = args.run(args)
+        except SystemExit:  # some libraries answer a signal themselves
+            if not interrupts.came():
+                raise
+            code = 1
+    # A verb that keeps what it has by then ends in order; who started it still learns that it was cut short.
+    if interrupts.came() and not serves:
+        raise interrupts.Interrupted(interrupts.came())
+    return code
 
 
 if __name__ == "__main__":
+    interrupts.begin("emma")
     sys.exit(main())

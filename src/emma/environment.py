@@ -5,8 +5,8 @@ Those are built against another NumPy and other message libraries: half of each 
 restart Python with a library path of their own and remember it in a guard variable, which a child process of another
 environment inherits and must forget.
 
-`python -I -m emma.environment MODULE ARGS...` runs a module this way; standard library only, so that nothing is loaded
-from the wrong place before the environment is right.
+`python -I -m emma.environment MODULE ARGS...` runs a module this way; standard library only, as what it imports, so
+that nothing is loaded from the wrong place before the environment is right.
 """
 
 import os
@@ -14,6 +14,8 @@ import runpy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from emma import interrupts, signs
 
 PYTHON_VERSION = (3, 12)
 # What was left behind, for `emma doctor` to tell; entries separated as in PATH.
@@ -69,13 +71,16 @@ def isolate() -> None:
 
 
 def main() -> None:
-    """Run the module named by the first argument as `python -m` would."""
+    """Run the module named by the first argument as `python -m` would, ended by signals from the first moment."""
     isolate()
     if len(sys.argv) < 2:
         sys.exit("usage: python -I -m emma.environment MODULE [ARGS...]")
     module = sys.argv[1]
     sys.argv = sys.argv[1:]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    title = module.rpartition(".")[2]
+    interrupts.begin(title)
+    with signs.of_life(title):
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

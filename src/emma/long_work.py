@@ -1,8 +1,6 @@
-"""Work of hours in one folder: one process at a time, and an end that saves what it can."""
+"""Work of hours in one folder: one process at a time."""
 
 import fcntl
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,20 +24,3 @@ def alone(root: Path) -> Iterator[None]:
                 fix="wait for it, end it, or choose another folder",
             ) from None
         yield
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as Ctrl+C does. In the main thread only; elsewhere nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from emma.doctor import machine, python, ros
 from emma.doctor.check import Check, Probe, ProbeError, Status
+from emma.ros import settings
 
 
 def is_(check: Check, status: Status, text: str = "") -> None:
@@ -31,6 +33,25 @@ class TestProbe:
     def test_survives_a_hang(self) -> None:
         with pytest.raises(ProbeError, match="no answer"):
             Probe("-c", "import time; time.sleep(60)").answer(timeout_s=0.3)
+
+    @pytest.mark.parametrize(
+        ("text", "cause"),
+        [
+            ("ImportError: libcudart.so.13: cannot open shared object file", "libcudart.so.13 cannot be loaded"),
+            (
+                "rclpy._rclpy_pybind11.RCLError: failed to initialize rcl, at /project/src/rcl/domain_id.c:49",
+                "RCLError",
+            ),
+            ("what(): std::bad_alloc", "it stopped with an error"),
+            ("no answer after 60 s", "no answer after 60 s"),
+        ],
+    )
+    def test_a_cause_has_no_words_of_libraries(self, text: str, cause: str) -> None:
+        assert ProbeError(text).cause == cause
+
+    def test_colours_are_left_out(self) -> None:
+        with pytest.raises(ProbeError, match=r"^port is too high$"):
+            Probe("-c", r"import sys; sys.exit('\x1b[37;1mport is too high\x1b[m\n')").answer()
 
     def test_silence_is_no_answer(self) -> None:
         with pytest.raises(ProbeError, match="exit code 0"):
@@ -78,6 +99,25 @@ class TestPython:
 class TestRos:
     def test_rclpy_of_another_installation(self, tmp_path: Path) -> None:
         is_(ros.rclpy(ros.start_rclpy(), tmp_path), Status.FAIL, "is not of this environment")
+
+    def test_rclpy_that_another_check_explains(self) -> None:
+        probe = Probe("-c", "raise RuntimeError('Calculated port number is too high')")
+        found = ros.rclpy(probe, causes=[ros.middleware({}), ros.domain({"ROS_DOMAIN_ID": "300"})])
+        is_(found, Status.FAIL, "no node starts: domain id")
+
+    @pytest.mark.parametrize(
+        ("environ", "status", "text"),
+        [
+            ({}, Status.FAIL, "neither HOME nor ROS_LOG_DIR is set"),
+            ({"HOME": "/proc/self"}, Status.FAIL, "HOME=/proc/self"),
+            ({"HOME": "/proc/self", "ROS_LOG_DIR": "/tmp/ros"}, Status.OK, "/tmp/ros"),
+        ],
+    )
+    def test_log_folder(
+        self, environ: dict[str, str], status: Status, text: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(settings.os, "access", lambda place, _: not str(place).startswith("/proc"))  # as root, too
+        is_(ros.logs(environ), status, text)
 
     def test_rclpy_that_crashes(self) -> None:
         is_(ros.rclpy(Probe("-c", "import os; os.abort()")), Status.FAIL, "signal 6")
@@ -156,3 +196,17 @@ class TestMachine:
         is_(machine.shared_memory(tmp_path), Status.OK)
         monkeypatch.setattr(machine, "SHARED_MEMORY_LOW", 2**62)
         is_(machine.shared_memory(tmp_path), Status.WARN, "MiB")
+
+    def test_shared_memory_that_is_full(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "fastrtps_1a2b").touch()
+        monkeypatch.setattr(machine, "SHARED_MEMORY_FULL", 2**62)
+        is_(machine.shared_memory(tmp_path), Status.WARN, "1 files of Fast DDS")
+
+    def test_clock(self) -> None:
+        now = time.time()
+        local = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        is_(machine.clock(now, True, {}), Status.OK, "synchronised")
+        is_(machine.clock(now, False, local), Status.OK, "not synchronised")
+        is_(machine.clock(now, False, {}), Status.WARN, "not synchronised with other machines")
+        is_(machine.clock(0.0, True, {}), Status.FAIL, "1970-01-01")
+        assert isinstance(machine.is_synchronised(), bool)

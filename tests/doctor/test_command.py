@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from emma.commands import doctor, robots
+from emma.doctor.check import fail, ok
 from emma.errors import EmmaError
 
 
@@ -33,6 +34,20 @@ def test_table_names_every_check() -> None:
     out = subprocess.run([sys.executable, "-m", "emma", "doctor"], capture_output=True, text=True, timeout=80).stdout
     for name in ("python", "packages", "torch", "rclpy", "middleware", "domain id", "discovery", "rendering", "disk"):
         assert name in out
+
+
+def test_forty_columns_cut_nothing_off(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/a/folder/with/a/name/that/is/longer/than/forty/columns/are"
+    checks = [fail("domain id", f"ROS_DOMAIN_ID={path}", "export ROS_DOMAIN_ID=0"), ok("python", path)]
+    monkeypatch.setattr("emma.doctor.examine", lambda: checks)
+    for columns in ("40", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert doctor.run(parse(doctor)) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= int(columns)
+        shown = "".join("".join(lines).split())
+        assert shown.count(path) == 2
+        assert "todo:exportROS_DOMAIN_ID=0" in shown
 
 
 def test_robots(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -150,3 +151,22 @@ def test_no_process_stays_behind_when_its_parent_is_gone(isolated, cases):
     process = isolated._child.process
     isolated.close()
     assert process.poll() is not None
+
+
+def test_it_ends_with_its_parent_in_the_middle_of_a_native_call():
+    """As loading a policy is; here a lock that is waited for twice."""
+    program = """
+        import ctypes, sys, threading
+        from emma.policy.isolated_child import _end_with_parent
+        threading.Thread(target=_end_with_parent, args=(int(sys.argv[1]),), daemon=True).start()
+        library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+        library.pthread_mutex_lock(mutex)
+        library.pthread_mutex_lock(mutex)
+    """
+    theirs, ours = os.pipe()
+    command = [sys.executable, "-c", textwrap.dedent(program), str(theirs)]
+    with subprocess.Popen(command, pass_fds=[theirs]) as child:
+        os.close(theirs)
+        os.write(ours, b"a message is no end")
+        os.close(ours)
+        assert child.wait(PATIENCE_S) == 0

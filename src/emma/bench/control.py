@@ -17,6 +17,7 @@ from emma.bench.random_vla import CAMERAS, SMALL_SMOLVLA, write_random
 from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.interrupts import tied
 from emma.robots.spec import load_robot
 
 HELP = "control beside three cameras of 640 x 480, joint states at 500 Hz and the recorder on two cores"
@@ -111,8 +112,8 @@ def _measured(folder: Path, case: Case, policy: Path, seconds: float) -> dict[st
     file = out / "control.json"
     options = ["--out", out, "--json", file, "--robot", robot_of(out / "robot", case), "--policy", policy]
     options += ["--seconds", seconds, "--variant", case.variant, *([] if case.prefix else ["--swap"])]
-    command = [sys.executable, "-m", "emma.ros.load.control", *map(str, options)]
-    done = subprocess.run(command, check=False, env=cleaned(os.environ))
+    command = [sys.executable, "-m", "emma.environment", "emma.ros.load.control", *map(str, options)]
+    done = subprocess.run(command, check=False, env=tied(cleaned(os.environ)))
     if done.returncode != 0:
         raise EmmaError(
             "control could not be measured",

@@ -1,6 +1,7 @@
 """SmolVLA, pi0 and pi0.5 in their real shapes, random weights: sizes, parity, latency and the roofline beside it."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from emma.bench.cells import ROOT, Cells
 from emma.bench.fullsize_cell import CellConfig
 from emma.bench.random_vla import FULL, KINDS, reduced
 from emma.bench.roofline import Ceilings, Work, as_row, count, measure
+from emma.interrupts import tied
 from emma.progress import progress_bar
 
 HELP = "SmolVLA, pi0, pi0.5 in full shape, random weights: graph sizes, parity, latency, roofline; 1 to 3 cameras"
@@ -110,8 +112,17 @@ def _cell(cells: Cells, config: CellConfig, ceilings: list[Ceilings]) -> dict[st
 def _measured(config: CellConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="emma-cell-") as folder:
         file = Path(folder) / "cell.json"
-        command = [sys.executable, "-m", "emma.bench.fullsize_cell", json.dumps(asdict(config)), str(file)]
-        done = subprocess.run(command, check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "emma.environment",
+            "emma.bench.fullsize_cell",
+            json.dumps(asdict(config)),
+            str(file),
+        ]
+        done = subprocess.run(
+            command, check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=tied(os.environ)
+        )
         if done.returncode != 0 or not file.is_file():
             last = (done.stderr.strip().splitlines() or [""])[-1]
             return {"failed": f"exit code {done.returncode} {last[:300]}"}

@@ -1,5 +1,6 @@
 """How long one action chunk takes, in every runtime of this machine, side by side."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 
 from emma.bench.random_vla import SMALL_SMOLVLA, write_random
 from emma.errors import EmmaError
+from emma.interrupts import tied
 from emma.observation import Observation
 from emma.policy.bundle import Bundle, load_bundle
 from emma.policy.export.parity import Case, compare, worst
@@ -69,7 +71,9 @@ def _smolvla(bundle: Bundle, episode: Demonstration, pairs: int, *, compile: boo
     observation, instruction = episode.observations[0], episode.instruction
     # Both take long and neither is timed: `emma export` with its parity gate on one core, torch.compile on the other.
     command = [sys.executable, "-m", "emma.cli", "export", str(bundle.path), "--observations", str(CASES)]
-    exporting = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    exporting = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=tied(os.environ)
+    )
     try:
         compiled = open_runtime(bundle, kind="torch-compile") if compile else None
         _, problem = exporting.communicate()

@@ -10,6 +10,7 @@ from typing import Any
 from emma.bench.load import Load
 from emma.environment import cleaned
 from emma.errors import EmmaError
+from emma.interrupts import tied
 
 # GB beside the bag of the steady load: ceilings, kept bags and their datasets, and a disk that does not run full.
 ROOM_GB = 2.5
@@ -18,8 +19,18 @@ ROOM_GB = 2.5
 def run_load(folder: Path, *options: Any) -> dict[str, Any]:
     """What `python -m emma.ros.load` with `options` found; its bags and logs go below `folder`."""
     file = folder / "load.json"
-    command = [sys.executable, "-m", "emma.ros.load", "--out", str(folder), "--json", str(file), *map(str, options)]
-    done = subprocess.run(command, check=False, env=cleaned(os.environ))
+    command = [
+        sys.executable,
+        "-m",
+        "emma.environment",
+        "emma.ros.load",
+        "--out",
+        str(folder),
+        "--json",
+        str(file),
+        *map(str, options),
+    ]
+    done = subprocess.run(command, check=False, env=tied(cleaned(os.environ)))
     if done.returncode != 0:
         raise EmmaError(
             "the recorder could not be measured",

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 HELP = """re-imagine the episodes of a LeRobotDataset in other appearances
 
 Actions, states and depth stay byte for byte; the pictures of all cameras are drawn anew, consistent with each other,
-in looks that a prompt grammar says. Each variant of each episode has its own prompt. With --reject, the clips whose scores
-are the worst of the run go to OUT/rejected, with the reason. OUT/report/index.html shows every source beside its variants.
+in looks that a prompt grammar says. Each variant of each episode has its own prompt. With --reject, the clips
+whose scores are the worst of the run go to OUT/rejected. OUT/report/index.html shows every source beside its variants.
 
 Interrupted (Ctrl+C, kill, full disk), the same command goes on where it stopped and ends with the same dataset.
 docs/how-to/augmenting.md tells more.

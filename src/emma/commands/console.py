@@ -25,6 +25,10 @@ examples:
 """
 
 
+# A signal is how a person ends it: exit code 0.
+SERVES = True
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     from emma.console.config import PORT
 
@@ -105,10 +109,10 @@ def _announce(url: str) -> None:
 
 
 def _wait() -> None:
-    import signal
-    import threading
+    import time
 
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    while not ended.wait(1.0):
-        pass
+    from emma import signs
+
+    with signs.quiet():
+        while True:
+            time.sleep(1.0)

@@ -17,6 +17,10 @@ NAMES = (
 )
 
 
+# The node answers signals itself, with an exit code of its own.
+SERVES = True
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("ros", nargs=argparse.REMAINDER, help="--ros-args and what follows it")

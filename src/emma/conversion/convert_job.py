@@ -18,6 +18,7 @@ from emma.datasets.encode import EncodedEpisode, encode_episode
 from emma.datasets.features import dataset_features
 from emma.errors import EmmaError
 from emma.files import no_room
+from emma.interrupts import end_with_parent
 from emma.robots.spec import RobotSpec
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class ConvertedJob:
 
 def start_worker() -> None:
     """Set up a process of a pool."""
+    end_with_parent()
     # One process per core is the parallelism; threads of its own would only get in the way.
     cv2.setNumThreads(1)
 

@@ -7,13 +7,13 @@ mend, told as JSON; any other code but 0 is a crash, and its traceback is in the
 import importlib
 import json
 import os
-import signal
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from emma import interrupts
 from emma.cycle.cycle import load_cycle
 from emma.cycle.job import Job, Made
 from emma.cycle.manifest import BEGUN, Manifest, Plan, load_manifest, now
@@ -75,18 +75,18 @@ def main() -> int:
     """Run one stage as the command line says."""
     cycle, stage, work, parent, *before = sys.argv[1:]
     die_with_parent(int(parent))
-    # Whoever starts `emma improve &` from a script has SIGINT ignored, and this process with it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupts.begin(f"stage {stage}")
     # Libraries print what they like; that belongs to the log and not among the messages.
     speaker = Speaker(os.dup(1))
     os.dup2(2, 1)
     try:
-        run(Path(cycle), stage, work, before, speaker)
+        with interrupts.raising():
+            run(Path(cycle), stage, work, before, speaker)
     except EmmaError as error:
         speaker.say(problem=error.problem, found=str(error.found), expected=str(error.expected), fix=error.fix)
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:
+        return interrupts.exit_code(error)
     return 0
 
 

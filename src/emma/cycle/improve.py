@@ -10,14 +10,15 @@ from emma.cycle.inventory import take_stock
 from emma.cycle.manifest import Manifest, load_manifest
 from emma.cycle.pause import PauseRules
 from emma.cycle.priority import stand_back
+from emma.cycle.ready import first_policy
 from emma.cycle.report import TEXT
 from emma.cycle.runner import Runner
 from emma.cycle.stage_plans import FREE, STAGES
 from emma.cycle.state import State, StateFile
 from emma.cycle.versions import Versions
 from emma.errors import EmmaError
-from emma.long_work import alone, ended_by_signals
-from emma.policy.bundle import load_bundle
+from emma.interrupts import raising
+from emma.long_work import alone
 
 # Sections that say how the work is done, not what comes out.
 HOW = ("priority", "pause", "keep", "min_new_episodes", "out", "policy", "bags")
@@ -33,7 +34,7 @@ def improve(
     stays done. Lowers the priority of the calling process for good.
     """
     config.root.mkdir(parents=True, exist_ok=True)
-    with alone(config.root), ended_by_signals():
+    with alone(config.root), raising():
         state = StateFile(config.root, changed)
         versions = versions_from(config)
         state.set(version=versions.current)
@@ -60,21 +61,7 @@ def versions_from(config: ImproveConfig) -> Versions:
     """The versions of this configuration; the first time, its policy becomes version 1. Raises EmmaError."""
     versions = Versions(config.root / "versions", config.keep)
     if versions.current == 0:
-        if not config.policy:
-            raise EmmaError(
-                "there is no policy to begin with",
-                found=f"no version in {versions.folder}",
-                expected="a bundle",
-                fix="give one with --policy, or train one with `emma train`",
-            )
-        bundle = load_bundle(config.policy)
-        if bundle.info.robot != config.robot:
-            raise EmmaError(
-                "the policy is for another robot",
-                found=bundle.info.robot,
-                expected=config.robot,
-                fix="set robot, or --policy",
-            )
+        bundle = first_policy(config)
         versions.promote(versions.add(bundle.path, cycle=0, before=0, figures={}), "the first")
     return versions
 

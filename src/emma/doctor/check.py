@@ -1,13 +1,21 @@
 """One finding of the doctor, and the process in which a doubtful thing is tried."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from emma.errors import EmmaError
+
 PROBE_SECONDS = 60.0
+# Colours, and other codes that a library writes for a terminal.
+CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+# How texts begin that this module writes itself.
+OWN_WORDS = ("no answer after", "crashed with signal", "exit code")
+LIBRARY = re.compile(r"\blib[\w+.-]*\w")
 
 
 class Status(StrEnum):
@@ -43,8 +51,25 @@ def fail(name: str, found: str, fix: str) -> Check:
     return Check(name, Status.FAIL, found, fix)
 
 
+def of_error(name: str, error: EmmaError) -> Check:
+    """What `error` says, as a failed check."""
+    found = error.problem if error.found is None else f"{error.problem}: {error.found}"
+    return fail(name, found, error.fix or (f"expected: {error.expected}" if error.expected else "see the message"))
+
+
 class ProbeError(Exception):
-    """A probe ended without an answer; the text is the last thing it said."""
+    """A probe ended without an answer; the text is the last line that it printed, without codes for a terminal."""
+
+    @property
+    def cause(self) -> str:
+        """The text in short: a signal, a library that is missing, or the kind of error. No words of libraries."""
+        text = str(self)
+        if text.startswith(OWN_WORDS):
+            return text
+        if library := LIBRARY.search(text):
+            return f"{library[0]} cannot be loaded"
+        kind = text.partition(":")[0].rpartition(".")[2]
+        return kind if kind.isidentifier() and kind.endswith(("Error", "Exception")) else "it stopped with an error"
 
 
 class Probe:
@@ -77,5 +102,6 @@ class Probe:
         except (IndexError, ValueError):
             answer = None
         if self._process.returncode or not isinstance(answer, dict):
-            raise ProbeError((err.strip().splitlines() or [f"exit code {self._process.returncode}"])[-1])
+            lines = [line.strip() for line in CODES.sub("", err).splitlines() if line.strip()]
+            raise ProbeError((lines or [f"exit code {self._process.returncode}"])[-1])
         return answer

@@ -84,7 +84,7 @@ def gpu(probe: Probe, driver: Path = Path("/proc/driver/nvidia/version")) -> Che
     try:
         torch = probe.answer()
     except ProbeError as error:
-        return fail("torch", f"torch cannot be imported: {error}", "run 'make setup'")
+        return fail("torch", f"torch cannot be imported: {error.cause}", "run 'make setup'")
     libraries = []
     for name in ("onnxruntime-gpu", "onnxruntime", "tensorrt"):
         try:

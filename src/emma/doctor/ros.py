@@ -3,34 +3,39 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from emma.doctor.check import Check, Probe, ProbeError, fail, ok, warn
+from emma.doctor.check import Check, Probe, ProbeError, Status, fail, of_error, ok, warn
 from emma.environment import SET_ASIDE, entries
+from emma.errors import EmmaError
+from emma.ros import settings
 
-MIDDLEWARE = "rmw_fastrtps_cpp"
+# Shows the words of the libraries, too.
+SEE_PROBE = "see why: python -I -m emma.environment emma.ros.probe; if packages are missing, run 'make setup'"
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 # Message definitions of these agree with the wheels; others were not tried.
 DISTROS = ("jazzy", "kilted")
-LAST_DOMAIN = 232
-# Above this, DDS ports meet the range from which Linux gives ports to outgoing connections.
-LAST_SAFE_DOMAIN = 101
 
 
 def start_rclpy() -> Probe:
     return Probe("-m", "emma.environment", "emma.ros.probe")
 
 
-def rclpy(probe: Probe, prefix: Path | None = None) -> Check:
-    """The ROS client library and NumPy that nodes get, tried by starting one."""
+def rclpy(probe: Probe, prefix: Path | None = None, causes: Sequence[Check] = ()) -> Check:
+    """The ROS client library and NumPy that nodes get, tried by starting one.
+
+    causes: checks of what a node needs; one that fails is why none starts.
+    """
     prefix = Path(sys.prefix) if prefix is None else prefix
     if importlib.util.find_spec("rclpy") is None:
         return fail("rclpy", "not installed", "run 'make setup'")
     try:
         answer = probe.answer()
     except ProbeError as error:
-        return fail("rclpy", f"a node cannot start: {error}", "see the checks below, then run 'make setup'")
+        if failed := [check.name for check in causes if check.status is Status.FAIL]:
+            return fail("rclpy", f"no node starts: {', '.join(failed)}", f"mend {failed[0]}, which this list names")
+        return fail("rclpy", f"no node starts: {error.cause}", SEE_PROBE)
     for name in ("path", "numpy_path"):
         if not Path(answer[name]).is_relative_to(prefix):
             return fail(
@@ -42,25 +47,29 @@ def rclpy(probe: Probe, prefix: Path | None = None) -> Check:
 
 
 def middleware(environ: Mapping[str, str] = os.environ) -> Check:
-    chosen = environ.get("RMW_IMPLEMENTATION", "")
-    if chosen in ("", MIDDLEWARE):
-        return ok("middleware", chosen or f"{MIDDLEWARE} (default)")
-    return fail(
-        "middleware",
-        f"RMW_IMPLEMENTATION={chosen}, which this environment does not have",
-        f"unset RMW_IMPLEMENTATION; drivers should use {MIDDLEWARE} too",
-    )
+    try:
+        settings.require_middleware(environ)
+    except EmmaError as error:
+        return of_error("middleware", error)
+    return ok("middleware", environ.get("RMW_IMPLEMENTATION") or f"{settings.MIDDLEWARE} (default)")
 
 
 def domain(environ: Mapping[str, str] = os.environ) -> Check:
-    text = environ.get("ROS_DOMAIN_ID", "")
-    if not text:
-        return ok("domain id", "0 (default)")
-    if not text.isdecimal() or int(text) > LAST_DOMAIN:
-        return fail("domain id", f"ROS_DOMAIN_ID={text}", "export ROS_DOMAIN_ID=<number from 0 to 101>")
-    if int(text) > LAST_SAFE_DOMAIN:
-        return warn("domain id", f"{text}: its ports may be taken by outgoing connections", "use 0 to 101")
-    return ok("domain id", text)
+    try:
+        number = settings.require_domain(environ)
+    except EmmaError as error:
+        return of_error("domain id", error)
+    if number > settings.LAST_SAFE_DOMAIN:
+        return warn("domain id", f"{number}: its ports may be taken by outgoing connections", "use 0 to 101")
+    return ok("domain id", str(number) if environ.get("ROS_DOMAIN_ID") else "0 (default)")
+
+
+def logs(environ: Mapping[str, str] = os.environ) -> Check:
+    """Where ROS writes its logs: without a folder no node starts."""
+    try:
+        return ok("ROS logs", str(settings.require_log_folder(environ)))
+    except EmmaError as error:
+        return of_error("ROS logs", error)
 
 
 def discovery(environ: Mapping[str, str] = os.environ) -> Check:

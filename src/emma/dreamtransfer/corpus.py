@@ -13,6 +13,7 @@ import numpy as np
 from emma.dreamtransfer.dataset import DatasetClips
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.interrupts import end_with_parent
 
 INDEX = "corpus.json"
 # Episodes that one worker packs at a time.
@@ -75,7 +76,7 @@ def pack(
     new(out / "depth.npy", "w+", np.uint16, shape).flush()
     new(out / "state.npy", "w+", np.float32, (shape[0], frames, first.state.shape[1])).flush()
     done = 0
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         for written in pool.map(_pack, [(out, tuple(views), frames, job) for job in jobs]):
             done += written
             if progress is not None:

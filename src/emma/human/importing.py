@@ -23,6 +23,7 @@ from emma.human.hand_frame import SIDES
 from emma.human.recording import Recording
 from emma.human.tracks import Cleaning, HandTrack, hand_track
 from emma.human.video import frames_at
+from emma.interrupts import end_with_parent
 from emma.observation import Observation
 from emma.policy.end_effector.poses import GROUP, group_names, to_vector
 
@@ -264,6 +265,7 @@ def _nearest(values: np.ndarray, times: np.ndarray, at: np.ndarray) -> np.ndarra
 
 
 def _start_worker() -> None:
+    end_with_parent()
     cv2.setNumThreads(1)
 
 

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import select
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ NICE = -10
 def main(argv: list[str]) -> int:
     """Load what the first message names, then answer until the pipe is closed."""
     _step_back()
+    # SIGTERM ends it at once, as nothing here needs an end; Ctrl+C is for the parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(int(argv[0]),), name="parent", daemon=True).start()
     from emma.errors import EmmaError
     from emma.policy.runtime import open_runtime
     from emma.policy.wire import Channel
@@ -86,6 +92,14 @@ def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> N
         channel.send({"error": str(error) if isinstance(error, EmmaError) else f"{type(error).__name__}: {error}"})
         return
     channel.send({"note": getattr(runtime, "note", "")}, {"chunk": chunk})
+
+
+def _end_with_parent(pipe: int) -> None:
+    """Exit when the other end of `pipe` is closed, in the middle of loading or of an inference too."""
+    poll = select.poll()
+    poll.register(pipe, 0)  # hang-ups alone: what is written there is the main thread's
+    poll.poll()
+    os._exit(0)
 
 
 def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

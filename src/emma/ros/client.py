@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from emma.errors import EmmaError
 from emma.ros import messages, qos
+from emma.ros.settings import require_sound
 
 # A service of a node on a busy machine: long, because waiting is cheaper than giving up an episode.
 CALL_S = 30.0
@@ -57,6 +58,7 @@ class RosClient:
         self._own = context is None
         self._context = Context() if context is None else context
         if self._own:
+            require_sound()
             rclpy.init(args=args, context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node(name, context=self._context)
         self.alive = alive

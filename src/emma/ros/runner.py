@@ -1,20 +1,18 @@
 """The life of a node process: start, spin, and an end that is always orderly.
 
 SIGINT, SIGTERM and the death of the process that started it all end a node the same way: `close` runs once, on the
-main thread, after the last callback and while the node can still publish; then the process exits with 0.
+main thread, after the last callback and while the node can still publish; then the process exits with 0. While the node
+is still being made there is nothing to close, and the exit code is 128 + the signal's number.
 """
 
 import gc
-import os
-import select
-import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Protocol
 
 import rclpy
@@ -22,11 +20,15 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from emma import interrupts, signs
 from emma.errors import EmmaError
 from emma.ros.middleware import profiles
+from emma.ros.settings import require_sound
 
-# Set for a child that holds the read end of a pipe as its standard input: end of file means that the parent is gone.
-STOP_WITH_PARENT = "EMMA_STOP_WITH_PARENT"
+# How long closing may take: a recorder writes what it still holds. The process is ended then.
+CLOSE_S = 10.0
+# A running node says how it is as often.
+SIGN_S = 25.0
 # The interpreter lets another thread in after this long: the default of 5 ms alone would be a quarter of a tick.
 SWITCH_INTERVAL_S = 0.0005
 
@@ -47,6 +49,11 @@ class Stop:
         self.code = max(self.code, code)
         self._asked.put(None)
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody did, and `wait` has not returned yet."""
+        return not self._asked.empty()
+
     def wait(self) -> None:
         # A wait without end could not be interrupted by a signal handler on every platform.
         while True:
@@ -63,40 +70,65 @@ class Closable(Protocol):
 
 
 def run(make: Callable[[Stop], Closable], args: Sequence[str] | None = None) -> int:
-    """Make the node, spin it until asked to stop, close it. Returns 0, 1 after a crash, 2 for bad input."""
+    """Make the node, spin it until asked to stop, close it.
+
+    Returns 0 after an orderly end, 1 after a crash, 2 for bad input, which starting again does not mend, and 128 + n if
+    signal n came while the node was being made.
+    """
+    words = list(sys.argv if args is None else args)
+    title = Path(words[0]).stem if words else "node"
+    interrupts.begin(title)
     stop = Stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.request())
-    if os.environ.get(STOP_WITH_PARENT):
-        threading.Thread(target=_watch_parent, args=(stop,), name="parent", daemon=True).start()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     try:
         try:
-            # The middleware reads its profiles when the first node is made.
-            with profiles():
-                node = make(stop)
+            with interrupts.raising(), signs.of_life(title):
+                require_sound()
+                rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+                # The middleware reads its profiles when the first node is made.
+                with profiles():
+                    node = make(stop)
         except EmmaError as error:
             print(f"emma: {error}", file=sys.stderr)
             return 2
-        assert isinstance(node, Node)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="spin", daemon=True)
-        spinner.start()
-        stop.wait()
-        _ignore_signals()
-        # No callback may run into what `close` takes away; publishers still work without an executor.
-        executor.shutdown(timeout_sec=2.0)
-        spinner.join(2.0)
-        node.close()
-        node.destroy_node()
-        return stop.code
+        except KeyboardInterrupt as error:
+            code = interrupts.exit_code(error)
+            print(interrupts.last_line(code - 128), end="", file=sys.stderr)
+            return code
+        return _live(node, stop)
     finally:
         rclpy.try_shutdown()
         # The interpreter looks through all objects before it ends. With torch and LeRobot that takes seconds on a busy
         # machine, longer than `ros2 launch` waits before it kills; everything that needs an end has had it.
         gc.freeze()
+
+
+def _live(node: Closable, stop: Stop) -> int:
+    """Spin, with a line now and then, until asked to stop; then close."""
+    assert isinstance(node, Node)
+    # A second Ctrl+C does not cut the closing short; `kill -9` still can.
+    with interrupts.answering(lambda _number: stop.request(), CLOSE_S), signs.quiet():
+        sign: Callable[[], str] = getattr(node, "sign", lambda: "running")
+        if not stop.asked:
+            _say(node, f"ready: {sign()}")
+        node.create_timer(SIGN_S, lambda: _say(node, sign()))
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="spin", daemon=True)
+        spinner.start()
+        stop.wait()
+        if number := interrupts.came():
+            _say(node, f"ending: {interrupts.signal_name(number)}")
+        # No callback may run into what `close` takes away; publishers still work without an executor.
+        executor.shutdown(timeout_sec=2.0)
+        spinner.join(2.0)
+        node.close()
+        node.destroy_node()
+    return stop.code
+
+
+def _say(node: Node, text: str) -> None:
+    node.get_logger().info(text)
 
 
 def _spin(executor: SingleThreadedExecutor, node: Node, stop: Stop) -> None:
@@ -108,20 +140,3 @@ def _spin(executor: SingleThreadedExecutor, node: Node, stop: Stop) -> None:
         node.get_logger().fatal(f"{type(error).__name__}: {error}")
         traceback.print_exc()
         stop.request(1)
-
-
-def _watch_parent(stop: Stop) -> None:
-    poll = select.poll()
-    poll.register(sys.stdin.fileno(), select.POLLHUP | select.POLLIN)
-    poll.poll()
-    stop.request()
-
-
-def _ignore_signals() -> None:
-    """A second Ctrl+C must not cut the closing short; `kill -9` still can."""
-
-    def ignore(_number: int, _frame: FrameType | None) -> None:
-        return None
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ignore)

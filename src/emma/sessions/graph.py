@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from emma.environment import cleaned
 from emma.errors import EmmaError
-from emma.ros.runner import STOP_WITH_PARENT
+from emma.interrupts import STOP_WITH_PARENT, patience
 
 # How long a node may take to end after SIGINT (a recorder finishes its bag), SIGTERM and SIGKILL.
 INT_S, TERM_S, KILL_S = 15.0, 5.0, 10.0
@@ -86,12 +86,13 @@ class Graph:
     def stop(self) -> dict[str, int]:
         """End every node that still runs, the last started first. Returns the exit code of each."""
         running = {name: child for name, child in reversed(self._children.items())}
-        for number, patience in ((signal.SIGINT, INT_S), (signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
+        for number, seconds in ((signal.SIGINT, INT_S), (signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
             for child in running.values():
                 if child.poll() is None:
                     with contextlib.suppress(ProcessLookupError):
                         child.send_signal(number)
-            _wait(running.values(), patience)
+            with patience(seconds):
+                _wait(running.values(), seconds)
         for child in running.values():
             if child.stdin is not None:
                 child.stdin.close()
@@ -103,7 +104,8 @@ class Graph:
         values = {key: value for key, value in node.parameters.items() if value not in ([], ())}
         file.write_text(json.dumps({f"/{node.node}": {"ros__parameters": values}}))
         module = f"emma.ros.{node.module}" if "." in node.module else f"emma.ros.nodes.{node.module}"
-        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(file)]
+        # By way of `emma.environment`, which answers signals, and the parent's death, before the heavy imports.
+        command = [sys.executable, "-m", "emma.environment", module, "--ros-args", "--params-file", str(file)]
         command += ["-r", f"__node:={node.node}"]
         if node.nice:
             command = ["nice", "-n", str(node.nice), *command]

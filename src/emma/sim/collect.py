@@ -1,7 +1,6 @@
 """Expert demonstrations straight into a LeRobotDataset: no ROS, and the same episodes with any number of processes."""
 
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emma.errors import EmmaError
+from emma.interrupts import end_with_parent
 from emma.robots.spec import RobotSpec
 from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of
 from emma.sim.domains import list_domains, load_domain
@@ -183,7 +183,7 @@ def _episodes(
     if wanted == 0:
         return
     workers = min(config.workers, wanted)
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
     try:
         waiting = deque(pool.submit(_work, spec, config, next(seeds)) for _ in range(min(workers * _AHEAD, wanted)))
         failed = 0
@@ -217,11 +217,6 @@ def _episodes(
 
 # The simulator of this process, made by its first episode.
 _own: list[Simulator] = []
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole group; the parent alone decides, and stops the workers in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _work(spec: RobotSpec, config: CollectConfig, seed: int) -> Demonstration | None:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Self
 
 from emma.errors import EmmaError
+from emma.interrupts import restored_by
 from emma.teleop.keys import KeyParser
 
 # The bytes of one escape sequence come together; a lone escape is followed by nothing for longer than this.
@@ -31,6 +32,8 @@ class TerminalKeys:
         self._parser = KeyParser()
         self._before: list | None = None
         self._handlers: dict[int, object] = {}
+        # Of a process that is ended because it does not end.
+        self._forced = restored_by(self.restore)
 
     def __enter__(self) -> Self:
         if not os.isatty(self._fd):
@@ -42,6 +45,7 @@ class TerminalKeys:
             )
         self._before = termios.tcgetattr(self._fd)
         atexit.register(self.restore)
+        self._forced.__enter__()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
                 self._handlers[number] = signal.signal(number, _interrupt)
@@ -54,6 +58,7 @@ class TerminalKeys:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._handlers.clear()
+        self._forced.__exit__(None, None, None)
         atexit.unregister(self.restore)
 
     def restore(self) -> None:

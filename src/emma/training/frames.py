@@ -55,6 +55,9 @@ class FrameTable:
         require_alike(sources, cameras, space is not None)
         self.cameras, self.space = tuple(cameras), space
         self.sources = tuple(sources)
+        sizes = [self.sources[0].size(camera) for camera in cameras]
+        # Pixel values of one frame, all cameras.
+        self.frame_values = sum(3 * height * width for height, width in sizes)
         self.memory_bytes = cache_bytes() if memory_bytes is None else memory_bytes
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
         self._images = self._pictures(threads)
@@ -89,7 +92,7 @@ class FrameTable:
 
     def _pictures(self, threads: int) -> dict[str, Pictures]:
         sizes = {camera: self.sources[0].size(camera) for camera in self.cameras}
-        frame = sum(3 * height * width for height, width in sizes.values())
+        frame = self.frame_values
         total = sum(source.meta.total_frames for source in self.sources)
         self.cached = min(total, self.memory_bytes // frame) if frame else total
         return {camera: Pictures(camera, size, self.cached, self._pool, threads) for camera, size in sizes.items()}

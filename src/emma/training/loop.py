@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from lerobot.utils.random_utils import set_seed
 
+from emma import interrupts, signs
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, room_for
 from emma.policy.end_effector.space import EndEffectorSpace
@@ -34,9 +34,10 @@ CONFIG, RUN = "train.json", "training"
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """Train and write a policy bundle to `out`; its run (checkpoints, log, plot) is kept in `out/training`.
 
-    Interrupted by SIGINT or SIGTERM it saves a checkpoint and raises KeyboardInterrupt; `resume` goes on from the
-    newest checkpoint to the same weights as without the interruption (CPU). Raises EmmaError for bad input and for a
-    full disk, which costs what came after the newest checkpoint.
+    Interrupted by SIGINT or SIGTERM it saves a checkpoint after the step in flight and raises KeyboardInterrupt. A step
+    or a checkpoint that takes longer than a process has for its end is lost, the checkpoint before is not. `resume`
+    goes on from the newest one to the same weights as without the interruption (CPU). Raises EmmaError for bad input
+    and for a full disk, which costs what came after the newest checkpoint.
     """
     with room_for(
         f"the training in {out}", "make room and go on with --resume, or begin again where nothing was saved yet"
@@ -48,16 +49,18 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     run = out / RUN
     _claim(run, config, resume)
     require_policy(config.policy)
-    sources, spec = _sources(config, out)
+    with signs.doing("reading the datasets"):
+        sources, spec = _sources(config, out)
     cameras = config.cameras or tuple(sources[0].cameras)
     space = EndEffectorSpace(spec) if spec is not None and config.action_space != JOINT else None
     torch.set_num_threads(config.threads)
-    table = _table(config, sources, cameras, space)
+    with signs.doing("reading the datasets"):
+        table = _table(config, sources, cameras, space)
     accelerator = make_accelerator(config)
     set_seed(config.seed)
     gripper = spec.gripper if spec else ()
     # One process at a time: a backbone's files go to the same place.
-    with accelerator.main_process_first():
+    with accelerator.main_process_first(), signs.doing("building the policy"):
         if config.init:
             built = continue_from(Path(config.init), config.options, table, out, config.device)
         else:
@@ -78,10 +81,10 @@ def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
         atomic_write_text(run / CONFIG, config.to_json())
     if resume:
         trainer.restore()
-    with stop_on_signals() as stopped:
+    with stop_on_signals(run) as stopped:
         finished = trainer.run_to_end(stopped)
     if not finished:
-        raise KeyboardInterrupt
+        raise interrupts.Interrupted(interrupts.came() or signal.SIGINT)
     if accelerator.is_main_process:
         plot_loss(run / LOG, run / "loss.png")
         write_bundle(out, config, built, trainer.averaged(), table, spec, trainer.summary())
@@ -161,19 +164,19 @@ def _claim(run: Path, config: TrainConfig, resume: bool) -> None:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
+def stop_on_signals(run: Path) -> Iterator[Callable[[], bool]]:
     """Whether SIGINT or SIGTERM came within the block; outside the main thread nothing is changed."""
     # Not an event: a second signal may interrupt the handling of the first, and would wait for its lock forever.
     came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    with interrupts.answering(came.append), interrupts.keeping(lambda: _kept(run)):
         yield lambda: bool(came)
-        return
-    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+
+def _kept(run: Path) -> str:
+    folders = checkpoint_folders(run)
+    if not folders:
+        return "no checkpoint was saved yet"
+    return f"the checkpoint of step {int(folders[-1].name)} is kept, --resume goes on from it"
 
 
 def mean_loss(log: Path, last: int = 10) -> float:

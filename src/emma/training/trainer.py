@@ -2,9 +2,10 @@
 
 import json
 import math
+import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch.optim.swa_utils import AveragedModel
 
+from emma import signs
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, read_json_lines
 from emma.progress import progress_bar
@@ -29,6 +31,10 @@ from emma.training.masks import action_mask
 from emma.training.policies import MIN_STD, Built, require_loss_by_sample
 
 LOG = "log.jsonl"
+# A checkpoint at least as often, whatever a step takes: more than that no interruption costs.
+CHECKPOINT_S = 600.0
+# What is worth a line before a training begins, or after its first step.
+LARGE_BATCH, LARGE_GB, LONG_S = 256 << 20, 2.0, 120.0
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -156,20 +162,30 @@ class Trainer:
             _truncate_log(self._run / LOG, self._step)
         if self._adaptive is not None:
             self._adaptive.forget_after(self._step)
+        pictures = 4 * config.batch_size * self._table.frame_values
+        if pictures > LARGE_BATCH and self._accelerator.is_main_process:
+            _say(
+                f"a batch of {config.batch_size} holds {pictures / 1e9:.1f} GB of pictures, and a step needs several "
+                "times that; less with a smaller --batch-size"
+            )
         with progress_bar() as bar, self._log() as log:
             task = bar.add_task(f"train {config.policy}", total=config.steps, completed=self._step, note="")
-            since, self._ahead.waited_s = time.monotonic(), 0.0
+            since = saved = began = time.monotonic()
+            first, self._ahead.waited_s = self._step, 0.0
             while self._step < config.steps:
                 loss = self.one_step()
+                if self._step == first + 1:
+                    self._foretell(time.monotonic() - began)
                 self._sums["loss"] += loss
                 self._sums["count"] += 1
                 if self._step % config.log_every == 0 or self._step == config.steps:
                     since = self._report(log, since, bar, task)
                 else:
                     bar.update(task, completed=self._step)
-                stop = self._anyone(stopped())
-                if stop or self._step % config.checkpoint_every == 0 or self._step == config.steps:
+                stop, due = self._anyone(stopped(), time.monotonic() - saved > CHECKPOINT_S)
+                if stop or due or self._step % config.checkpoint_every == 0 or self._step == config.steps:
                     self._save()
+                    saved = time.monotonic()
                 if stop and self._step < config.steps:
                     return False
         return True
@@ -231,11 +247,26 @@ class Trainer:
             return float(loss.detach())
         return float(self._accelerator.reduce(loss.detach().float(), "mean"))
 
-    def _anyone(self, mine: bool) -> bool:
-        """Whether it holds in any process."""
+    def _anyone(self, *mine: bool) -> Sequence[bool]:
+        """Whether each holds in any process."""
         if self._accelerator.num_processes == 1:
             return mine
-        return bool(self._accelerator.reduce(torch.tensor(float(mine), device=self._accelerator.device), "sum") > 0)
+        every = torch.tensor(mine, dtype=torch.float32, device=self._accelerator.device)
+        counts = self._accelerator.reduce(every, "sum")
+        return [bool(count > 0) for count in counts]
+
+    def _foretell(self, step_s: float) -> None:
+        """What the training takes, judged by its first step, where that is much."""
+        if not self._accelerator.is_main_process:
+            return
+        left_s = (self._config.steps - self._step) * step_s
+        peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+        if left_s > LONG_S or peak_gb > LARGE_GB:
+            steps = self._config.steps - self._step
+            _say(
+                f"the first step took {step_s:.1f} s: {steps} more take about {signs.clock(left_s)}; "
+                f"{peak_gb:.1f} GB of memory so far"
+            )
 
     def _log(self) -> Any:
         return (self._run / LOG if self._accelerator.is_main_process else Path("/dev/null")).open("a")

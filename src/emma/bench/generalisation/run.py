@@ -22,7 +22,8 @@ from emma.bench.generalisation.table import generalisation
 from emma.bench.generalisation.training import Policy, trained
 from emma.bench.generalisation.trials import looked, open_cells, results
 from emma.files import atomic_write_text
-from emma.long_work import alone, ended_by_signals
+from emma.interrupts import raising
+from emma.long_work import alone
 from emma.progress import progress_bar
 from emma.robots.spec import load_robot
 
@@ -39,7 +40,7 @@ def run_all(budget: Budget, seed: int) -> dict[str, Any]:
     # Not after hours of work.
     before = read_table(Path(budget.keep)) if budget.keep else None
     budget.root.mkdir(parents=True, exist_ok=True)
-    with alone(budget.root), ended_by_signals():
+    with alone(budget.root), raising():
         data = Data(budget=budget)
         costs = measured_costs(budget) if budget.estimate and budget.workers else None
         steps = Steps(data=data, seed=seed, costs=costs)

@@ -1,11 +1,11 @@
 """The console node: drives episodes on a graph that runs already, as under `ros2 launch`, and ends with a summary."""
 
 import json
-import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from emma import interrupts
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.robots.spec import load_robot
@@ -34,9 +34,9 @@ class ConsoleParameters:
 
 def main() -> int:
     """Run the episodes. 0 when done or told to stop, 2 when a node is missing or refuses."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.begin("console")
     try:
-        with RosClient("console", args=sys.argv) as client:
+        with interrupts.raising(), RosClient("console", args=sys.argv) as client:
             return _drive(client)
     except EmmaError as error:
         print(f"emma: {error}", file=sys.stderr)

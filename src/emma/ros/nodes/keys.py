@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.live import Live
 
+from emma import interrupts, signs
 from emma.errors import EmmaError
 from emma.ros.client import RosClient
 from emma.ros.parameters import declare, parameter
@@ -33,8 +34,9 @@ class KeysParameters:
 
 def main() -> int:
     """Do what the keys say. 0 when done, 2 when there are no keys or a node is missing."""
+    interrupts.begin("keys")
     try:
-        with RosClient("keys", args=sys.argv) as client:
+        with interrupts.raising(), RosClient("keys", args=sys.argv) as client:
             return _work(client)
     except EmmaError as error:
         print(f"emma: {error}", file=sys.stderr)
@@ -54,7 +56,8 @@ def _work(client: RosClient) -> int:
         person.wait_until_ready(values.wait_s)
         if console.is_terminal:
             stack.enter_context(Live(person, console=console, refresh_per_second=8))
-        person.run(source)
+        with signs.quiet():
+            person.run(source)
     return 0
 
 

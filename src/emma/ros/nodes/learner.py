@@ -17,6 +17,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from emma.cycle.config import load_config
 from emma.cycle.cycle_supervisor import Attendant
+from emma.cycle.ready import require_ready
 from emma.errors import EmmaError
 from emma.ros import messages, qos
 from emma.ros.client import RosClient
@@ -54,16 +55,22 @@ class LearnerNode(Node):
             raise EmmaError("the learner has nothing to do", found="no parameter config", expected="a YAML file")
         file = Path(self._values.config).resolve()
         self._attendant = Attendant(load_config(file), ["--config", str(file)])
+        try:
+            require_ready(self._attendant.config)
+        except EmmaError as error:
+            self.get_logger().warning(f"no cycle can begin yet: {error}")
         self._running: dict[str, Any] = {}
         self._swapping: threading.Thread | None = None
         self._swap: dict[str, Any] = {}
+        # Why the latest cycle did not begin, or ended with an error.
+        self._problem = ""
         self._ending = threading.Event()
         self._said: dict[str, Any] = {}
         self._missed: float | None = None
         self._calm = 0.0
         self._topic = self.create_publisher(String, "~/state", qos.LATCHED)
         self.create_subscription(String, f"{self._values.policy_node}/state", self._on_policy, qos.LATCHED)
-        self.create_service(Trigger, "~/start", answer(lambda _: self._attendant.start()))
+        self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
         self.create_service(Trigger, "~/stop", answer(lambda _: self._attendant.stop(0.0)))
         self.create_service(SetBool, "~/pause", answer(self._on_pause))
         self.create_service(Trigger, "~/rollback", answer(lambda _: self._attendant.roll_back()))
@@ -80,9 +87,27 @@ class LearnerNode(Node):
             # Its executor must not outlive the interpreter.
             self._swapping.join(PATIENCE_S)
 
+    def sign(self) -> str:
+        state = self._attendant.state()
+        at = f", {state.stage} {state.done}/{state.total or '?'}" if state.stage else ""
+        return f"{state.phase}{at}{': ' + state.paused if state.paused else ''}"
+
+    def _start(self) -> str:
+        self._attendant.start()
+        self._problem = ""
+        return "a cycle begins; ~/state says how far it is"
+
     def _begin(self) -> None:
-        if self._attendant.start_if_new():
-            self.get_logger().info("an episode is new: a cycle begins")
+        try:
+            if self._attendant.start_if_new():
+                self._problem = ""
+                self.get_logger().info("an episode is new: a cycle begins")
+        except EmmaError as error:
+            self._complain(f"an episode is new, but no cycle can begin: {error}")
+
+    def _complain(self, problem: str) -> None:
+        self._problem = problem
+        self.get_logger().error(problem)
 
     def _on_pause(self, request: SetBool.Request) -> None:
         self._calm = 0.0
@@ -96,6 +121,8 @@ class LearnerNode(Node):
 
     def _look(self) -> None:
         self._stand_aside(self._running)
+        if failure := self._attendant.failure():
+            self._complain(f"the cycle ended: {failure}")
         busy = self._swapping is not None and self._swapping.is_alive()
         if self._values.swap and not busy and (bundle := self._attendant.next_version()) is not None:
             self._swapping = threading.Thread(target=self._run_swap, args=(bundle,), name="swap", daemon=True)
@@ -106,6 +133,7 @@ class LearnerNode(Node):
             "running": policy,
             "running_version": self._attendant.version_of(policy) if policy else 0,
             "swap": self._swap,
+            "problem": self._problem,
         }
         if said != self._said:
             self._said = said

@@ -27,8 +27,8 @@ from emma.observation import Aligner
 from emma.policy.bundle import load_bundle
 from emma.policy.isolated import is_isolated
 from emma.records import encode
-from emma.robots.turns import Turns
 from emma.robots.agreement import parse_map
+from emma.robots.turns import Turns
 from emma.ros import messages, qos
 from emma.ros.commanders import Commanders
 from emma.ros.e_stop import EStop
@@ -87,6 +87,15 @@ class PolicyNode(LifecycleNode):
     def close(self) -> None:
         self._halt()
         self._forget()
+
+    def sign(self) -> str:
+        """What it does, for a line now and then."""
+        state = self._state()
+        if self._enable_when_ready:
+            return "the arm begins to move as soon as all streams are there (enable is set)"
+        if state.mode is Mode.DISABLED and not state.reason:
+            return "disabled: the arm is not commanded; call ~/enable to begin"
+        return f"{state.mode.value}{': ' + state.reason if state.reason else ''}"
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up. Refused, with the reason in the log, if the bundle does not fit the robot."""

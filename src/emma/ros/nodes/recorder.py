@@ -91,6 +91,12 @@ class RecorderNode(Node):
         if meta is not None:
             self.get_logger().warning(f"episode {meta.id} was still being recorded: saved as it is")
 
+    def sign(self) -> str:
+        """What it does, and what is missing."""
+        unheard = self._unheard()
+        missing = [f"nothing heard yet on {', '.join(unheard)}"] if unheard else self._problems()
+        return "; ".join([str(self.episodes.stats()), *missing])
+
     def _warn(self, text: str) -> None:
         self.get_logger().warning(text)
 

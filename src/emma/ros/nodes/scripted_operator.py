@@ -89,6 +89,11 @@ class ScriptedOperatorNode(Node):
         if self._thread.is_alive():
             self._thread.join(2.0)
 
+    def sign(self) -> str:
+        if self._measured is None:
+            return f"waiting for joint states on {self.spec.state_topic}"
+        return self._state
+
     def _start(self) -> str:
         if self._task is None or self._measured is None:
             raise EmmaError(

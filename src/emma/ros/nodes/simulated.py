@@ -103,6 +103,9 @@ class SimulatedRobotNode(Node):
     def close(self) -> None:
         self.loop.close()
 
+    def sign(self) -> str:
+        return f"episode {self._episode}, {self._missed} ticks left out so far"
+
     def _reset(self, values: SimulatedParameters) -> str:
         def begin(sim: Any) -> Any:
             self._episode += 1

@@ -112,6 +112,16 @@ class TeleopNode(Node):
         self._ending.set()
         self._thread.join(2.0)
 
+    def sign(self) -> str:
+        """What it does, or is about to do."""
+        topic = self.spec.state_topic
+        if self._take_when_ready:
+            return f"the arm follows the {self._values.device} device as soon as joint states come on {topic}"
+        if self._measured is None:
+            return f"waiting for joint states on {topic}"
+        more = self._teleop.note or self._problem
+        return f"{self._phase}{': ' + more if more else ''}"
+
     def _device(self) -> JogDevice | LeaderDevice:
         values = self._values
         try:
@@ -255,6 +265,7 @@ class TeleopNode(Node):
     def _look(self) -> None:
         if self._take_when_ready and self._measured is not None:
             self._take_when_ready = False
+            self.get_logger().info(f"taking the robot: the {self._values.device} device moves it from now on")
             self._take()
         self._say()
 

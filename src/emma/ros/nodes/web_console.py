@@ -1,13 +1,12 @@
 """The web_console node: the page of `emma.console` over a running graph. If it is killed, the robot does not notice."""
 
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from emma import interrupts, signs
 from emma.console.app import Console
 from emma.console.config import PORT, ConsoleConfig, is_loopback, new_token
 from emma.console.server import serving
@@ -18,6 +17,7 @@ from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.nodes.web_console_live import GraphLive
 from emma.ros.parameters import declare, parameter
+from emma.ros.runner import CLOSE_S, Stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +55,13 @@ def console_over(client: RosClient, config: ConsoleConfig, robot: str, bundles: 
 
 def main() -> int:
     """Serve until asked to stop. 0 when done, 2 for bad input."""
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: ended.set())
+    interrupts.begin("web_console")
+    stop = Stop()
     try:
-        with RosClient("web_console", args=sys.argv) as client:
+        with (
+            interrupts.answering(lambda _number: stop.request(), CLOSE_S),
+            RosClient("web_console", args=sys.argv) as client,
+        ):
             values = declare(client.node, WebConsoleParameters)
             config = ConsoleConfig(
                 host=values.host,
@@ -71,8 +73,8 @@ def main() -> int:
             bundles = bundles_below([data_dir("models"), *config.folders])
             with console_over(client, config, values.robot, bundles):
                 print(config.url, flush=True)
-                while not ended.wait(1.0):
-                    pass
+                with signs.quiet():
+                    stop.wait()
     except EmmaError as error:
         print(f"emma: {error}", file=sys.stderr)
         return 2
