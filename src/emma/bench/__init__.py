@@ -17,6 +17,7 @@ NAMES = (
     "robots",
     "joins",
     "fullsize",
+    "graphs",
     "training",
     "adamix",
     "latency",

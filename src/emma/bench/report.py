@@ -38,6 +38,10 @@ TITLES = {
         "Other appearances",
         "The same policy, in process, in appearances it was not trained on: measured, not tuned.",
     ),
+    "graphs": (
+        "Exported graphs and TensorRT's rules",
+        "Small policies with random weights; built and run by a stand-in for TensorRT (how-to/set-up.md).",
+    ),
     "generalisation_push": (
         "A second task: pushing instead of placing",
         "The same rows, appearances and executor (reference/tasks.md); generator, filter and settings as they were.",
@@ -64,7 +68,11 @@ TITLES = {
         "Seeded corruptions, converted and repaired; unprotected: storages without checksums, whose report states it "
         "(reference/bags.md).",
     ),
-    "setup": ("Set-up", "A fresh clone with warm package caches."),
+    "setup": (
+        "Set-up",
+        "A fresh clone with warm package caches. fresh_: 1 where every command passed in a new root file system; "
+        "python_lent: 1 where Python 3.12 came from outside of it.",
+    ),
 }
 HEAD = """# Results
 

@@ -14,8 +14,9 @@ from emma.ros import settings
 # Shows the words of the libraries, too.
 SEE_PROBE = "see why: python -I -m emma.environment emma.ros.probe; if packages are missing, run 'make setup'"
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
-# Message definitions of these agree with the wheels; others were not tried.
-DISTROS = ("jazzy", "kilted")
+# Their message definitions are those of the wheels, hash by hash. Programs of Jazzy were run beside these nodes; no
+# program of Lyrical was.
+DISTROS = ("jazzy", "kilted", "lyrical")
 
 
 def start_rclpy() -> Probe:
@@ -103,7 +104,7 @@ def sourced(environ: Mapping[str, str] = os.environ) -> Check:
     found = f"{distro or 'unknown distribution'}, {len(prefixes)} prefixes"
     found += f"; {aside} of its Python and library folders set aside" if aside else ""
     if distro and distro not in DISTROS:
-        return warn("sourced ROS", found, f"tried with {' and '.join(DISTROS)} only: message types may differ")
+        return warn("sourced ROS", found, f"use {', '.join(DISTROS)}: message types of others may differ")
     return ok("sourced ROS", found)
 
 

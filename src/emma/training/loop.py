@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from lerobot.utils.random_utils import set_seed
 
 from emma import interrupts, signs
+from emma.device import choose_device
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, room_for
 from emma.policy.end_effector.space import EndEffectorSpace
@@ -47,6 +49,9 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
 
 def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     run = out / RUN
+    device = choose_device(config.device)
+    print(f"device: {device}", flush=True)
+    config = replace(config, device=device.name)
     _claim(run, config, resume)
     require_policy(config.policy)
     with signs.doing("reading the datasets"):

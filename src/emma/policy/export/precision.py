@@ -10,9 +10,13 @@ import onnx
 from onnx import TensorProto, helper
 
 from emma.errors import EmmaError
+from emma.policy.export.rules import value_types
 
 PRECISIONS = ("fp32", "bf16")
 PRODUCTS = ("MatMul", "Gemm", "Conv")
+# Ends the names of values that are narrowed.
+NARROW = "::bf16"
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
 
 def typed(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
@@ -35,6 +39,24 @@ def typed(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     return copy
 
 
+def misplaced(model: onnx.ModelProto) -> list[str]:
+    """Nodes of a graph in bf16 that compute in another type than they should: products in bfloat16, all else not.
+
+    model: of `typed(..., "bf16")`. Empty for a graph that is as it should be.
+    """
+    kinds = value_types(model)
+    wrong = []
+    for node in model.graph.node:
+        if node.op_type == "Cast":
+            continue
+        floats = {kinds[name] for name in (*node.input, *node.output) if kinds.get(name) in FLOATS}
+        wanted = TensorProto.BFLOAT16 if node.op_type in PRODUCTS else TensorProto.FLOAT
+        if floats - {wanted}:
+            found = ", ".join(sorted(TensorProto.DataType.Name(kind) for kind in floats))
+            wrong.append(f"{node.op_type} {node.name or node.output[0]}: {found}")
+    return wrong
+
+
 class _Narrowed:
     """The casts of one graph; a value that several products read is cast once."""
 
@@ -52,12 +74,12 @@ class _Narrowed:
         for i, name in enumerate(node.input):
             if not name:
                 continue
-            narrow = f"{name}::bf16"
+            narrow = f"{name}{NARROW}"
             if narrow not in self._casts:
                 self._casts.add(narrow)
                 yield helper.make_node("Cast", [name], [narrow], to=TensorProto.BFLOAT16)
             node.input[i] = narrow
         wide = node.output[0]
-        node.output[0] = f"{wide}::bf16"
+        node.output[0] = f"{wide}{NARROW}"
         yield node
         yield helper.make_node("Cast", [node.output[0]], [wide], to=TensorProto.FLOAT)

@@ -1,6 +1,7 @@
 """Every call of TensorRT, through Polygraphy. docs/how-to/export.md says what of it was run, and where."""
 
 import importlib.util
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,17 +29,18 @@ from emma.policy.runtime.graph_runtime import (
 from emma.policy.runtime.host import host_array
 
 DRIVER = Path("/proc/driver/nvidia/version")
+LIBRARY_PATH = "LD_LIBRARY_PATH"
 
 
 def require_tensorrt() -> Platform:
     """What engines are built for here. Raises EmmaError if TensorRT, Polygraphy or a GPU is missing."""
-    for module, package in (("polygraphy", "polygraphy"), ("tensorrt", "tensorrt")):
+    for module in ("polygraphy", "tensorrt"):
         if importlib.util.find_spec(module) is None:
             raise EmmaError(
                 f"{'TensorRT' if module == 'tensorrt' else 'Polygraphy'} is not installed",
                 found=f"no module {module}",
                 expected="TensorRT 10 and Polygraphy on a machine with an NVIDIA GPU",
-                fix=f"pip install {package}; without a GPU the onnxruntime and torch runtimes work as they are",
+                fix="GPU=1 make setup; without a GPU the onnxruntime and torch runtimes work as they are",
             )
     import torch
 
@@ -88,12 +90,40 @@ def build_engine(graph: Path, precision: str, timing: Path) -> bytes:
             ) from error
 
 
+def find_cuda_runtime() -> None:
+    """Let Polygraphy find the CUDA runtime of torch's wheels: it looks elsewhere, and keeps what it finds first."""
+    from polygraphy import cuda
+
+    wheels = importlib.util.find_spec("nvidia")
+    roots = wheels.submodule_search_locations if wheels is not None else None
+    folders = [str(path.parent) for root in roots or () for path in Path(root).glob("*/lib/libcudart.so*")]
+    before = os.environ.get(LIBRARY_PATH)
+    os.environ[LIBRARY_PATH] = os.pathsep.join([*folders, *filter(None, [before])])
+    try:
+        cuda.wrapper()
+    finally:
+        if before is None:
+            del os.environ[LIBRARY_PATH]
+        else:
+            os.environ[LIBRARY_PATH] = before
+
+
+def run_once(engine: bytes, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of a serialised engine by name, host arrays."""
+    from polygraphy.backend.trt import EngineFromBytes, TrtRunner
+
+    find_cuda_runtime()
+    with TrtRunner(EngineFromBytes(engine)) as runner:
+        return {name: np.array(array) for name, array in runner.infer(feeds).items()}
+
+
 class Engines:
     """The graphs of one export as engines. What passes from prefix to step stays on the GPU."""
 
     def __init__(self, engines: dict[str, Path], info: ExportInfo) -> None:
         from polygraphy.backend.trt import EngineFromPath, TrtRunner
 
+        find_cuda_runtime()
         self._runners: dict[str, Any] = {}
         self._inputs: dict[str, list[str]] = {}
         self._context: dict[str, Any] = {}

@@ -34,6 +34,7 @@ from emma.ros.commanders import Commanders
 from emma.ros.e_stop import EStop
 from emma.ros.group_commands import GroupCommands
 from emma.ros.intervention_gate import InterventionGate
+from emma.ros.nodes.policy_engines import PolicyEngines
 from emma.ros.nodes.policy_load import Loaded, build_controller, executor_config, load
 from emma.ros.nodes.policy_parameters import PolicyParameters
 from emma.ros.nodes.policy_report import complain, report
@@ -66,6 +67,7 @@ class PolicyNode(LifecycleNode):
         self._swap = PolicySwap(lambda path: load(self._values, path))
         self._commands: GroupCommands | None = None
         self._sent_s = 0.0
+        self._engines = PolicyEngines(self._values, self.get_logger(), self._swap.ask)
         self._active: dict[str, Subscription | Timer] = {}
         self._timings: dict[str, float] = {}
         self._stats_seq = 0
@@ -157,6 +159,7 @@ class PolicyNode(LifecycleNode):
             "stats": self.create_timer(STATS_S, self._publish_diagnostics),
         }
         self._driver.start()
+        self._engines.begin(loaded.bundle.path, loaded.runtime.name)
         if is_isolated(loaded.runtime):
             # All that is left to this process is short and may come first. What is there now stays: looking through it
             # for garbage, again and again, would cost a tick each time.
@@ -196,6 +199,7 @@ class PolicyNode(LifecycleNode):
     def on_swapped(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._announce(loaded)
+        self._engines.begin(loaded.bundle.path, loaded.runtime.name)
         self._publish_state()
 
     def _turns(self) -> Turns:
@@ -212,6 +216,7 @@ class PolicyNode(LifecycleNode):
 
     def _halt(self) -> None:
         """Hold, stop ticking, unsubscribe."""
+        self._engines.close()
         driver, self._driver = self._driver, None
         if isinstance(driver, RealTimeLoop):
             # It may have changed policies since the last look.
@@ -313,6 +318,7 @@ class PolicyNode(LifecycleNode):
             self._commands.flush()
         if isinstance(driver, RealTimeLoop):
             self._swap.poll(driver, self)
+            self._engines.poll()
         if self._enable_when_ready:
             self._try_enable(driver)
         status = driver.loop.status()
