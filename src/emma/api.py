@@ -58,7 +58,7 @@ class Policy:
         self.close()
 
 
-def load_policy(folder: str | Path, *, runtime: str = "auto", device: str = "cpu", threads: int = 1) -> Policy:
+def load_policy(folder: str | Path, *, runtime: str = "auto", device: str = "auto", threads: int = 1) -> Policy:
     """A policy bundle and the fastest usable runtime for it.
 
     runtime: auto, tensorrt, onnxruntime, torch or torch-compile; `policy.runtime.reason` names why it was chosen.
@@ -127,11 +127,11 @@ def train(config: TrainConfig, out: str | Path, *, resume: bool = False) -> Bund
 def evaluate(
     policy: Policy | str | Path, *, episodes: int = 100, domains: Sequence[str] = ("source",), **options: Any
 ) -> dict[str, EvalResult]:
-    """Closed-loop episodes in the simulator for each appearance in `domains`; options: of `EvalConfig`.
+    """Closed-loop episodes in the robot's simulator for each appearance in `domains`; options: of `EvalConfig`.
 
     `result.success` is a Rate with `value` and the 95 % `interval`. A run depends on its seeds alone.
     """
-    from emma.sim.arm import DeskArm
+    from emma.envs.maker import maker_of, timeout_of
     from emma.sim.evaluate import EvalConfig
     from emma.sim.evaluate import evaluate as run
 
@@ -140,8 +140,11 @@ def evaluate(
             return evaluate(opened, episodes=episodes, domains=domains, **options)
     info, spec = policy.bundle.info, load_robot(policy.robot)
     policy.bundle.check(spec)
-    with DeskArm(spec, cameras=info.cameras) as sim:
-        configs = {d: EvalConfig(episodes=episodes, domain=d, depth=info.depth, **options) for d in domains}
+    maker = maker_of(spec.name)
+    chosen = {"task": maker.tasks[0], "timeout_s": timeout_of(spec.name), "targets": maker.targets, **options}
+    maker.check(chosen["task"], list(domains))
+    with maker.make(spec, cameras=info.cameras, task=chosen["task"]) as sim:
+        configs = {d: EvalConfig(episodes=episodes, domain=d, depth=info.depth, **chosen) for d in domains}
         return {domain: run(sim, policy.runtime, info.fps, config) for domain, config in configs.items()}
 
 
