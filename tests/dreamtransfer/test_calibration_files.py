@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from emma.dreamtransfer.geometry import CalibratedPoses, CameraGeometry, points, project
-from emma.dreamtransfer.lens import Distortion
+from emma.robots.lens import Distortion
 from emma.errors import EmmaError
 from emma.robots.spec import load_robot
 

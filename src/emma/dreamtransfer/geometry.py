@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from emma.dreamtransfer.lens import COEFFICIENTS, Distortion
+from emma.robots.lens import COEFFICIENTS, Distortion
 from emma.errors import EmmaError
 from emma.robots.spec import RobotSpec
 from emma.robots.yaml_file import read_yaml

@@ -1,0 +1,98 @@
+"""What hand-eye calibration is made from: pictures of a board with the joints at that moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from emma.calibrate.detect import Corners
+from emma.errors import EmmaError
+
+MIN_POSES = 10
+# Turns about one axis only leave the shift along it unknown.
+SECOND_AXIS_DEG = 8.0
+NUDGE = 1e-5
+
+
+class Arm(Protocol):
+    """A robot's forward kinematics. names: the joints of the chain, in the order of their columns."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def poses(self, joints: np.ndarray) -> np.ndarray:
+        """(T, 4, 4) base from hand of joints (T, J)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One picture. joints (J,) as measured; velocity (J,) per second, to tell delay from error.
+
+    turn (J,): the direction in which each joint moved last, -1, 0 (not known) or 1: the side on which its backlash lies.
+    """
+
+    name: str
+    corners: Corners
+    joints: np.ndarray
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    turn: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    stamp_ns: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("velocity", "turn"):
+            value = getattr(self, key)
+            if value.shape == (0,):
+                object.__setattr__(self, key, np.zeros_like(self.joints, float))
+            elif value.shape != self.joints.shape:
+                raise ValueError(f"{key} of shape {value.shape} for joints of shape {self.joints.shape}")
+
+
+def hand_poses(arm: Arm, views: Sequence[View]) -> np.ndarray:
+    """(V, 4, 4) base from hand."""
+    return arm.poses(np.stack([view.joints for view in views]))
+
+
+def spatial_jacobians(arm: Arm, joints: np.ndarray) -> np.ndarray:
+    """(V, 6, J): turn (rad) and shift (m) in the base frame, applied after the pose, by each joint of joints (V, J)."""
+    count, width = joints.shape
+    nudged = np.repeat(joints[:, None], 2 * width, 1)
+    index = np.arange(width)
+    nudged[:, index, index] += NUDGE
+    nudged[:, width + index, index] -= NUDGE
+    poses = arm.poses(nudged.reshape(-1, width)).reshape(count, 2 * width, 4, 4)
+    step = poses[:, :width] @ np.linalg.inv(poses[:, width:])
+    turns = np.stack([step[..., 2, 1] - step[..., 1, 2], step[..., 0, 2] - step[..., 2, 0], step[..., 1, 0] - step[..., 0, 1]], -1) / 2
+    twist = np.concatenate([turns, step[..., :3, 3]], -1) / (2 * NUDGE)
+    return np.asarray(twist.swapaxes(1, 2))
+
+
+def check_motion(poses: np.ndarray) -> None:
+    """Raise EmmaError where hand poses (V, 4, 4) turn too little, or about one axis only, to determine a camera."""
+    if len(poses) < MIN_POSES:
+        raise EmmaError(
+            "too few poses of the arm",
+            found=f"{len(poses)} views with the board",
+            expected=f"at least {MIN_POSES}, better 20",
+            fix="take more views: turn the wrist about several axes with the board in the picture",
+        )
+    turns = relative_turns(poses)
+    spread = np.degrees(np.linalg.svd(turns, compute_uv=False) / np.sqrt(len(turns)))
+    if spread[1] < SECOND_AXIS_DEG:
+        axis = np.linalg.svd(turns)[2][0]
+        raise EmmaError(
+            "the arm turned too little" if spread[0] < SECOND_AXIS_DEG else "the arm turned about one axis only",
+            found=f"turns of {spread[0]:.0f} degrees about ({axis[0]:.2f}, {axis[1]:.2f}, {axis[2]:.2f}) of the hand,"
+            f" {spread[1]:.1f} about the next axis",
+            expected=f"at least {SECOND_AXIS_DEG:.0f} degrees about two axes",
+            fix="add poses in which the wrist is tilted and rolled by 20 to 40 degrees",
+        )
+
+
+def relative_turns(poses: np.ndarray) -> np.ndarray:
+    """(V (V - 1) / 2, 3) rotation vectors between all pairs of poses, in the hand's frame."""
+    first, second = np.triu_indices(len(poses), 1)
+    rotations = poses[:, :3, :3]
+    return np.asarray(Rotation.from_matrix(rotations[first].swapaxes(1, 2) @ rotations[second]).as_rotvec())
