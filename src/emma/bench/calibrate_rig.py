@@ -11,10 +11,11 @@ from scipy.spatial.transform import Rotation
 from emma.calibrate.board import Board
 from emma.calibrate.detect import Corners, Detector
 from emma.calibrate.hand_eye import Mount
+from emma.calibrate.joint_track import Track
 from emma.calibrate.motion import View
 from emma.calibrate.pinhole import Intrinsics, rigid
 from emma.robots.lens import Distortion
-from emma.sim.gl import mujoco
+from emma.gl import mujoco
 from emma.sim.scene import ARM_JOINTS, build_model
 
 BOARD = Board(columns=8, rows=6, square_m=0.03, marker_m=0.0225)
@@ -95,62 +96,37 @@ class Rig:
 
     def record(self, joints: np.ndarray, rng: np.random.Generator, *, draw: bool = True) -> list[View]:
         """The arm passes through joints (T, 6); one view each, with the rig's faults. draw: pictures and detector."""
-        path = Path6(joints, self.faults, rng)
+        way = Way(joints, self.faults, rng)
         views = []
         for number in range(1, len(joints)):
-            reading = path.reading(number, rng)
-            opened = reading.time_s - self.faults.delay + np.linspace(-0.5, 0.5, 3) * self.faults.exposure
-            poses = self.boards(path.links(opened if self.faults.exposure else opened[1:2]))
+            time_s = number * SEGMENT_S + rng.uniform(-1, 1) * self.faults.stray
+            opened = time_s - self.faults.delay + np.linspace(-0.5, 0.5, 3) * self.faults.exposure
+            poses = self.boards(way.links(opened if self.faults.exposure else opened[1:2]))
             corners = (self._camera.picture_corners if draw else self._camera.exact_corners)(poses, self.faults, rng)
             if corners is not None:
+                read = way.track.lines(np.array([time_s]))[0][0]
                 views.append(
-                    View(
-                        name=f"view {number:02d}",
-                        corners=corners,
-                        joints=reading.joints,
-                        velocity=reading.velocity,
-                        turn=reading.turn,
-                        stamp_ns=round(reading.time_s * 1e9),
-                    )
+                    View(name=f"view {number:02d}", corners=corners, joints=read, time_s=time_s, track=way.track)
                 )
         return views
 
 
-@dataclass(frozen=True)
-class Reading:
-    time_s: float
-    joints: np.ndarray
-    velocity: np.ndarray
-    turn: np.ndarray
-
-
-class Path6:
-    """The motors' way through waypoints with rests between, the links behind the backlash, and the encoders."""
+class Way:
+    """The motors' way through waypoints, resting at each, the links behind the backlash, and the encoders' track."""
 
     def __init__(self, waypoints: np.ndarray, faults: Faults, rng: np.random.Generator) -> None:
-        self._faults = faults
         steps = round(SEGMENT_S * STATE_HZ)
         s = np.linspace(0, 1, steps, endpoint=False)[:, None]
         smooth = s**3 * (10 - 15 * s + 6 * s**2)
-        self._motor = np.concatenate([a + smooth * (b - a) for a, b in zip(waypoints[:-1], waypoints[1:], strict=True)])
-        tail = waypoints[-1] + np.zeros((round(SETTLE_S * STATE_HZ), 1))
-        self._motor = np.concatenate([self._motor, tail])
-        self._times = np.arange(len(self._motor)) / STATE_HZ
-        self._link = _play(self._motor, faults.backlash)
-        self._encoder = self._motor + rng.normal(0, faults.joint_noise, self._motor.shape)
+        parts = [a + smooth * (b - a) for a, b in zip(waypoints[:-1], waypoints[1:], strict=True)]
+        motor = np.concatenate([*parts, waypoints[-1] + np.zeros((round(SETTLE_S * STATE_HZ), 1))])
+        times = np.arange(len(motor)) / STATE_HZ
+        self._link = _play(motor, faults.backlash)
+        self.track = Track(times, motor + rng.normal(0, faults.joint_noise, motor.shape))
 
     def links(self, times_s: np.ndarray) -> np.ndarray:
         """(T, J): where the links really are."""
-        return np.stack([np.interp(times_s, self._times, column) for column in self._link.T], 1)
-
-    def reading(self, waypoint: int, rng: np.random.Generator) -> Reading:
-        """Joints by the encoder about when the arm is at a waypoint, with velocity and last direction from encoders."""
-        time_s = waypoint * SEGMENT_S + rng.uniform(-1, 1) * self._faults.stray
-        index = round(time_s * STATE_HZ)
-        from emma.calibrate.joint_track import motion_at
-
-        velocity, turn = motion_at(self._times, self._encoder, time_s)
-        return Reading(self._times[index], self._encoder[index], velocity, turn)
+        return np.stack([np.interp(times_s, self.track.times_s, column) for column in self._link.T], 1)
 
 
 def _play(motor: np.ndarray, play: float) -> np.ndarray:

@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from emma.calibrate import noise
 from emma.calibrate.closed_form import apart, mean_pose, other_side, solve
-from emma.calibrate.motion import Arm, View, check_motion, hand_poses, spatial_jacobians
+from emma.calibrate.joint_track import PLAY
+from emma.calibrate.motion import Arm, View, check_motion, hand_poses, readings, spatial_jacobians
 from emma.calibrate.pinhole import BoardPose, Intrinsics, board_pose, refine_pose, rigid, skew
 from emma.errors import EmmaError
 
@@ -254,11 +255,11 @@ def _linearise(
     corner_px: float,
 ) -> noise.LinearModel:
     """Residuals and derivatives at X, Y and the nuisance; theta's nuisance part stays absolute, so priors hold."""
-    velocity = np.stack([view.velocity for view in views])
-    turn = np.stack([view.turn for view in views])
-    joints = np.stack([view.joints for view in views]) + nuisance[layout.delay] * velocity
+    half_play = nuisance[layout.backlash]
+    # Before the first estimate a typical play tells on which side of it a joint stands.
+    read = readings(views, nuisance[layout.delay], 2 * half_play if half_play.any() else np.full(layout.joints, PLAY))
+    joints = read.joints + half_play * read.sides
     joints[:, 1:-1] += nuisance[layout.offsets]
-    joints += nuisance[layout.backlash] * turn
     hand = arm.poses(joints)
     motions = np.linalg.inv(hand) if mount == "hand" else hand
     predicted = np.linalg.inv(x) @ motions @ y
@@ -269,9 +270,9 @@ def _linearise(
     design = np.zeros((len(views), 6, layout.size))
     design[:, :, layout.x] = -np.eye(6)
     design[:, :, layout.y] = adjoint(predicted)
-    design[:, :, layout.delay] = (by_joint @ velocity[..., None])[..., 0]
+    design[:, :, layout.delay] = (by_joint @ read.velocities[..., None])[..., 0]
     design[:, :, layout.offsets] = by_joint[:, :, 1:-1]
-    design[:, :, layout.backlash] = by_joint * turn[:, None]
+    design[:, :, layout.backlash] = by_joint * read.sides[:, None]
     information = np.stack([board.by_pose.T @ board.by_pose for board in boards])
     precision = np.zeros(layout.size)
     precision[layout.delay] = DELAY_S**-2

@@ -1,13 +1,14 @@
 """What hand-eye calibration is made from: pictures of a board with the joints at that moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from emma.calibrate.detect import Corners
+from emma.calibrate.joint_track import Track
 from emma.errors import EmmaError
 
 MIN_POSES = 10
@@ -29,25 +30,35 @@ class Arm(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One picture. joints (J,) as measured; velocity (J,) per second, to tell delay from error.
-
-    turn (J,): the direction in which each joint moved last, -1, 0 (not known) or 1: the side on which its backlash lies.
-    """
+    """One picture. joints (J,) as measured; time_s: when it was taken, on the clock of the track, where there is one."""
 
     name: str
     corners: Corners
     joints: np.ndarray
-    velocity: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    turn: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    stamp_ns: int = 0
+    time_s: float = 0.0
+    track: Track | None = None
 
-    def __post_init__(self) -> None:
-        for key in ("velocity", "turn"):
-            value = getattr(self, key)
-            if value.shape == (0,):
-                object.__setattr__(self, key, np.zeros_like(self.joints, float))
-            elif value.shape != self.joints.shape:
-                raise ValueError(f"{key} of shape {value.shape} for joints of shape {self.joints.shape}")
+
+@dataclass(frozen=True)
+class JointReadings:
+    """What the encoders tell of V views: joints, velocities per second, and sides of the backlash, each (V, J)."""
+
+    joints: np.ndarray
+    velocities: np.ndarray
+    sides: np.ndarray
+
+
+def readings(views: Sequence[View], delay_s: float, play: np.ndarray) -> JointReadings:
+    """The readings `delay_s` after the pictures' stamps. Views without a track count as taken at rest."""
+    joints = np.stack([view.joints for view in views]).astype(np.float64)
+    velocities, sides = np.zeros_like(joints), np.zeros_like(joints)
+    tracks = {id(view.track): view.track for view in views if view.track is not None}
+    for track in tracks.values():
+        mine = np.array([view.track is track for view in views])
+        times = np.array([view.time_s for view in views])[mine] + delay_s
+        joints[mine], velocities[mine] = track.lines(times)
+        sides[mine] = track.sides(times, play)
+    return JointReadings(joints, velocities, sides)
 
 
 def hand_poses(arm: Arm, views: Sequence[View]) -> np.ndarray:
