@@ -16,7 +16,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     )
     | frozenset({"gl", "options", "resources", "robots", "stats"}),
     frozenset({"adamix", "bags", "datasets", "policy"}),
-    frozenset({"control", "conversion", "dreamtransfer", "human", "recording"}),
+    frozenset({"calibrate", "control", "conversion", "dreamtransfer", "human", "recording"}),
     frozenset({"augmentation", "sim", "teleop", "training"}),
     frozenset({"bench"}),
     frozenset({"cycle"}),

@@ -27,6 +27,7 @@ VERBS = (
     "export",
     "compile",
     "improve",
+    "calibrate",
     "bench",
     "node",
 )

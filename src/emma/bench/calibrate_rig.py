@@ -14,8 +14,8 @@ from emma.calibrate.hand_eye import Mount
 from emma.calibrate.joint_track import Track
 from emma.calibrate.motion import View
 from emma.calibrate.pinhole import Intrinsics, rigid
-from emma.robots.lens import Distortion
 from emma.gl import mujoco
+from emma.robots.lens import Distortion
 from emma.sim.scene import ARM_JOINTS, build_model
 
 BOARD = Board(columns=8, rows=6, square_m=0.03, marker_m=0.0225)
@@ -207,7 +207,9 @@ def make_rig(arm: SimArm, mount: Mount, rng: np.random.Generator, faults: Faults
     if mount == "hand":
         x = about(rigid(Rotation.from_euler("ZX", [90, 15], degrees=True).as_matrix(), np.array([-0.07, 0.0, 0.0])))
         y = about(rigid(np.eye(3), np.array([0.30, 0.0, 0.0]) - np.array([0.12, 0.09, 0])))
-        y = y @ rigid(Rotation.from_euler("x", 180, degrees=True).as_matrix(), np.array([0, BOARD.rows * BOARD.square_m, 0]))
+        y = y @ rigid(
+            Rotation.from_euler("x", 180, degrees=True).as_matrix(), np.array([0, BOARD.rows * BOARD.square_m, 0])
+        )
     else:
         # The camera looks at the arm from the front; the hand holds the board.
         x = about(rigid(Rotation.from_euler("ZX", [90, -110], degrees=True).as_matrix(), np.array([0.95, 0.0, 0.50])))

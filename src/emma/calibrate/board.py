@@ -102,8 +102,12 @@ class Board:
     def write(self, folder: Path) -> tuple[Path, Path, Path]:
         """Write `board.yaml`, `board.png` and `board.pdf` to print at 100 %; returns their paths."""
         files = folder / "board.yaml", folder / "board.png", folder / "board.pdf"
-        lines = "".join(f"{key}: {str(value).lower() if value in (True, False) else value}\n" for key, value in asdict(self).items())
-        atomic_write_text(files[0], f"# ChArUco board. Measure one square of the print and put it in square_m.\n{lines}")
+        lines = "".join(
+            f"{key}: {str(value).lower() if value in (True, False) else value}\n" for key, value in asdict(self).items()
+        )
+        atomic_write_text(
+            files[0], f"# ChArUco board. Measure one square of the print and put it in square_m.\n{lines}"
+        )
         page = self._page()
         import io
 

@@ -80,7 +80,9 @@ class Detector:
         steps = np.linalg.norm(pixels - pixels[neighbour], axis=1) * self.board.square_m / near.min(1)
         gap = (1 - self.board.marker_m / self.board.square_m) / 2
         half = int(np.clip(np.percentile(steps, 20) * gap * 1.4, 2, 9))
-        return np.asarray(cv2.cornerSubPix(gray, pixels.reshape(-1, 1, 2).copy(), (half, half), (-1, -1), REFINE)).reshape(-1, 2)
+        return np.asarray(
+            cv2.cornerSubPix(gray, pixels.reshape(-1, 1, 2).copy(), (half, half), (-1, -1), REFINE)
+        ).reshape(-1, 2)
 
 
 def as_gray(image: np.ndarray) -> np.ndarray:
@@ -95,7 +97,9 @@ def _edge_width(gray: np.ndarray, pixels: np.ndarray) -> float:
         patch = gray[max(0, row - 6) : row + 7, max(0, column - 6) : column + 7].astype(np.float32)
         if min(patch.shape) < 7:
             continue
-        slope = np.hypot(cv2.Sobel(patch, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(patch, cv2.CV_32F, 0, 1, scale=1 / 8))
+        slope = np.hypot(
+            cv2.Sobel(patch, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(patch, cv2.CV_32F, 0, 1, scale=1 / 8)
+        )
         steepest = float(np.percentile(slope, 97))
         if steepest > 1:
             widths.append(float(np.percentile(patch, 95) - np.percentile(patch, 5)) / steepest)

@@ -16,7 +16,7 @@ from scipy import stats
 from scipy.spatial.transform import Rotation
 
 from emma.calibrate import noise
-from emma.calibrate.closed_form import apart, mean_pose, other_side, solve
+from emma.calibrate.closed_form import other_side, solve
 from emma.calibrate.joint_track import PLAY
 from emma.calibrate.motion import Arm, View, check_motion, hand_poses, readings, spatial_jacobians
 from emma.calibrate.pinhole import BoardPose, Intrinsics, board_pose, refine_pose, rigid, skew
@@ -28,8 +28,6 @@ TURNS = 6
 DELAY_S = 0.05
 CORNER_PX = 0.05
 STUDENT = 5.0
-MAX_OUTLIERS = 0.25
-OUTLIER_P = 1e-4
 START = (2e-3, 2e-3, 2e-3)
 
 
@@ -114,8 +112,10 @@ class Estimate:
 
     def surprise(self) -> np.ndarray:
         """(V,) squared Mahalanobis distance of each view from what the others predict; chi-squared with 6 degrees."""
-        a, c, s = self.model.design, self.fit.covariance, self.fit.noise
-        hat = s - a @ c @ a.swapaxes(1, 2)
+        a, c, s = self.model.design, self.fit.covariance, self.fit.noise * self.fit.weights[:, None, None]
+        # A view that counted in full lowered its own error; one that was left out raises what is expected.
+        share = self.fit.weights[:, None, None]
+        hat = s + (1 - 2 * share) * (a @ c @ a.swapaxes(1, 2))
         left = self.left[..., None]
         return np.asarray((left.swapaxes(1, 2) @ np.linalg.solve(hat, left))[:, 0, 0])
 
@@ -134,10 +134,13 @@ def estimate(arm: Arm, views: Sequence[View], lens: Intrinsics, mount: Mount) ->
     """X, Y and the errors of joints and time from at least a few views. Raises EmmaError for motion that is degenerate."""
     check_motion(hand_poses(arm, views))
     boards = [board_pose(view.corners, lens) for view in views]
-    x, y = start(_motions(arm, views, mount), np.stack([b.camera_from_board for b in boards]))
+    x, y = start(motions(arm, views, mount), np.stack([b.camera_from_board for b in boards]))
     # The view of a plane from afar has two poses; what the others say decides.
-    predicted = np.linalg.inv(x) @ _motions(arm, views, mount) @ y
-    again = [refine_pose(view.corners, lens, pose) if pose[2, 3] > 0 else board for view, pose, board in zip(views, predicted, boards, strict=True)]
+    predicted = np.linalg.inv(x) @ motions(arm, views, mount) @ y
+    again = [
+        refine_pose(view.corners, lens, pose) if pose[2, 3] > 0 else board
+        for view, pose, board in zip(views, predicted, boards, strict=True)
+    ]
     boards = [b if b.rms_px < 1.5 * a.rms_px + 0.05 else a for a, b in zip(boards, again, strict=True)]
     return refine(arm, views, lens, mount, boards, x, y)
 
@@ -195,7 +198,6 @@ def refine(
     offsets, offsets_sd = np.zeros(layout.joints), np.zeros(layout.joints)
     if len(layout.offsets):
         offsets[1:-1], offsets_sd[1:-1] = nuisance[layout.offsets], sd[layout.offsets]
-    final = replace_theta(done, nuisance)
     return Estimate(
         x=x,
         y=y,
@@ -208,16 +210,13 @@ def refine(
         joint_noise=float(done.widths[0]),
         boards=tuple(boards),
         model=model,
-        fit=final,
+        fit=replace(done, theta=nuisance),
         corner_px=corner_px,
     )
 
 
-def replace_theta(done: noise.Fit, theta: np.ndarray) -> noise.Fit:
-    return replace(done, theta=theta)
-
-
-def _motions(arm: Arm, views: Sequence[View], mount: Mount) -> np.ndarray:
+def motions(arm: Arm, views: Sequence[View], mount: Mount) -> np.ndarray:
+    """(V, 4, 4): G of every view, as in the model at the top of this file."""
     poses = hand_poses(arm, views)
     return np.linalg.inv(poses) if mount == "hand" else poses
 

@@ -114,7 +114,9 @@ def _fit(views: Sequence[Corners], size: tuple[int, int], model: str) -> tuple[I
             matrix, k, turns, shifts = _fisheye(objects, pixels, size)
         else:
             flags = cv2.CALIB_RATIONAL_MODEL if model == "rational_polynomial" else 0
-            _, matrix, k, turns, shifts = cv2.calibrateCamera(objects, pixels, size, None, None, flags=flags, criteria=UNTIL)  # type: ignore[call-overload]
+            _, matrix, k, turns, shifts = cv2.calibrateCamera(
+                objects, pixels, size, None, None, flags=flags, criteria=UNTIL
+            )  # type: ignore[call-overload]
     except cv2.error as error:
         raise EmmaError(
             "the views do not determine this camera",
@@ -149,10 +151,14 @@ def _fisheye(objects: list, pixels: list, size: tuple[int, int]) -> tuple:
     best = None
     # From a far guess the optimiser ends elsewhere; the focal length of a fisheye is about width / field of view.
     for field in (1.6, 2.2, 2.9):
-        guess = np.array([[size[0] / field, 0, (size[0] - 1) / 2], [0, size[0] / field, (size[1] - 1) / 2], [0, 0, 1.0]])
+        guess = np.array(
+            [[size[0] / field, 0, (size[0] - 1) / 2], [0, size[0] / field, (size[1] - 1) / 2], [0, 0, 1.0]]
+        )
         double = [o.astype(np.float64) for o in objects], [p.astype(np.float64) for p in pixels]
         try:
-            rms, matrix, k, turns, shifts = cv2.fisheye.calibrate(*double, size, guess, np.zeros(4), flags=flags, criteria=UNTIL)
+            rms, matrix, k, turns, shifts = cv2.fisheye.calibrate(
+                *double, size, guess, np.zeros(4), flags=flags, criteria=UNTIL
+            )
         except cv2.error as error:
             last = error
             continue
@@ -174,7 +180,9 @@ def _covariance(poses: Sequence[BoardPose], count: int) -> np.ndarray:
     freedom = max(observations - 6 * len(poses) - count, 1)
     # Parameters differ by orders of magnitude.
     scale = 1 / np.sqrt(np.maximum(np.diag(normal), 1e-30))
-    return np.asarray(np.linalg.pinv(normal * np.outer(scale, scale), rcond=1e-14) * np.outer(scale, scale) * squares / freedom)
+    return np.asarray(
+        np.linalg.pinv(normal * np.outer(scale, scale), rcond=1e-14) * np.outer(scale, scale) * squares / freedom
+    )
 
 
 def _held_out(views: Sequence[Corners], size: tuple[int, int], model: str) -> float:

@@ -75,7 +75,13 @@ def spatial_jacobians(arm: Arm, joints: np.ndarray) -> np.ndarray:
     nudged[:, width + index, index] -= NUDGE
     poses = arm.poses(nudged.reshape(-1, width)).reshape(count, 2 * width, 4, 4)
     step = poses[:, :width] @ np.linalg.inv(poses[:, width:])
-    turns = np.stack([step[..., 2, 1] - step[..., 1, 2], step[..., 0, 2] - step[..., 2, 0], step[..., 1, 0] - step[..., 0, 1]], -1) / 2
+    turns = (
+        np.stack(
+            [step[..., 2, 1] - step[..., 1, 2], step[..., 0, 2] - step[..., 2, 0], step[..., 1, 0] - step[..., 0, 1]],
+            -1,
+        )
+        / 2
+    )
     twist = np.concatenate([turns, step[..., :3, 3]], -1) / (2 * NUDGE)
     return np.asarray(twist.swapaxes(1, 2))
 

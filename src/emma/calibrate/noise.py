@@ -31,11 +31,16 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class Fit:
-    """theta (P,) with covariance (P, P); noise (V, 6, 6): S_i; widths: of the joints' noise, then of each group."""
+    """theta (P,) with covariance (P, P); noise (V, 6, 6): S_i over the view's weight (V,); precision (P,): all priors.
+
+    widths: of the joints' noise, then of each group.
+    """
 
     theta: np.ndarray
     covariance: np.ndarray
     noise: np.ndarray
+    weights: np.ndarray
+    precision: np.ndarray
     widths: np.ndarray
     deviance: float
 
@@ -49,7 +54,11 @@ def fit(model: LinearModel, start: Sequence[float], weights: np.ndarray | None =
     bounds = [(np.log(SMALLEST), np.log(LARGEST))] * len(start)
     begin = np.clip(np.log(np.asarray(start)), *bounds[0])
     found = minimize(
-        deviance, begin, method="Nelder-Mead", bounds=bounds, options={"maxfev": steps * len(start), "xatol": 0.02, "fatol": 0.01}
+        deviance,
+        begin,
+        method="Nelder-Mead",
+        bounds=bounds,
+        options={"maxfev": steps * len(start), "xatol": 0.02, "fatol": 0.01},
     )
     return _solve(model, np.exp(found.x), weights)
 
@@ -79,4 +88,5 @@ def _solve(model: LinearModel, widths: np.ndarray, weights: np.ndarray | None) -
     total = float(left @ left + theta**2 @ precision)
     total += 2 * float(np.log(np.diagonal(lower, axis1=1, axis2=2)).sum())
     total += 2 * float(np.log(np.diag(factor)).sum() - np.log(scale).sum()) + prior
-    return Fit(theta, covariance, noise, widths, total)
+    used = np.ones(len(noise)) if weights is None else weights
+    return Fit(theta, covariance, noise, used, precision, widths, total)
