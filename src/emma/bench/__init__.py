@@ -21,6 +21,7 @@ NAMES = (
     "latency",
     "control",
     "inputs",
+    "calibrate",
     "setup",
     "human",
 )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -118,7 +119,7 @@ class Way:
         steps = round(SEGMENT_S * STATE_HZ)
         s = np.linspace(0, 1, steps, endpoint=False)[:, None]
         smooth = s**3 * (10 - 15 * s + 6 * s**2)
-        parts = [a + smooth * (b - a) for a, b in zip(waypoints[:-1], waypoints[1:], strict=True)]
+        parts = [a + smooth * (b - a) for a, b in pairwise(waypoints)]
         motor = np.concatenate([*parts, waypoints[-1] + np.zeros((round(SETTLE_S * STATE_HZ), 1))])
         times = np.arange(len(motor)) / STATE_HZ
         self._link = _play(motor, faults.backlash)

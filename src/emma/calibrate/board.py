@@ -1,5 +1,6 @@
 """The ChArUco board: what is printed, and where its corners are."""
 
+import io
 import math
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -109,8 +110,6 @@ class Board:
             files[0], f"# ChArUco board. Measure one square of the print and put it in square_m.\n{lines}"
         )
         page = self._page()
-        import io
-
         for path, kind in ((files[1], "PNG"), (files[2], "PDF")):
             data = io.BytesIO()
             page.save(data, kind, resolution=PRINT_DPI, dpi=(PRINT_DPI, PRINT_DPI))

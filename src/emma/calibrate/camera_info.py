@@ -34,7 +34,7 @@ def of_message(message: Any) -> Intrinsics | None:
 
 
 def disagreement_px(a: Intrinsics, b: Intrinsics) -> float:
-    """The largest distance in pixels between where two lenses see a ray, over the picture, the outermost tenth left out."""
+    """Pixels between where two lenses see a ray: the largest over the picture, the outermost tenth left out."""
     columns, rows = np.meshgrid(np.linspace(0.1, 0.9, 9) * a.width, np.linspace(0.1, 0.9, 7) * a.height)
     pixels = np.stack([columns, rows], -1).reshape(-1, 2)
     rays = a.distortion.rays(pixels, a.matrix)

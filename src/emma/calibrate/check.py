@@ -46,7 +46,8 @@ class CheckResult:
 
     def lines(self) -> list[str]:
         """What was found, for a terminal."""
-        found = f"camera {self.camera} by {self.how}: {self.error_px:.1f} px, {self.error_mm:.1f} mm over {self.views} views"
+        size = f"{self.error_px:.1f} px, {self.error_mm:.1f} mm over {self.views} views"
+        found = f"camera {self.camera} by {self.how}: {size}"
         if not self.moved:
             return [f"{found}: the calibration holds"]
         return [

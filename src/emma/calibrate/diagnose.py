@@ -118,7 +118,7 @@ def _notes(arm: Arm, found: Estimate, solvers: dict[str, tuple[float, float]]) -
     for name, offset, sd in zip(arm.names, found.offsets, found.offsets_sd, strict=True):
         if abs(offset) > max(OFFSET_RAD, SIGMAS * sd):
             notes.append(
-                f"joint {name} seems off by {np.degrees(offset):.2f} degrees (sd {np.degrees(sd):.2f}): set its zero anew"
+                f"joint {name} seems off by {np.degrees(offset):.2f} degrees (sd {np.degrees(sd):.2f}): set its zero"
             )
     for name, play, sd in zip(arm.names, found.backlash, found.backlash_sd, strict=True):
         if play > max(OFFSET_RAD, SIGMAS * sd):
@@ -146,7 +146,8 @@ def _check_mount(arm: Arm, views: Sequence[View], lens: Intrinsics, mount: Mount
         words = {"hand": "on the hand, the board fixed", "base": "fixed, the board on the hand"}
         raise EmmaError(
             "the camera is mounted the other way round",
-            found=f"{mine * 1000:.0f} mm error with the camera {words[mount]}; {swapped * 1000:.1f} mm with it {words[other]}",
+            found=f"with the camera {words[mount]}: {mine * 1000:.0f} mm error; "
+            f"with it {words[other]}: {swapped * 1000:.1f} mm",
             expected=f"a camera that is {words[mount]}",
             fix=f"use --mount {other}; if robot poses come from a file, they may be inverted",
         )

@@ -1,4 +1,4 @@
-"""Calibration on disk: `<camera>.yaml` as camera_info_manager reads it, `extrinsics.yaml`, records, and the old ones."""
+"""Calibration on disk: `<camera>.yaml` as camera_info_manager reads it, `extrinsics.yaml`, records, and old ones."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,10 +1,11 @@
 """Where a camera sits on the hand or beside the robot, by joint refinement of the reprojection.
 
 Model of a picture: camera_from_board = X^-1 G(q) Y. Camera on the hand: X = hand from camera, G = hand from base,
-Y = base from board. Camera beside the robot: X = base from camera, G = base from hand, Y = hand from board. The joints q
-are the measured ones plus an offset each, half a backlash towards the side of the last motion, the velocity times the
-delay between joints and pictures, and noise. The corners of a picture are condensed to a pose and its 6 x 6 information,
-which is the reprojection error to second order, and every turn of the loop linearises anew.
+Y = base from board. Camera beside the robot: X = base from camera, G = base from hand, Y = hand from board.
+
+The joints q are the measured ones at the picture's stamp plus a delay, with an offset each, half a backlash towards the
+side on which the link stands, and noise. The corners of a picture are condensed to a pose and its 6 x 6 information,
+which is the reprojection error to second order; every turn of the loop linearises anew.
 """
 
 from collections.abc import Sequence
@@ -131,7 +132,7 @@ def _bound(covariance: np.ndarray) -> float:
 
 
 def estimate(arm: Arm, views: Sequence[View], lens: Intrinsics, mount: Mount) -> Estimate:
-    """X, Y and the errors of joints and time from at least a few views. Raises EmmaError for motion that is degenerate."""
+    """X, Y and the errors of joints and time. Raises EmmaError for motion that is degenerate."""
     check_motion(hand_poses(arm, views))
     boards = [board_pose(view.corners, lens) for view in views]
     x, y = start(motions(arm, views, mount), np.stack([b.camera_from_board for b in boards]))
@@ -222,7 +223,7 @@ def motions(arm: Arm, views: Sequence[View], mount: Mount) -> np.ndarray:
 
 
 def _corner_sigma(boards: Sequence[BoardPose]) -> float:
-    """Standard deviation of a corner's coordinate in pixels; the median over views, so that a bad one does not count."""
+    """Standard deviation of a corner's coordinate in pixels: the median over the views."""
     each = [(b.residuals**2).sum() / max(b.residuals.size - 6, 1) for b in boards]
     return float(np.sqrt(np.median(each)))
 

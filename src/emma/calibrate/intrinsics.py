@@ -89,7 +89,7 @@ def calibrate_camera(
             "views that were held out do not confirm the calibration",
             found=f"{held_out:.2f} px on held-out views, {rms:.2f} px on the others",
             expected=f"at most {min(max(HELD_OUT_RATIO * rms, OUTLIER_PX), HELD_OUT_PX):.2f} px",
-            fix="hold the board still and flat, in focus; for a wide lens try --model rational_polynomial or equidistant",
+            fix="hold the board still and flat; for a wide lens try --model rational_polynomial or equidistant",
         )
     sigma = np.sqrt(np.diag(_known(lens.covariance)))
     focal = float(1.96 * np.max(sigma[:2] / lens.values[:2]))

@@ -30,7 +30,7 @@ class Arm(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One picture. joints (J,) as measured; time_s: when it was taken, on the clock of the track, where there is one."""
+    """One picture. joints (J,) as measured; time_s: when it was taken, on the clock of the track."""
 
     name: str
     corners: Corners
