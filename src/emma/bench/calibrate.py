@@ -109,7 +109,7 @@ def _plain(rig: Rig, views: list, seen: list, arm: SimArm) -> dict[str, float]:
     errors = {}
     for name, method in PLAIN.items():
         turn, shift = cv2.calibrateHandEye(
-            gripper[:, :3, :3], gripper[:, :3, 3], [b[0] for b in boards], [b[1] for b in boards], method=method
+            [*gripper[:, :3, :3]], [*gripper[:, :3, 3]], [b[0] for b in boards], [b[1] for b in boards], method=method
         )
         errors[f"opencv_{name}_mm"] = float(np.linalg.norm(shift.reshape(3) - rig.x[:3, 3])) * 1000
     return errors

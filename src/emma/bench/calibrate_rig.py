@@ -176,7 +176,7 @@ class BoardCamera:
                 maps = (at[:, :2] / at[:, 2:] * scale + (TEXTURE_PX - 0.5)).astype(np.float32)
             maps = np.nan_to_num(maps, nan=-1e6).clip(-1e6, 1e6).reshape(size[0] * n, size[1] * n, 2)
             drawn = cv2.remap(self._texture, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderValue=90)
-            total += cv2.resize(drawn, size[::-1], interpolation=cv2.INTER_AREA)
+            total += np.asarray(cv2.resize(drawn, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
         picture = 25 + total / len(poses) * 0.78
         if faults.light:
             across = np.linspace(-0.5, 0.5, size[1])[None] * rng.uniform(-1, 1)
@@ -248,7 +248,7 @@ def _well_seen(pose: np.ndarray, rig: Rig) -> bool:
 
 def camera_poses(rig: Rig, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, 4, 4) camera from board as a person shows it: everywhere, tilted to all sides, near and far."""
-    poses = []
+    poses: list[np.ndarray] = []
     while len(poses) < count:
         distance = rng.uniform(0.22, 0.6) * rig.lens.matrix[0, 0] / 600
         tilt = rng.uniform(5, 45)

@@ -145,7 +145,7 @@ def load_board(path: Path) -> Board:
     """The board that `board.yaml` describes. Raises EmmaError."""
     path = path / "board.yaml" if path.is_dir() else path
     raw = read_yaml(path)
-    known = {field.name: type(field.default) for field in fields(Board)}
+    known: dict[str, Any] = {field.name: type(getattr(Board, field.name)) for field in fields(Board)}
     if not isinstance(raw, dict) or (unknown := set(raw) - set(known)):
         found = type(raw).__name__ if not isinstance(raw, dict) else ", ".join(map(str, sorted(unknown)))
         raise EmmaError(f"{path} is no board", found=found, expected=", ".join(known))

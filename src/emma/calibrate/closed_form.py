@@ -26,7 +26,7 @@ def solve(motions: np.ndarray, boards: np.ndarray) -> dict[str, np.ndarray]:
     for name, method in SOLVERS.items():
         try:
             turn, shift = cv2.calibrateHandEye(
-                gripper[:, :3, :3], gripper[:, :3, 3], boards[:, :3, :3], boards[:, :3, 3], method=method
+                [*gripper[:, :3, :3]], [*gripper[:, :3, 3]], [*boards[:, :3, :3]], [*boards[:, :3, 3]], method=method
             )
         except cv2.error:
             continue

@@ -198,7 +198,8 @@ def _track(bag: Bag, topic: str, joints: Sequence[str]) -> Track:
     positions = bag.index.of(bag.topics[topic].number)
     stamps = _stamps_s(bag, positions)
     known: dict[str, float] = {}
-    times, rows = [], []
+    times: list[float] = []
+    rows: list[list[float]] = []
     for i in np.argsort(stamps, kind="stable"):
         message = bag.message(int(positions[i]))
         known |= named_positions(message.name, message.position, topic)

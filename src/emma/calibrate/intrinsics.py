@@ -63,7 +63,8 @@ def calibrate_camera(
             expected=f"at least {MIN_VIEWS}",
             fix="show the board in more places, nearer and further away, tilted in all directions",
         )
-    views, outliers = list(views), []
+    views = list(views)
+    outliers: list[str] = []
     while True:
         lens, poses = _fit(views, size, model)
         errors = np.array([pose.rms_px for pose in poses])

@@ -194,7 +194,7 @@ def _check(args: argparse.Namespace, job: Any) -> int:
     return 1 if result.moved else 0
 
 
-def _known_mount(job: Any) -> str | None:
+def _known_mount(job: Any) -> Any:
     from emma.calibrate.files import mount_of
 
     known = mount_of(job.out, job.camera)
