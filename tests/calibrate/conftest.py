@@ -13,4 +13,4 @@ def arm() -> SimArm:
 
 @pytest.fixture(scope="session")
 def reach(arm: SimArm) -> np.ndarray:
-    return candidates(arm, number=6000)
+    return candidates(arm, number=12000)

@@ -13,6 +13,8 @@ from emma.errors import EmmaError
 MIN_CORNERS = 8
 # Corners that all lie on one line give no pose: smallest over largest spread on the board.
 MIN_SPREAD = 0.1
+# So many markers are not seen by chance.
+FEW_MARKERS = 4
 REFINE = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
 
 
@@ -79,7 +81,7 @@ class Detector:
         neighbour = near.argmin(1)
         steps = np.linalg.norm(pixels - pixels[neighbour], axis=1) * self.board.square_m / near.min(1)
         gap = (1 - self.board.marker_m / self.board.square_m) / 2
-        half = int(np.clip(np.percentile(steps, 20) * gap * 1.4, 2, 9))
+        half = int(np.clip(np.percentile(steps, 20) * gap * 1.1, 2, 9))
         return np.asarray(
             cv2.cornerSubPix(gray, pixels.reshape(-1, 1, 2).copy(), (half, half), (-1, -1), REFINE)
         ).reshape(-1, 2)
@@ -110,9 +112,9 @@ def explain(image: np.ndarray, board: Board) -> EmmaError:
     """Why no board was found in a picture that should show one: mirrored, another board, cut off, or nothing."""
     gray = as_gray(image)
     markers = _markers(gray, board.dictionary)
-    if len(markers) == 0:
+    if len(markers) < FEW_MARKERS:
         flipped = _markers(np.ascontiguousarray(gray[:, ::-1]), board.dictionary)
-        if len(flipped) >= 3:
+        if len(flipped) >= FEW_MARKERS:
             return EmmaError(
                 "the board is mirrored",
                 found=f"{len(flipped)} markers only in the mirrored picture",
@@ -120,19 +122,20 @@ def explain(image: np.ndarray, board: Board) -> EmmaError:
                 fix="switch off mirroring in the camera's driver, or print board.pdf again without mirroring",
             )
         for name in DICTIONARIES:
-            if name != board.dictionary and len(other := _markers(gray, name)) >= 4:
+            if name != board.dictionary and len(other := _markers(gray, name)) >= FEW_MARKERS:
                 return EmmaError(
                     "this is another board",
                     found=f"{len(other)} markers of {name}",
                     expected=str(board),
                     fix="name the board that is used: --board board.yaml",
                 )
-        return EmmaError(
-            "no board in the picture",
-            found=f"no marker in {gray.shape[1]} x {gray.shape[0]} pixels, mean brightness {gray.mean():.0f} of 255",
-            expected=str(board),
-            fix="bring the board nearer and into focus, without glare",
-        )
+        if len(markers) == 0:
+            return EmmaError(
+                "no board in the picture",
+                found=f"no marker in {gray.shape[1]} x {gray.shape[0]} pixels, brightness {gray.mean():.0f} of 255",
+                expected=str(board),
+                fix="bring the board nearer and into focus, without glare",
+            )
     foreign = [int(m) for m in markers if m >= board.columns * board.rows // 2]
     if foreign:
         return EmmaError(

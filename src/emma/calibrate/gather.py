@@ -116,12 +116,12 @@ def from_bag(
                 expected=f"the topics of robot {spec.name}",
                 fix="record with this robot, or correct the topics in robot.yaml",
             )
-        track = _track(bag, spec.state_topic, joints) if joints else None
+        track = track_of(bag, spec.state_topic, joints) if joints else None
         views, looked, dropped, blank = [], 0, 0, None
         detector = Detector(board)
-        for position, stamp_s in _spaced(bag, camera.image_topic):
+        for position, stamp_s in spaced(bag, camera.image_topic):
             looked += 1
-            if track is not None and not _covered(track, stamp_s):
+            if track is not None and not covered(track, stamp_s):
                 dropped += 1
                 continue
             image = decode_image(bag.message(position), camera)
@@ -134,7 +134,7 @@ def from_bag(
                 views.append(View(name=name, corners=corners, joints=values, time_s=stamp_s, track=track))
             if looked % 20 == 0:
                 progress(f"{looked} pictures, board in {len(views)}")
-        info = _first(bag, camera.info_topic)
+        info = first_message(bag, camera.info_topic)
     if looked and dropped > looked / 2:
         raise EmmaError(
             f"most pictures of {camera.image_topic} have no joint state at their time",
@@ -174,7 +174,7 @@ def _shape(view: View) -> np.ndarray:
     return np.concatenate([affine[:2].reshape(-1), view.corners.pixels.mean(0), view.joints])
 
 
-def _spaced(bag: Bag, topic: str) -> Iterator[tuple[int, float]]:
+def spaced(bag: Bag, topic: str) -> Iterator[tuple[int, float]]:
     """Positions and stamps (s) of a topic's messages, at most `LOOK_HZ` a second, in the order of their stamps."""
     index = bag.index
     positions = index.of(bag.topics[topic].number)
@@ -194,7 +194,8 @@ def _stamps_s(bag: Bag, positions: np.ndarray) -> np.ndarray:
     return np.asarray((chosen[positions] - int(index.log_ns.min())) / 1e9, np.float64)
 
 
-def _track(bag: Bag, topic: str, joints: Sequence[str]) -> Track:
+def track_of(bag: Bag, topic: str, joints: Sequence[str]) -> Track:
+    """The way of some joints through a bag, each with its newest position. Raises EmmaError where one never comes."""
     positions = bag.index.of(bag.topics[topic].number)
     stamps = _stamps_s(bag, positions)
     known: dict[str, float] = {}
@@ -216,13 +217,15 @@ def _track(bag: Bag, topic: str, joints: Sequence[str]) -> Track:
     return Track(np.array(times), np.array(rows))
 
 
-def _covered(track: Track, time_s: float) -> bool:
+def covered(track: Track, time_s: float) -> bool:
+    """Whether readings lie close before and after a time."""
     at = int(np.searchsorted(track.times_s, time_s))
     near = track.times_s[max(0, at - 1) : at + 1]
     return bool(len(near)) and float(np.abs(near - time_s).max()) <= GAP_S and len(near) == 2
 
 
-def _first(bag: Bag, topic: str | None) -> Any:
+def first_message(bag: Bag, topic: str | None) -> Any:
+    """The first message of a topic, None where there is none."""
     if topic is None or topic not in bag.topics:
         return None
     positions = bag.index.of(bag.topics[topic].number)

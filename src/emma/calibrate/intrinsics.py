@@ -13,14 +13,16 @@ from emma.errors import EmmaError
 
 FOLDS = 5
 # Above this, the views do not confirm the calibration, whatever the lens: corners are found to 0.1 or 0.2 pixels.
-HELD_OUT_PX = 1.0
+HELD_OUT_PX = 0.7
 # Held-out views may be this much worse than those that were used.
 HELD_OUT_RATIO = 1.6
 OUTLIER = 3.0
 OUTLIER_PX = 0.25
 MAX_OUTLIERS = 0.2
-MAX_STEPS = 100
-UNTIL = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, MAX_STEPS, 1e-10)
+MAX_STEPS = 60
+# Fields of view to begin a fisheye with, rad.
+FIELDS = (1.6, 2.2, 2.9)
+UNTIL = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, MAX_STEPS, 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ def calibrate_camera(
             fix="; ".join(covered.missing),
         )
     rms = _rms(poses)
-    held_out = _held_out(views, size, model)
+    held_out = _held_out(views, size, model, lens)
     if held_out > max(HELD_OUT_RATIO * rms, OUTLIER_PX) or held_out > HELD_OUT_PX:
         raise EmmaError(
             "views that were held out do not confirm the calibration",
@@ -106,18 +108,22 @@ def calibrate_camera(
     )
 
 
-def _fit(views: Sequence[Corners], size: tuple[int, int], model: str) -> tuple[Intrinsics, list[BoardPose]]:
-    """The least squares fit by OpenCV, with the covariance of its parameters."""
+def _fit(
+    views: Sequence[Corners], size: tuple[int, int], model: str, guess: Intrinsics | None = None
+) -> tuple[Intrinsics, list[BoardPose]]:
+    """The least squares fit by OpenCV from a guess, with the covariance of its parameters."""
     objects = [view.points.reshape(-1, 1, 3).astype(np.float32) for view in views]
     pixels = [view.pixels.reshape(-1, 1, 2).astype(np.float32) for view in views]
     try:
         if model == "equidistant":
-            matrix, k, turns, shifts = _fisheye(objects, pixels, size)
+            matrix, k = _fisheye(objects, pixels, size, guess)
         else:
             flags = cv2.CALIB_RATIONAL_MODEL if model == "rational_polynomial" else 0
-            _, matrix, k, turns, shifts = cv2.calibrateCamera(
-                objects, pixels, size, None, None, flags=flags, criteria=UNTIL
-            )  # type: ignore[call-overload]
+            begin = np.eye(3), np.zeros(ESTIMATED[model])
+            if guess is not None:
+                flags |= cv2.CALIB_USE_INTRINSIC_GUESS
+                begin = guess.matrix.copy(), np.array(guess.coefficients)
+            _, matrix, k, _, _ = cv2.calibrateCamera(objects, pixels, size, *begin, flags=flags, criteria=UNTIL)
     except cv2.error as error:
         raise EmmaError(
             "the views do not determine this camera",
@@ -134,7 +140,6 @@ def _fit(views: Sequence[Corners], size: tuple[int, int], model: str) -> tuple[I
             expected=f"{0.05 * size[0]:.0f} to {50 * size[0]:.0f} px",
             fix="tilt the board by 20 to 45 degrees in some views",
         )
-    del turns, shifts
     poses = [board_pose(view, bare) for view in views]
     full = Intrinsics(
         model=model,
@@ -147,26 +152,30 @@ def _fit(views: Sequence[Corners], size: tuple[int, int], model: str) -> tuple[I
     return full, poses
 
 
-def _fisheye(objects: list, pixels: list, size: tuple[int, int]) -> tuple:
+def _fisheye(
+    objects: list[np.ndarray], pixels: list[np.ndarray], size: tuple[int, int], guess: Intrinsics | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and coefficients. From a far guess the optimiser ends elsewhere, so several are tried."""
     flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC | cv2.fisheye.CALIB_FIX_SKEW | cv2.fisheye.CALIB_USE_INTRINSIC_GUESS
-    best = None
-    # From a far guess the optimiser ends elsewhere; the focal length of a fisheye is about width / field of view.
-    for field in (1.6, 2.2, 2.9):
-        guess = np.array(
-            [[size[0] / field, 0, (size[0] - 1) / 2], [0, size[0] / field, (size[1] - 1) / 2], [0, 0, 1.0]]
-        )
+    centre = (size[0] - 1) / 2, (size[1] - 1) / 2
+    focals = [size[0] / field for field in FIELDS]
+    begins = [np.array([[f, 0, centre[0]], [0, f, centre[1]], [0, 0, 1.0]]) for f in focals]
+    if guess is not None:
+        begins = [guess.matrix]
+    best: tuple[float, np.ndarray, np.ndarray] | None = None
+    last: cv2.error | None = None
+    for begin in begins:
+        k = np.zeros(4) if guess is None else np.array(guess.coefficients)
         double = [o.astype(np.float64) for o in objects], [p.astype(np.float64) for p in pixels]
         try:
-            rms, matrix, k, turns, shifts = cv2.fisheye.calibrate(
-                *double, size, guess, np.zeros(4), flags=flags, criteria=UNTIL
-            )
+            rms, matrix, k, _, _ = cv2.fisheye.calibrate(*double, size, begin.copy(), k, flags=flags, criteria=UNTIL)
         except cv2.error as error:
             last = error
             continue
         if np.isfinite(rms) and (best is None or rms < best[0]):
-            best = rms, matrix, k, turns, shifts
+            best = rms, np.asarray(matrix), np.asarray(k)
     if best is None:
-        raise last
+        raise last or ValueError("no guess")
     return best[1:]
 
 
@@ -186,12 +195,12 @@ def _covariance(poses: Sequence[BoardPose], count: int) -> np.ndarray:
     )
 
 
-def _held_out(views: Sequence[Corners], size: tuple[int, int], model: str) -> float:
+def _held_out(views: Sequence[Corners], size: tuple[int, int], model: str, guess: Intrinsics) -> float:
     """Reprojection error in pixels of every view under a fit that left it out, each fold a share of all views."""
     squares, count = 0.0, 0
     for fold in range(FOLDS):
         kept = [view for i, view in enumerate(views) if i % FOLDS != fold]
-        lens, _ = _fit(kept, size, model)
+        lens, _ = _fit(kept, size, model, guess)
         for view in views[fold::FOLDS]:
             residuals = board_pose(view, lens).residuals
             squares, count = squares + float((residuals**2).sum()), count + len(residuals)

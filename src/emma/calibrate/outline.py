@@ -197,7 +197,9 @@ def _overlay(picture: np.ndarray, mask: np.ndarray, shift: np.ndarray) -> np.nda
     """(H, W, 3) uint8 RGB: the calibration's outline in red, and in green where the robot is seen."""
     drawn = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     for colour, by in (((0, 200, 0), shift), ((230, 0, 0), np.zeros(2))):
-        moved = cv2.warpAffine(mask.astype(np.uint8), np.float32([[1, 0, by[0]], [0, 1, by[1]]]), mask.shape[::-1])
+        moved = cv2.warpAffine(
+            mask.astype(np.uint8), np.array([[1.0, 0.0, by[0]], [0.0, 1.0, by[1]]]), mask.shape[::-1]
+        )
         outlines, _ = cv2.findContours(moved, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(drawn, outlines, -1, colour, 1)
     return drawn

@@ -46,8 +46,12 @@ CHECK = """whether a calibration still holds: exit code 1 if the camera moved by
 
 From a few views of the board (a bag, or pictures with joints.csv), which may lie elsewhere than when it was made.
 
+With --outline, without a board: a fixed camera looks at the arm while it moves, and the outline of its links is
+compared with the pictures. A picture that shows both is written to checks/.
+
 examples:
   emma calibrate check wrist --robot my_arm --board board --from bags/today
+  emma calibrate check top --robot my_arm --outline --from bags/today
 """
 
 
@@ -89,7 +93,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         else:
             verb.add_argument("--mount", choices=("hand", "base"), help="where the camera is (default: as calibrated)")
             verb.add_argument("--tool", metavar="NAME", help="tool that carries the camera or the board")
-        if name != "check":
+        if name == "check":
+            verb.add_argument("--outline", action="store_true", help="without a board: the outline of the moving arm")
+        else:
             verb.add_argument("--replace", action="store_true", help="put the result in the place of a better one")
 
 
@@ -121,7 +127,7 @@ def _board(args: argparse.Namespace) -> int:
 
 
 def _job(args: argparse.Namespace) -> Any:
-    from emma.calibrate.board import load_board
+    from emma.calibrate.board import Board, load_board
     from emma.calibrate.job import Job
     from emma.robots.spec import load_robot
 
@@ -130,7 +136,7 @@ def _job(args: argparse.Namespace) -> Any:
     return Job(
         spec=spec,
         camera=args.camera,
-        board=load_board(args.board),
+        board=Board() if getattr(args, "outline", False) else load_board(args.board),
         out=spec.folder if args.out is None else args.out,
         source=args.source,
         thin=getattr(args, "thin", False),
@@ -185,12 +191,23 @@ def _check(args: argparse.Namespace, job: Any) -> int:
     from emma.calibrate.check import check_views, save_check
     from emma.calibrate.job import chain_for, gather, lens_for
 
+    if args.outline:
+        return _outline(job)
     chain = chain_for(job, args.mount or _known_mount(job) or "hand", args.tool)
     found = gather(job, chain.names)
     lens, _ = lens_for(job, found)
     result = check_views(job.out, job.camera, chain, found.views, lens)
     save_check(job.out, result)
     print("\n".join(result.lines()))
+    return 1 if result.moved else 0
+
+
+def _outline(job: Any) -> int:
+    from emma.calibrate.outline_check import check_outline
+
+    result = check_outline(job.spec, job.camera, job.out, job.source)
+    print("\n".join(result.lines()))
+    print(f"picture: {job.out / result.picture}")
     return 1 if result.moved else 0
 
 
