@@ -119,7 +119,7 @@ def _fit(
             matrix, k = _fisheye(objects, pixels, size, guess)
         else:
             flags = cv2.CALIB_RATIONAL_MODEL if model == "rational_polynomial" else 0
-            begin = np.eye(3), np.zeros(ESTIMATED[model])
+            begin: tuple[np.ndarray, np.ndarray] = np.eye(3), np.zeros(ESTIMATED[model])
             if guess is not None:
                 flags |= cv2.CALIB_USE_INTRINSIC_GUESS
                 begin = guess.matrix.copy(), np.array(guess.coefficients)
