@@ -16,7 +16,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     )
     | frozenset({"device", "gl", "interrupts", "options", "resources", "robots", "signs", "stats", "streams"}),
     frozenset({"adamix", "bags", "datasets", "policy"}),
-    frozenset({"control", "conversion", "dreamtransfer", "human", "recording"}),
+    frozenset({"calibrate", "control", "conversion", "dreamtransfer", "human", "recording"}),
     frozenset({"augmentation", "sim", "teleop", "training"}),
     frozenset({"envs"}),
     frozenset({"bench"}),

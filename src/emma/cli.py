@@ -28,6 +28,7 @@ VERBS = (
     "export",
     "compile",
     "improve",
+    "calibrate",
     "bench",
     "node",
 )

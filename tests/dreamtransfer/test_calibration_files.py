@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from emma.dreamtransfer.geometry import CalibratedPoses, CameraGeometry, points, project
-from emma.dreamtransfer.lens import Distortion
 from emma.errors import EmmaError
+from emma.robots.lens import Distortion
 from emma.robots.spec import load_robot
 
 K = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])

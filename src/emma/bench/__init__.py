@@ -24,6 +24,7 @@ NAMES = (
     "control",
     "inputs",
     "loading",
+    "calibrate",
     "setup",
     "human",
 )

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from emma.dreamtransfer.lens import COEFFICIENTS, Distortion
 from emma.errors import EmmaError
+from emma.robots.camera_file import read_camera, read_mapping
+from emma.robots.lens import Distortion
 from emma.robots.spec import RobotSpec
-from emma.robots.yaml_file import read_yaml
 
 BASE = "base"
 MM = 0.001
@@ -81,15 +81,13 @@ class CalibratedPoses:
     def load(cls, spec: RobotSpec, links: LinkPoses | None = None) -> "CalibratedPoses":
         """Read `extrinsics.yaml` and each `<camera>.yaml` beside the robot's file. Raises EmmaError."""
         extrinsics = spec.folder / "extrinsics.yaml"
-        mounts = {camera: _mount(extrinsics, camera, entry) for camera, entry in _read(extrinsics).items()}
+        mounts = {camera: _mount(extrinsics, camera, entry) for camera, entry in read_mapping(extrinsics).items()}
         sizes = {camera.name: (camera.width, camera.height) for camera in spec.cameras}
         intrinsics, distortions = {}, {}
         for camera in mounts:
             file = spec.folder / f"{camera}.yaml"
             if file.is_file():
-                content = _read(file)
-                intrinsics[camera] = _matrix(file, content, sizes.get(camera))
-                distortion = _distortion(file, content)
+                intrinsics[camera], distortion = read_camera(file, sizes.get(camera))
                 if distortion is not None:
                     distortions[camera] = distortion
         return cls(intrinsics, mounts, links, distortions)
@@ -125,59 +123,6 @@ def project(where: np.ndarray, camera: CameraGeometry) -> tuple[np.ndarray, np.n
     else:
         pixels = camera.distortion.pixels(local, camera.intrinsics)
     return pixels.reshape(*where.shape[:-1], 2), local[..., 2].reshape(where.shape[:-1])
-
-
-def _read(file: Path) -> dict[str, Any]:
-    content = read_yaml(file)
-    if not isinstance(content, dict):
-        raise EmmaError(f"{file} holds no mapping", found=type(content).__name__, expected="names and values")
-    return content
-
-
-def _matrix(file: Path, content: dict[str, Any], size: tuple[int, int] | None) -> np.ndarray:
-    try:
-        matrix = np.array(content["camera_matrix"]["data"], np.float64).reshape(3, 3)
-    except (KeyError, TypeError, ValueError) as error:
-        raise EmmaError(
-            f"{file} is no camera calibration", found=repr(error), expected="camera_matrix, 3 x 3"
-        ) from None
-    focal = matrix[[0, 1], [0, 1]]
-    if not np.isfinite(matrix).all() or (focal <= 0).any() or matrix[2].tolist() != [0, 0, 1]:
-        raise EmmaError(
-            f"{file}: camera_matrix is not valid",
-            found=matrix.tolist(),
-            expected="finite numbers, focal lengths above 0, last row 0 0 1",
-            fix="calibrate the camera again",
-        )
-    found = (content.get("image_width"), content.get("image_height"))
-    if size is not None and found != size:
-        raise EmmaError(
-            f"{file}: image_width and image_height do not fit the robot's camera",
-            found=found,
-            expected=f"{size}, as in robot.yaml",
-            fix="calibrate at the size that the camera publishes, or correct the size in robot.yaml",
-        )
-    return matrix
-
-
-def _distortion(file: Path, content: dict[str, Any]) -> Distortion | None:
-    """None where the file names no model or all coefficients are 0 in a model without distortion of its own."""
-    model = content.get("distortion_model", "")
-    try:
-        values = np.array(content.get("distortion_coefficients", {}).get("data", []), np.float64).reshape(-1)
-        if not np.isfinite(values).all():
-            raise ValueError("coefficients that are not finite")
-        # Coefficients of 0 still bend an equidistant lens: its ideal projection is not a pinhole's.
-        if model != "equidistant" and not values.any():
-            return None
-        return Distortion(model, tuple(values.tolist()))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise EmmaError(
-            f"{file}: the lens distortion cannot be used",
-            found=f"{model or 'no distortion_model'}: {error}",
-            expected="; ".join(f"{m} with {' or '.join(map(str, n))} numbers" for m, n in COEFFICIENTS.items()),
-            fix="calibrate with one of these models, or publish rectified images and their calibration",
-        ) from None
 
 
 def _mount(file: Path, camera: str, entry: Any) -> tuple[str, np.ndarray]:
