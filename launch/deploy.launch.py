@@ -68,6 +68,12 @@ ARGUMENTS = (
     DeclareLaunchArgument("domain", default_value="source", description="Embedded arm: its visual appearance."),
     DeclareLaunchArgument("seed", default_value="0", description="Embedded arm: seed of the first start pose."),
     DeclareLaunchArgument(
+        "console",
+        default_value="false",
+        choices=["true", "false"],
+        description="Serve the web page to record, supervise and review; it prints its address.",
+    ),
+    DeclareLaunchArgument(
         "params",
         default_value=str(SHARE / "launch" / "params" / "default.yaml"),
         description="Parameter file of all nodes; arguments given here come on top.",
@@ -161,5 +167,17 @@ def generate_launch_description() -> LaunchDescription:
         respawn_max_retries=3,
         sigterm_timeout=PATIENCE,
     )
+    web_console = Node(
+        package="emma",
+        executable="web_console",
+        name="web_console",
+        condition=IfCondition(LaunchConfiguration("console")),
+        # A list in a list: one text would be made of the items of a plain one.
+        parameters=[params, {"robot": text("robot"), "folders": [[LaunchConfiguration("out")]]}],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, sim, policy, teleop, recorder])
+    return LaunchDescription([*ARGUMENTS, reach, sim, policy, teleop, recorder, web_console])

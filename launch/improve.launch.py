@@ -11,6 +11,7 @@ from pathlib import Path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -34,6 +35,17 @@ ARGUMENTS = (
         default_value="true",
         choices=["true", "false"],
         description="Let the running policy node change to what is promoted, and back when it is rolled back.",
+    ),
+    DeclareLaunchArgument(
+        "console",
+        default_value="false",
+        choices=["true", "false"],
+        description="Serve the web page, where deploy.launch.py does not serve it already.",
+    ),
+    DeclareLaunchArgument(
+        "robot",
+        default_value="desk_arm",
+        description="Robot of the page: a name that `emma robots` lists, or the path of a robot.yaml.",
     ),
     DeclareLaunchArgument(
         "params",
@@ -75,5 +87,19 @@ def generate_launch_description() -> LaunchDescription:
         respawn_max_retries=3,
         sigterm_timeout=PATIENCE,
     )
+    web_console = Node(
+        package="emma",
+        executable="web_console",
+        name="web_console",
+        condition=IfCondition(LaunchConfiguration("console")),
+        parameters=[
+            LaunchConfiguration("params"),
+            {"robot": ParameterValue(LaunchConfiguration("robot"), value_type=str)},
+        ],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
-    return LaunchDescription([*ARGUMENTS, reach, learner])
+    return LaunchDescription([*ARGUMENTS, reach, learner, web_console])

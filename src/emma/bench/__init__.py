@@ -21,6 +21,7 @@ NAMES = (
     "adamix",
     "latency",
     "control",
+    "console",
     "inputs",
     "setup",
     "human",
