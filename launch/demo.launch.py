@@ -27,6 +27,12 @@ ARGUMENTS = (
         default_value=[LaunchConfiguration("out"), "/contact_sheet.png"],
         description="Contact sheet of what the cameras saw (PNG); empty: none.",
     ),
+    DeclareLaunchArgument(
+        "console",
+        default_value="false",
+        choices=["true", "false"],
+        description="Serve the web page to record, supervise and review; it prints its address.",
+    ),
     DeclareLaunchArgument("result", default_value="", description="File for the result as JSON; empty: none."),
 )
 TEXTS = ("domain", "sheet", "result")
@@ -50,7 +56,7 @@ def generate_launch_description() -> LaunchDescription:
             "robot": "desk_arm",
             "sim": "true",
             "discovery": REACH,
-            **{name: LaunchConfiguration(name) for name in ("policy", "domain", "seed", "out")},
+            **{name: LaunchConfiguration(name) for name in ("policy", "domain", "seed", "out", "console")},
         }.items(),
     )
     console = Node(

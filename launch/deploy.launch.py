@@ -44,7 +44,9 @@ ARGUMENTS = (
         choices=["true", "false"],
         description="Begin to move as soon as all streams are there. Otherwise call /policy/enable.",
     ),
-    DeclareLaunchArgument("device", default_value="auto", description="Where the policy runs: auto, cpu, cuda, cuda:1."),
+    DeclareLaunchArgument(
+        "device", default_value="auto", description="Where the policy runs: auto, cpu, cuda, cuda:1."
+    ),
     DeclareLaunchArgument(
         "record",
         default_value="true",
@@ -69,6 +71,12 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument("domain", default_value="source", description="Embedded arm: its visual appearance."),
     DeclareLaunchArgument("seed", default_value="0", description="Embedded arm: seed of the first start pose."),
+    DeclareLaunchArgument(
+        "console",
+        default_value="false",
+        choices=["true", "false"],
+        description="Serve the web page to record, supervise and review; it prints its address.",
+    ),
     DeclareLaunchArgument(
         "params",
         default_value=str(SHARE / "launch" / "params" / "default.yaml"),
@@ -197,6 +205,18 @@ def generate_launch_description() -> LaunchDescription:
         on_exit=watched("the recorder"),
         sigterm_timeout=PATIENCE,
     )
+    web_console = Node(
+        package="emma",
+        executable="web_console",
+        name="web_console",
+        condition=IfCondition(LaunchConfiguration("console")),
+        # A list in a list: one text would be made of the items of a plain one.
+        parameters=[params, {"robot": text("robot"), "folders": [[LaunchConfiguration("out")]]}],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
     moves = LogInfo(
         msg="enable:=true: the arm begins to move as soon as all streams are there; keep clear of it",
@@ -206,4 +226,4 @@ def generate_launch_description() -> LaunchDescription:
         msg="the arm is not commanded until somebody calls /policy/enable",
         condition=UnlessCondition(LaunchConfiguration("enable")),
     )
-    return LaunchDescription([*ARGUMENTS, moves, holds, reach, sim, policy, teleop, recorder])
+    return LaunchDescription([*ARGUMENTS, moves, holds, reach, sim, policy, teleop, recorder, web_console])

@@ -39,6 +39,17 @@ ARGUMENTS = (
         description="Let the running policy node change to what is promoted, and back when it is rolled back.",
     ),
     DeclareLaunchArgument(
+        "console",
+        default_value="false",
+        choices=["true", "false"],
+        description="Serve the web page, where deploy.launch.py does not serve it already.",
+    ),
+    DeclareLaunchArgument(
+        "robot",
+        default_value="desk_arm",
+        description="Robot of the page: a name that `emma robots` lists, or the path of a robot.yaml.",
+    ),
+    DeclareLaunchArgument(
         "params",
         default_value=str(SHARE / "launch" / "params" / "default.yaml"),
         description="Parameter file of all nodes; arguments given here come on top.",
@@ -99,9 +110,23 @@ def generate_launch_description() -> LaunchDescription:
         on_exit=watched("the learner"),
         sigterm_timeout=PATIENCE,
     )
+    web_console = Node(
+        package="emma",
+        executable="web_console",
+        name="web_console",
+        condition=IfCondition(LaunchConfiguration("console")),
+        parameters=[
+            LaunchConfiguration("params"),
+            {"robot": ParameterValue(LaunchConfiguration("robot"), value_type=str)},
+        ],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
     swaps = LogInfo(
         msg="swap:=true: what is promoted takes over from the running policy while the arm moves",
         condition=IfCondition(LaunchConfiguration("swap")),
     )
-    return LaunchDescription([*ARGUMENTS, swaps, reach, learner])
+    return LaunchDescription([*ARGUMENTS, swaps, reach, learner, web_console])

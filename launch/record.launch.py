@@ -55,6 +55,12 @@ ARGUMENTS = (
     DeclareLaunchArgument("domain", default_value="source", description="Embedded arm: its visual appearance."),
     DeclareLaunchArgument("seed", default_value="0", description="Embedded arm: seed of the first start pose."),
     DeclareLaunchArgument(
+        "console",
+        default_value="false",
+        choices=["true", "false"],
+        description="Serve the web page to record, supervise and review; it prints its address.",
+    ),
+    DeclareLaunchArgument(
         "params",
         default_value=str(SHARE / "launch" / "params" / "default.yaml"),
         description="Parameter file of all nodes; arguments given here come on top.",
@@ -183,6 +189,18 @@ def generate_launch_description() -> LaunchDescription:
         on_exit=last("the recorder"),
         sigterm_timeout=PATIENCE,
     )
+    web_console = Node(
+        package="emma",
+        executable="web_console",
+        name="web_console",
+        condition=IfCondition(LaunchConfiguration("console")),
+        # A list in a list: one text would be made of the items of a plain one.
+        parameters=[params, {"robot": text("robot"), "folders": [[LaunchConfiguration("out")]]}],
+        output="screen",
+        respawn=True,
+        respawn_delay=2.0,
+        respawn_max_retries=3,
+    )
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
     follows = LogInfo(
         msg="teleop:=leader: the arm comes slowly to the leader's pose, then follows it, as soon as both are there; "
@@ -196,4 +214,6 @@ def generate_launch_description() -> LaunchDescription:
     demonstrates = LogInfo(
         msg="the simulated arm moves when somebody calls /scripted_operator/start", condition=SCRIPTED
     )
-    return LaunchDescription([*ARGUMENTS, follows, jogs, demonstrates, reach, sim, scripted_operator, teleop, recorder])
+    return LaunchDescription(
+        [*ARGUMENTS, follows, jogs, demonstrates, reach, sim, scripted_operator, teleop, recorder, web_console]
+    )

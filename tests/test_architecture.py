@@ -23,6 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cycle"}),
     frozenset({"ros"}),
     frozenset({"console", "sessions"}),
+    frozenset({"view"}),
     frozenset({"ros.nodes"}),
     frozenset({"ros.load"}),
     frozenset({"__main__", "api", "cli", "commands", "doctor"}),

@@ -17,6 +17,7 @@ VERBS = (
     "demo",
     "record",
     "console",
+    "view",
     "episodes",
     "dataset",
     "collect",

@@ -1,5 +1,6 @@
 """Recordings over the wire: a real bag and a real dataset, by id, with edits that leave the original alone."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from emma.bags.episode import EpisodeMeta
 from emma.console.app import Console
 from emma.console.config import ConsoleConfig
 from emma.console.server import serving
+from emma.datasets.index import PROVENANCE_PATH
 from emma.datasets.source import SourceDataset
 from emma.files import sha256_tree
 from emma.robots.spec import load_robot
@@ -100,6 +102,27 @@ def test_a_bag_plays_and_is_marked(browser: Browser, folder: Path) -> None:
     assert (meta.success, meta.instruction) == (False, HOSTILE)
     assert browser.http.get(base).json()["instruction"] == HOSTILE
     assert browser.http.get("/api/last").json()["episode"] == row["id"]
+
+
+def test_a_generated_clip_is_judged_beside_its_source(browser: Browser, folder: Path) -> None:
+    made = write_dataset(folder / "data" / "dreams", lengths=(6, 6))
+    lines = [json.loads(line) for line in (made / PROVENANCE_PATH).read_text().splitlines()]
+    more = {"prompt": "a red desk", "scores": {"depth": 0.9}, "accepted": True, "reason": ""}
+    for episode, line in enumerate(lines):
+        line |= {**more, "from": {"dataset": "one", "episode": episode}}
+    (made / PROVENANCE_PATH).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    by_name = {source["name"]: source["id"] for source in browser.http.get("/api/library").json()}
+    base = f"/api/library/{by_name['dreams']}"
+    generated = browser.http.get(f"{base}/episodes/0").json()["generated"]
+    assert (generated["prompt"], generated["scores"], generated["episode"]) == ("a red desk", {"depth": 0.9}, 0)
+    source = generated["source"]
+    assert source["cameras"] == ["top", "wrist"]
+    assert decoded(browser.http.get(f"{source['base']}/frames/top/5")).std() > 1
+    # Episode 1 of the source has another length: it is not what this clip was made from.
+    assert browser.http.get(f"{base}/episodes/1").json()["generated"]["source"] is None
+    assert browser.http.post(f"{base}/edits", json={"kind": "delete", "episode": 0}).json()["deleted"] == [0]
+    assert browser.http.get(f"{base}/edits").json()["deleted"] == [0], "a verdict holds"
+    assert browser.http.post(f"{base}/edits", json={"keep": True, "episode": 0}).json()["edits"] == []
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,18 @@ def test_nothing_to_say_before_the_first_chunk_and_after_the_last():
     assert e.target(end + NS) is None
 
 
+def test_what_is_ahead_is_the_newest_chunk_from_its_first_action_on():
+    e = executor()
+    assert e.ahead is None
+    e.offer(ramp(0), 0, 10)
+    e.offer(ramp(NS), NS, NS + 10)
+    positions, first_ns = e.ahead
+    np.testing.assert_array_equal(positions, ramp(NS))
+    assert first_ns == NS
+    e.reset()
+    assert e.ahead is None
+
+
 def test_a_late_chunk_from_an_older_observation_stays_unused():
     e = executor()
     assert e.offer(ramp(NS), NS, NS)

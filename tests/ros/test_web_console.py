@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 from console_browser import Browser, free_port
 from std_msgs.msg import Bool
@@ -97,7 +98,7 @@ def test_bundles_are_policies_only() -> None:
     assert "dreamtransfer_desk" not in names
 
 
-def test_a_camera_that_nobody_looks_at_is_not_subscribed(running_graph: Any, tmp_path: Path) -> None:
+def test_a_camera_without_viewers_is_not_subscribed(running_graph: Any, tmp_path: Path) -> None:
     config, topic = ConsoleConfig(port=free_port()), "/camera/top/color/image_raw"
     sim = NodeProcess(module="sim")
     with running_graph(sim, logs=tmp_path) as (_, client), console_over(client, config, "desk_arm"):
@@ -108,3 +109,20 @@ def test_a_camera_that_nobody_looks_at_is_not_subscribed(running_graph: Any, tmp
             assert client.node.count_subscribers(topic) == 1
         while client.node.count_subscribers(topic):
             browser.http.get("/api/about")
+
+
+def test_the_node_serves_and_ends_in_order(running_graph: Any, tmp_path: Path, eventually: Any) -> None:
+    port = free_port()
+    page = NodeProcess(module="web_console", parameters={"port": port, "folders": [str(tmp_path)]})
+    with running_graph(page, logs=tmp_path / "logs") as (graph, _):
+
+        def answer() -> bool:
+            graph.check()
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(answer, "the page", 300.0)
+        assert f"http://127.0.0.1:{port}/" in graph.log("web_console").read_text()
+        assert graph.stop() == {"web_console": 0}

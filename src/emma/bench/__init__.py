@@ -22,6 +22,7 @@ NAMES = (
     "adamix",
     "latency",
     "control",
+    "console",
     "inputs",
     "loading",
     "calibrate",

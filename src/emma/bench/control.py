@@ -73,10 +73,10 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     """
     busy, seconds = os.getloadavg()[0], QUICK_SECONDS if quick else SECONDS
     figures: dict[str, Any] = {"seconds": seconds}
-    with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, _cores(CORES) as cores:
+    with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, cores(CORES) as count:
         folder = Path(scratch)
         bundle = write_random("smolvla", SMALL_SMOLVLA, folder / "policy", cameras=len(CAMERAS), seed=seed)
-        figures["cores"] = cores
+        figures["cores"] = count
         for case in QUICK_CASES if quick else CASES:
             print(f"{case.prefix or 'raw_'}*: {seconds:g} s of commands", file=sys.stderr, flush=True)
             figures |= _figures(case, _measured(folder, case, bundle.path, seconds))
@@ -126,7 +126,7 @@ def _measured(folder: Path, case: Case, policy: Path, seconds: float) -> dict[st
 
 
 @contextmanager
-def _cores(count: int) -> Iterator[int]:
+def cores(count: int) -> Iterator[int]:
     """This process and its children on `count` cores, on fewer where there are no more; yields how many."""
     before = os.sched_getaffinity(0)
     chosen = set(sorted(before)[:count])

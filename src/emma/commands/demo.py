@@ -18,6 +18,7 @@ everything runs, with the one that learned from re-imagined episodes, where that
 
 examples:
   emma demo
+  emma demo --console                 and watch, stop and review it in a browser
   emma demo --after mine --unlike large
   emma demo --robot so101                     an SO-101 in a simulator of others (first: emma envs install so101)
   emma demo --episodes 20 --domain medium --policy mine
@@ -30,6 +31,8 @@ AFTER_POLICY, UNLIKE, COMPARED = "desk_arm_adamix", "medium", 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    from emma.console.config import PORT
+
     parser.add_argument("--episodes", type=int, default=EPISODES, help=f"episodes to run (default {EPISODES})")
     parser.add_argument("--robot", choices=POLICIES, default="desk_arm", help="simulated robot (default desk_arm)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
@@ -44,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unlike", default=UNLIKE, metavar="NAME", help=f"appearance for it (default {UNLIKE})")
     parser.add_argument(
         "--compared", type=int, default=COMPARED, metavar="N", help=f"starts for it, 0 for none (default {COMPARED})"
+    )
+    parser.add_argument(
+        "--console", type=int, nargs="?", const=PORT, metavar="PORT", help=f"serve the web page beside it (port {PORT})"
     )
     parser.add_argument("--domain-id", type=int, metavar="N", help="ROS domain (default: a free one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, episodes, commit, machine and seed")
@@ -82,7 +88,10 @@ def run(args: argparse.Namespace) -> int:
         python=args.python,
         timeout_s=timeout_of(spec.name),
         domain_id=args.domain_id,
+        console=args.console,
     )
+    if args.console is not None:
+        _announce(args.console)
     task = {"task": maker.tasks[0], "targets": maker.targets}
     parts = [Part(trials=trials(args.episodes, args.seed, args.domain, **task))]
     if after is not None:
@@ -99,6 +108,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _write(args, result, both, str(policy))
     return 0
+
+
+def _announce(port: int) -> None:
+    """Where the page will be. Raises EmmaError before anything starts if the port is taken."""
+    from emma.console.config import ConsoleConfig
+    from emma.console.server import listening_socket
+
+    config = ConsoleConfig(port=port)
+    listening_socket(config).close()
+    print(f"open {config.url} in a few seconds", flush=True)
 
 
 def after_policy(args: argparse.Namespace, models: Path) -> Path | None:

@@ -23,6 +23,7 @@ from emma.console.library import Library
 from emma.console.live import ACTIONS, Live
 from emma.console.requests import json_body, required, session_of, text_of
 from emma.console.review import Review
+from emma.console.runs import Runs
 from emma.console.sockets import state_message, stream, tile_message
 from emma.console.tiles import Tiles
 from emma.console.visitors import Visitors
@@ -31,7 +32,7 @@ from emma.errors import EmmaError
 STATIC = Path(__file__).with_name("static")
 STATE_PERIOD_S = 0.1
 NAME_LENGTH, ARGUMENT_LENGTH = 40, 500
-# What a page says to the others; shown for a while.
+# Notices of one page to all; the newest are shown.
 EVENTS_KEPT = 20
 
 
@@ -57,7 +58,7 @@ class Console:
             Route("/api/act", self._act, methods=["POST"]),
             WebSocketRoute("/ws/state", self._state),
             WebSocketRoute("/ws/camera/{camera}", self._camera),
-            *Review(self.library, self.lease if live is not None else None, self._say).routes(),
+            *Review(self.library, Runs(config.folders), self.lease if live is not None else None, self._say).routes(),
         ]
         self._app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={EmmaError: _refused})
 

@@ -68,6 +68,7 @@ class DatasetClip:
             "frames": len(rows),
             "cameras": list(source.cameras),
             "marks": [{"t": a / source.fps, "label": "intervention"} for a, _ in line.get("interventions") or ()],
+            "generated": _generated(line),
             "curves": curves(times, names, state, times, action),
             "health": health(times, state, action, spec),
             "problems": [],
@@ -86,6 +87,21 @@ class DatasetClip:
 
     def close(self) -> None:
         self._encoded.clear()
+
+
+def _generated(line: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a generated clip was made from and scored, by its provenance; None for a recorded episode."""
+    origin = line.get("from")
+    if not isinstance(origin, dict) or not isinstance(origin.get("episode"), int):
+        return None
+    return {
+        "dataset": str(origin.get("dataset", "")),
+        "episode": origin["episode"],
+        "prompt": str(line.get("prompt", "")),
+        "scores": line.get("scores") if isinstance(line.get("scores"), dict) else {},
+        "accepted": line.get("accepted"),
+        "reason": str(line.get("reason") or ""),
+    }
 
 
 class BagClip:

@@ -1,4 +1,4 @@
-"""What the nodes say of themselves, in the words of the page. The only file that knows their state topics."""
+"""The states of the nodes in the words of the page. The only file that knows their state topics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -87,7 +87,7 @@ def _why(recorder: Mapping[str, Any], policy: Mapping[str, Any], teleop: Mapping
 def _commander(policy: Mapping[str, Any], teleop: Mapping[str, Any]) -> str:
     if teleop.get("state", "idle") not in ("idle", "taking"):
         return "person"
-    return "nobody" if policy.get("mode", "") in IDLE_MODES else "policy"
+    return "none" if policy.get("mode", "") in IDLE_MODES else "policy"
 
 
 def _recorder(recorder: Mapping[str, Any]) -> dict[str, Any]:

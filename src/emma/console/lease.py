@@ -42,7 +42,7 @@ class Lease:
         holder = self.holder
         if holder is not None and holder.session != session and not over:
             raise EmmaError(
-                "somebody else operates",
+                "another browser operates",
                 found=holder.name,
                 expected="one operator at a time",
                 fix="take over, or watch",

@@ -93,6 +93,16 @@ class Library:
                 self._clips.popitem(last=False)[1].close()
         return clip
 
+    def origin(self, key: str, dataset: str, episode: int, frames: int) -> tuple[str, list[str]] | None:
+        """Id and cameras of the dataset called `dataset` whose episode has as many frames: what a generated clip of the
+        dataset `key` was made from. None if it is not in these folders."""
+        for source in self.sources():
+            if source.kind == DATASET and source.path.name == dataset and source.id != key:
+                opened = SourceDataset.open(source.path)
+                if episode < len(opened) and opened.length(episode) == frames:
+                    return source.id, list(opened.cameras)
+        return None
+
     def forget(self, key: str, episode: str) -> None:
         """Open the episode anew next time: what is said of it has changed."""
         with self._lock:

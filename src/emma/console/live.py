@@ -20,6 +20,10 @@ ACTIONS = (
     "next",
     "instruct",
     "swap",
+    "roll_back",
+    "cycle_start",
+    "cycle_pause",
+    "cycle_go_on",
     "release_stop",
 )
 

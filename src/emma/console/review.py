@@ -14,6 +14,7 @@ from emma.bags.episode import EpisodeMeta
 from emma.console.lease import Lease
 from emma.console.library import BAGS, DATASET, Library, Source
 from emma.console.requests import json_body, required, text_of
+from emma.console.runs import Runs
 from emma.console.sockets import state_message
 from emma.datasets.edits import KINDS, Edit, EditList, apply_edits, load_edits, preview, save_edits
 from emma.datasets.source import SourceDataset
@@ -31,14 +32,16 @@ EPISODE = ROOT + "/episodes/{episode}"
 class Review:
     """Handlers over a library. Edits and marks need the lease where a robot shares the console."""
 
-    def __init__(self, library: Library, lease: Lease | None, say: Callable[[str], None]) -> None:
-        self._library, self._lease, self._say = library, lease, say
+    def __init__(self, library: Library, runs: Runs, lease: Lease | None, say: Callable[[str], None]) -> None:
+        self._library, self._runs, self._lease, self._say = library, runs, lease, say
         self._writing = asyncio.Lock()
 
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/api/library", self._sources),
             Route("/api/last", self._last),
+            Route("/api/runs", self._all_runs),
+            Route("/api/runs/{run}", self._run),
             Route(ROOT + "/episodes", self._episodes),
             Route(EPISODE, self._clip),
             Route(EPISODE + "/frames/{camera}/{frame:int}", self._picture),
@@ -58,12 +61,26 @@ class Review:
             {"source": source, "episode": episode, "frames": f"/api/library/{source}/episodes/{episode}/frames"}
         )
 
+    async def _all_runs(self, _: Request) -> Response:
+        return _answer(await run_in_threadpool(self._runs.all))
+
+    async def _run(self, request: Request) -> Response:
+        return _answer(await run_in_threadpool(self._runs.curves, request.path_params["run"]))
+
     async def _episodes(self, request: Request) -> Response:
         return _answer(await run_in_threadpool(self._library.episodes, request.path_params["source"]))
 
     async def _clip(self, request: Request) -> Response:
         source, episode = request.path_params["source"], request.path_params["episode"]
-        return _answer(await run_in_threadpool(lambda: self._library.clip(source, episode).about()))
+        return _answer(await run_in_threadpool(self._about, source, episode))
+
+    def _about(self, source: str, episode: str) -> dict[str, Any]:
+        about = self._library.clip(source, episode).about()
+        if (origin := about.get("generated")) is not None:
+            found = self._library.origin(source, origin["dataset"], origin["episode"], about["frames"])
+            base = None if found is None else EPISODE.format(source=found[0], episode=origin["episode"])
+            origin["source"] = None if found is None else {"base": base, "cameras": found[1]}
+        return about
 
     async def _picture(self, request: Request) -> Response:
         found = request.path_params
@@ -108,7 +125,12 @@ class Review:
 
         def change() -> dict[str, Any]:
             edits = load_edits(source.path)
-            new = edits.undone() if values.get("undo") is True else edits.adding(self._edit_of(values))
+            if values.get("undo") is True:
+                new = edits.undone()
+            elif values.get("keep") is True:
+                new = edits.keeping(self._edit_of({**values, "kind": "delete"}).episode)
+            else:
+                new = edits.adding(self._edit_of(values))
             shown = _shown(source, new)
             save_edits(source.path, new)
             return shown
@@ -170,7 +192,8 @@ def _shown(source: Source, edits: EditList) -> dict[str, Any]:
     result = [
         {"episode": p.episode, "first": p.first, "end": p.end, "words": p.words, "success": p.success} for p in parts
     ]
-    return {"edits": [str(edit) for edit in edits.edits], "result": result}
+    deleted = sorted({edit.episode for edit in edits.edits if edit.kind == "delete"})
+    return {"edits": [str(edit) for edit in edits.edits], "result": result, "deleted": deleted}
 
 
 def _answer(values: Any) -> Response:

@@ -133,6 +133,11 @@ class ChunkExecutor:
             return self._average(t_ns)
         return self._faded(t_ns)
 
+    @property
+    def ahead(self) -> tuple[np.ndarray, int] | None:
+        """The newest chunk (K, J) and the moment of its first action, ns; None without one."""
+        return (self._chunks[-1].actions, self._chunks[-1].first_ns) if self._chunks else None
+
     def newest(self, t_ns: int) -> np.ndarray:
         """(J,) what the newest chunk alone says about `t_ns`, whatever it is joined with. Raises IndexError without."""
         return self._at(self._chunks[-1], t_ns)

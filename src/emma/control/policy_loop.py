@@ -237,6 +237,21 @@ class PolicyLoop:
             self.halt()
         return self._policy.inference.close()
 
+    def ahead(self) -> tuple[np.ndarray, int, float] | None:
+        """What the policy wants next: the newest chunk (K, J), the moment of its first action as a header stamp (ns)
+        and actions per second; None without a chunk."""
+        with self.lock:
+            executor = self._controller.executor
+            if executor.ahead is None:
+                return None
+            actions, first_ns = executor.ahead
+            return actions, first_ns - self._now_ns() + self._stamp_ns(), executor.config.fps
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks were taken so far."""
+        return self._controller.executor.taken
+
     def status(self) -> LoopStatus:
         with self.lock:
             tick = self._tick

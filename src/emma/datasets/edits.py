@@ -85,6 +85,11 @@ class EditList:
     def adding(self, edit: Edit) -> "EditList":
         return replace(self, edits=(*self.edits, edit))
 
+    def keeping(self, episode: int) -> "EditList":
+        """Without deletions of `episode`."""
+        kept = tuple(edit for edit in self.edits if edit.kind != "delete" or edit.episode != episode)
+        return replace(self, edits=kept)
+
     def undone(self) -> "EditList":
         """Without the newest edit. Raises EmmaError where there is none."""
         if not self.edits:

@@ -69,6 +69,10 @@ def camera_info(camera: Camera, matrix: np.ndarray, stamp_ns: int) -> CameraInfo
     )
 
 
+def _duration(ns: int) -> Duration:
+    return Duration(sec=ns // NS, nanosec=ns % NS)
+
+
 def joint_state(
     names: Sequence[str], position: np.ndarray, stamp_ns: int, velocity: np.ndarray | None = None
 ) -> JointState:
@@ -79,6 +83,15 @@ def joint_state(
         position=position.tolist(),
         velocity=[] if velocity is None else velocity.tolist(),
     )
+
+
+def chunk(spec: RobotSpec, positions: np.ndarray, stamp_ns: int, fps: float) -> JointTrajectory:
+    """(K, J) positions `1 / fps` s apart, the first of them at `stamp_ns`."""
+    points = [
+        JointTrajectoryPoint(positions=row, time_from_start=_duration(round(i / fps * NS)))
+        for i, row in enumerate(positions.tolist())
+    ]
+    return JointTrajectory(header=header(stamp_ns), joint_names=list(spec.joint_names), points=points)
 
 
 def command(
@@ -98,7 +111,7 @@ def command(
     if group.kind == "forward_position":
         return Float64MultiArray(data=values.tolist())
     period_ns = round(NS / (group.rate_hz or spec.control_rate_hz))
-    point = JointTrajectoryPoint(positions=values.tolist(), time_from_start=Duration(sec=0, nanosec=period_ns))
+    point = JointTrajectoryPoint(positions=values.tolist(), time_from_start=_duration(period_ns))
     return JointTrajectory(header=header(stamp_ns), joint_names=names, points=[point])
 
 

@@ -31,6 +31,8 @@ class DriveConfig:
     """out gets logs/, and bags/ unless `bags` names another folder. policy: bundle, for operator `policy`.
     cameras: those drawn and recorded, () for all.
 
+    console: port of the web console beside it, None for none.
+
     lockstep: simulated time, repeatable to the bit. noise: of the scripted operator, rad. python: for a robot in an
     environment of others, an interpreter with its package; "" for the one that `emma envs install` made.
     """
@@ -51,6 +53,7 @@ class DriveConfig:
     python: str = ""
     timeout_s: float = 13.0
     domain_id: int | None = None
+    console: int | None = None
 
     @property
     def bag_folder(self) -> Path:
@@ -163,6 +166,10 @@ def running(config: DriveConfig, spec: RobotSpec) -> Iterator[tuple[RosClient, G
     with ExitStack() as stack:
         stack.enter_context(own_domain(config.domain_id))
         graph = stack.enter_context(Graph(nodes(config, spec), config.logs))
+        if config.console is not None:
+            page = {"robot": config.robot, "port": config.console, "folders": [str(config.bag_folder)]}
+            # A graph of its own that is not checked: the run goes on without its page.
+            stack.enter_context(Graph([NodeProcess(module="web_console", parameters=page)], config.logs))
         client = stack.enter_context(RosClient("console", alive=graph.check))
         yield client, graph
 

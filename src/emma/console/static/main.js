@@ -111,7 +111,7 @@ class App {
 
   #showLease(lease) {
     const taken = lease.taken_from ? ` (took over from ${lease.taken_from})` : "";
-    put(this.leaseText, lease.mine ? "You operate" : lease.name ? `${lease.name} operates${taken}` : "Nobody operates");
+    put(this.leaseText, lease.mine ? "You operate" : lease.name ? `${lease.name} operates${taken}` : "No operator");
     put(this.leaseButton, lease.mine ? "Only watch" : lease.name ? "Take over" : "Operate");
     document.body.dataset.operator = lease.mine ? "yes" : "no";
   }
@@ -136,7 +136,7 @@ class App {
       this.help.showModal();
     } else if (this.page?.key?.(event)) {
       event.preventDefault();
-    } else if (this.live && location.hash !== "#review") {
+    } else if (this.live && !location.hash.startsWith("#review")) {
       const action = meaning(event.key, this.live);
       if (!action) return;
       event.preventDefault();

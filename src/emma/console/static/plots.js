@@ -1,4 +1,4 @@
-// uPlot with the page's colours. A plot keeps the last SPAN seconds and draws only while its page is shown.
+// uPlot with the page's colours. What is ahead of now is drawn beyond the newest values, dashed.
 
 import uPlot from "./vendor/uplot.js";
 import { el } from "./dom.js";
@@ -21,7 +21,7 @@ function axis(more = {}) {
 
 /** A plot in a box that follows its width. series: [{label, colour, dash, value}]. */
 export class Plot {
-  constructor(title, series, { height = 170, y = {}, select = null, cursor = {}, hooks = {}, legend = true, spanGaps = false } = {}) {
+  constructor(title, series, { height = 170, y = {}, select = null, cursor = {}, hooks = {}, legend = true, spanGaps = false, ahead = false } = {}) {
     this.node = el("figure", { class: "plot" }, el("figcaption", {}, title));
     this.box = el("div", { class: "plot-box", role: "img", "aria-label": title });
     this.node.append(this.box);
@@ -29,11 +29,14 @@ export class Plot {
       label: one.label, stroke: colour(one.colour ?? COLOURS[i % COLOURS.length]), width: 1.5, dash: one.dash, spanGaps, points: { show: false },
     }));
     this.plot = new uPlot({
-      width: 400, height, scales: { x: { time: false }, y }, axes: [axis({ size: 28 }), axis()],
+      width: 400, height, scales: { x: { time: false, ...(ahead ? { range: (_, from, to) => [from, Math.max(to, this.#end())] } : {}) }, y }, axes: [axis({ size: 28 }), axis()],
       series: [{ label: "s" }, ...lines], cursor: { drag: { x: Boolean(select), y: false, setScale: false }, ...cursor },
-      select: { show: Boolean(select) }, hooks, legend: { show: legend },
+      select: { show: Boolean(select) }, hooks: ahead ? { ...hooks, draw: [(u) => this.#drawAhead(u)] } : hooks, legend: { show: legend },
     }, [[], ...series.map(() => [])], this.box);
     this.height = height;
+    this.muted = colour("--muted");
+    // Columns like those of set(), times from now on; null for nothing.
+    this.ahead = null;
     this.resize = new ResizeObserver(() => this.#fit());
     this.resize.observe(this.box);
   }
@@ -41,6 +44,38 @@ export class Plot {
   #fit() {
     const width = Math.max(160, Math.floor(this.box.clientWidth));
     if (width !== this.plot.width) this.plot.setSize({ width, height: this.height });
+  }
+
+  /** Seconds from now to the end of what is ahead. */
+  #end() {
+    return this.ahead?.[0].at(-1) ?? 0;
+  }
+
+  #drawAhead(u) {
+    this.node.dataset.ahead = this.#end().toFixed(2);
+    if (!this.ahead) return;
+    const [times, ...columns] = this.ahead;
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.lineWidth = 1.5;
+    columns.forEach((values, i) => {
+      ctx.strokeStyle = u.series[i + 1].stroke(u, i + 1);
+      ctx.setLineDash([5, 4]);
+      ctx.beginPath();
+      times.forEach((time, k) => ctx.lineTo(u.valToPos(time, "x", true), u.valToPos(values[k], "y", true)));
+      ctx.stroke();
+    });
+    const now = u.valToPos(0, "x", true);
+    ctx.setLineDash([]);
+    ctx.strokeStyle = this.muted;
+    ctx.beginPath();
+    ctx.moveTo(now, bbox.top);
+    ctx.lineTo(now, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.restore();
   }
 
   set(columns) {

@@ -1,15 +1,15 @@
 // Review: what was recorded, played on one time line, marked, and edited without touching the original.
 
-import { el, fill, put, seconds } from "./dom.js";
+import { el, facts, fill, put, seconds } from "./dom.js";
 import { get, post } from "./api.js";
-import { Plot } from "./plots.js";
-
-const AHEAD = 6;
+import { Player } from "./player.js";
+import { RunsCard } from "./runs.js";
 
 export class ReviewPage {
   constructor(app) {
     this.app = app;
     this.rows = [];
+    this.deleted = [];
     this.sources = el("select", { id: "source", change: () => this.#openSource(this.sources.value) });
     this.filter = el("input", { type: "search", id: "filter", placeholder: "words, name, kind", input: () => this.#list() });
     this.outcome = el("select", { id: "outcome", "aria-label": "Outcome", change: () => this.#list() },
@@ -17,13 +17,14 @@ export class ReviewPage {
     this.count = el("p", { class: "hint" });
     this.list = el("ul", { class: "episodes", "aria-label": "Episodes" });
     this.stage = el("div", { class: "main", "aria-live": "polite" }, el("p", { class: "hint" }, "Choose an episode."));
+    this.runs = new RunsCard(app, (node) => this.#stage(node));
     this.edits = el("section", { class: "card", "aria-label": "Edits", hidden: true });
     this.node = el("div", { class: "columns review" },
       el("aside", {},
         el("section", { class: "card", "aria-label": "Recordings" },
           el("label", { for: "source" }, "Recordings"), this.sources,
           el("label", { for: "filter" }, "Filter"), el("div", { class: "row" }, this.filter, this.outcome), this.count, this.list),
-        this.edits),
+        this.edits, this.runs.node),
       this.stage);
     this.#start();
   }
@@ -34,6 +35,7 @@ export class ReviewPage {
       this.known = sources;
       fill(this.sources, sources.map((source) => el("option", { value: source.id }, `${source.name} (${source.kind})`)));
       if (!sources.length) put(this.count, "No recordings below the folders that were given.");
+      if (location.hash === "#review/runs") this.runs.open();
       const last = location.hash === "#review/last" ? await get("/api/last") : null;
       const first = last?.source ?? sources[0]?.id;
       if (!first) return;
@@ -77,8 +79,18 @@ export class ReviewPage {
     el("span", { class: "words" }, row.instruction || row.problem || "no words"), el("span", { class: "number" }, seconds(row.seconds))))));
   }
 
+  /** Show something else than an episode. */
+  #stage(node) {
+    this.player?.close();
+    this.player = null;
+    this.episode = null;
+    for (const button of this.list.querySelectorAll("[aria-current]")) button.removeAttribute("aria-current");
+    fill(this.stage, node);
+  }
+
   async #openEpisode(id) {
     this.player?.close();
+    this.runs.leave();
     this.episode = id;
     for (const button of this.list.querySelectorAll("button")) {
       if (button.dataset.episode === id) button.setAttribute("aria-current", "true");
@@ -88,7 +100,7 @@ export class ReviewPage {
       const base = `/api/library/${this.source.id}/episodes/${id}`;
       const clip = await get(base);
       this.player = new Player(clip, base);
-      fill(this.stage, this.#head(clip), this.player.node);
+      fill(this.stage, this.#head(clip), clip.generated ? this.#generated(clip.generated) : null, this.player.node);
     });
   }
 
@@ -109,6 +121,30 @@ export class ReviewPage {
         bag ? null : button("Split here", () => this.#edit({ kind: "split", at: this.player.frame }), { id: "split" }),
         bag ? null : button("Delete", () => this.#edit({ kind: "delete" }), { class: "quiet", id: "delete" })),
       clip.problems.length ? el("ul", { class: "problems" }, clip.problems.map((problem) => el("li", {}, problem))) : null);
+  }
+
+  /** Prompt, scores and verdict of a generated clip. Rejecting it puts its deletion into the list of edits, which is kept. */
+  #generated(made) {
+    const scores = Object.entries(made.scores ?? {}).map(([name, value]) => el("span", { class: "chip" }, `${name} ${Number(value).toPrecision(3)}`));
+    const verdict = facts(["Prompt", "Source", "Filter", "Verdict"]);
+    const set = () => {
+      const rejected = this.deleted.includes(Number(this.episode));
+      verdict.set("Verdict", rejected ? "rejected: left out of the new dataset" : "accepted", rejected ? "bad" : "");
+      accept.setAttribute("aria-pressed", String(!rejected));
+      reject.setAttribute("aria-pressed", String(rejected));
+    };
+    const decide = async (rejected) => {
+      if (this.deleted.includes(Number(this.episode)) !== rejected) await this.#edit(rejected ? { kind: "delete" } : { keep: true });
+      set();
+    };
+    const accept = el("button", { type: "button", class: "good", click: () => decide(false) }, "Accept");
+    const reject = el("button", { type: "button", class: "quiet", click: () => decide(true) }, "Reject");
+    verdict.set("Prompt", made.prompt);
+    verdict.set("Source", made.source ? `${made.dataset}, episode ${made.episode}: shown below, the source first` : `${made.dataset}, episode ${made.episode}, which is not in these folders`);
+    verdict.set("Filter", made.accepted === false ? `rejected: ${made.reason}` : "accepted");
+    set();
+    return el("section", { class: "card", "aria-label": "Generated clip" }, verdict.node,
+      scores.length ? el("div", { class: "chips", "aria-label": "Scores" }, scores) : null, el("div", { class: "row" }, accept, reject));
   }
 
   #mark(values) {
@@ -138,6 +174,7 @@ export class ReviewPage {
   }
 
   #fillEdits(shown) {
+    this.deleted = shown.deleted;
     const name = el("input", { id: "new-name", value: `${this.source.name}_edited`, maxlength: 64 });
     const others = this.known.filter((source) => source.kind === "dataset" && source.id !== this.source.id);
     const other = el("select", { id: "other" }, others.map((source) => el("option", { value: source.id }, source.name)));
@@ -168,151 +205,6 @@ export class ReviewPage {
 
   close() {
     this.player?.close();
-  }
-}
-
-/** All cameras, joints and actions of one episode on one time line. */
-class Player {
-  constructor(clip, base) {
-    this.clip = clip;
-    this.base = base;
-    this.frame = 0;
-    this.playing = false;
-    this.range = [0, clip.frames];
-    this.pictures = new Map();
-    this.views = clip.cameras.map((camera) => {
-      const image = el("img", { alt: `Camera ${camera}` });
-      return { camera, image, node: el("figure", { class: "tile" }, el("div", { class: "picture" }, image), el("figcaption", {}, el("b", {}, camera))) };
-    });
-    this.slider = el("input", { type: "range", min: 0, max: clip.frames - 1, value: 0, "aria-label": "Frame", input: () => this.show(Number(this.slider.value)) });
-    this.button = el("button", { type: "button", class: "primary", click: () => this.toggle() }, "Play");
-    this.time = el("output", { class: "number" });
-    this.kept = el("span", { class: "hint" });
-    const joints = clip.curves;
-    this.plots = joints.names.map((name, i) => this.#plot(name, joints, i));
-    const health = Object.entries(clip.health).map(([key, value]) => el("span", { class: "chip" }, `${key} ${value}`));
-    const marks = clip.marks.filter((mark) => mark.t >= 0).slice(0, 40).map((mark) =>
-      el("button", { type: "button", class: "chip", click: () => this.show(Math.round(mark.t * clip.fps)) }, `${mark.t.toFixed(1)} s `, mark.label));
-    this.node = el("div", { class: "main" },
-      el("section", { class: "tiles", "aria-label": "Cameras" }, this.views.map((view) => view.node)),
-      el("section", { class: "card", "aria-label": "Time line" },
-        el("div", { class: "row transport" }, this.button, this.slider, this.time), this.kept,
-        health.length ? el("div", { class: "chips", "aria-label": "Health" }, health) : null,
-        marks.length ? el("div", { class: "chips", "aria-label": "Marks" }, marks) : null,
-        el("div", { class: "plots" }, this.plots.map((plot) => plot.node))));
-    this.show(0);
-  }
-
-  #plot(name, joints, i) {
-    // State and action have times of their own; one table with gaps holds both.
-    const times = [...new Set([...joints.t, ...joints.t_action])].sort((a, b) => a - b);
-    const column = (at, values) => {
-      const known = new Map(at.map((t, k) => [t, values?.[k]]));
-      return times.map((t) => known.get(t));
-    };
-    const plot = new Plot(name, [{ label: "state", colour: "--c1" }, { label: "action", colour: "--c2", dash: [4, 3] }], {
-      height: 104, select: true, legend: false, spanGaps: true, cursor: { sync: { key: "review" } },
-      hooks: { setSelect: [(u) => this.#selected(u)], draw: [(u) => this.#now(u)] },
-    });
-    plot.set([times, column(joints.t, joints.state[i]), column(joints.t_action, joints.action[i])]);
-    return plot;
-  }
-
-  #selected(u) {
-    if (u.select.width < 3) return;
-    const at = (x) => Math.round(u.posToVal(x, "x") * this.clip.fps);
-    this.#keep(at(u.select.left), at(u.select.left + u.select.width) + 1);
-  }
-
-  #keep(first, end) {
-    const clamp = (frame) => Math.min(this.clip.frames, Math.max(0, frame));
-    this.range = [clamp(first), clamp(end)];
-    const whole = this.range[0] === 0 && this.range[1] === this.clip.frames;
-    put(this.kept, whole ? "" : `Selected: frames ${this.range[0]} to ${this.range[1]}`);
-  }
-
-  #now(u) {
-    const x = u.valToPos(this.frame / this.clip.fps, "x", true);
-    u.ctx.save();
-    u.ctx.strokeStyle = "#c21a11";
-    u.ctx.lineWidth = 1.5;
-    u.ctx.beginPath();
-    u.ctx.moveTo(x, u.bbox.top);
-    u.ctx.lineTo(x, u.bbox.top + u.bbox.height);
-    u.ctx.stroke();
-    u.ctx.restore();
-  }
-
-  selection() {
-    return this.range;
-  }
-
-  /** A picture that is loaded or loading. Those long past are let go. */
-  #picture(camera, frame) {
-    const key = `${camera}/${frame}`;
-    if (!this.pictures.has(key)) {
-      const image = new Image();
-      image.src = `${this.base}/frames/${encodeURIComponent(camera)}/${frame}`;
-      this.pictures.set(key, image);
-      if (this.pictures.size > 40 * this.views.length) this.pictures.delete(this.pictures.keys().next().value);
-    }
-    return this.pictures.get(key);
-  }
-
-  show(frame) {
-    this.frame = Math.min(this.clip.frames - 1, Math.max(0, frame));
-    this.slider.value = this.frame;
-    put(this.time, `${this.frame} · ${(this.frame / this.clip.fps).toFixed(2)} s`);
-    for (const view of this.views) {
-      view.image.src = this.#picture(view.camera, this.frame).src;
-      for (let ahead = 1; ahead <= AHEAD; ahead += 1) {
-        if (this.frame + ahead < this.clip.frames) this.#picture(view.camera, this.frame + ahead);
-      }
-    }
-    for (const plot of this.plots) plot.plot.redraw(false, false);
-  }
-
-  toggle() {
-    this.playing = !this.playing;
-    put(this.button, this.playing ? "Pause" : "Play");
-    if (!this.playing) return;
-    if (this.frame >= this.clip.frames - 1) this.show(0);
-    const began = performance.now();
-    const from = this.frame;
-    const step = (now) => {
-      if (!this.playing) return;
-      const wanted = from + Math.floor(((now - began) / 1000) * this.clip.fps);
-      if (wanted > this.frame) this.show(wanted);
-      if (this.frame >= this.clip.frames - 1) this.toggle();
-      else requestAnimationFrame(step);
-    };
-    requestAnimationFrame(step);
-  }
-
-  key(event) {
-    switch (event.key) {
-      case " ":
-        this.toggle();
-        return true;
-      case "ArrowLeft":
-        this.show(this.frame - 1);
-        return true;
-      case "ArrowRight":
-        this.show(this.frame + 1);
-        return true;
-      case "[":
-        this.#keep(this.frame, this.range[1]);
-        return true;
-      case "]":
-        this.#keep(this.range[0], this.frame + 1);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  close() {
-    this.playing = false;
-    for (const plot of this.plots) plot.close();
+    this.runs.leave();
   }
 }

@@ -19,17 +19,22 @@ export class SupervisePage {
     this.take = act("Take over", "t", "take");
     this.give = act("Give back", "t", "give");
     this.facts = facts(["Commands come from", "Policy", "Runtime", "Chosen because", "Instruction", "Mode", "Ticks, missed", "Clipped", "Swap"]);
-    this.cycle = facts(["Phase", "Stage", "Progress", "Version", "Outcome"]);
-    this.cycleCard = el("section", { class: "card", "aria-label": "Improve cycle" }, el("h2", {}, "Improve cycle"), this.cycle.node);
+    this.cycle = facts(["Phase", "Stage", "Progress", "Version", "Gate"]);
+    this.progress = el("progress", { "aria-label": "Progress of the stage", max: 1 });
+    this.begin = act("Start a cycle", "", "cycle_start");
+    this.pause = act("Pause", "", "cycle_pause");
+    this.goOn = act("Go on", "", "cycle_go_on");
+    this.cycleCard = el("section", { class: "card", "aria-label": "Improve cycle" }, el("h2", {}, "Improve cycle"), this.cycle.node, this.progress,
+      el("div", { class: "row" }, this.begin, this.pause, this.goOn, el("a", { class: "button", href: "#review/runs" }, "Trainings and gates")));
     this.bundles = el("select", { id: "bundle" }, about.bundles.map((bundle) => el("option", { value: bundle.id }, bundle.name)));
-    this.back = el("button", { type: "button", disabled: true, click: () => this.#swapTo(this.previous) }, "Roll back");
+    this.back = el("button", { type: "button", disabled: true, click: () => this.#rollBack() }, "Roll back");
     this.problems = el("ul", { class: "problems", "aria-label": "Problems" });
     this.log = el("ol", { class: "log", "aria-label": "Events" });
     this.joints = about.joints.map((joint, i) => new JointBar(joint, i));
     this.times = new History(TIMES.length);
     this.timePlot = new Plot("Timing, ms", TIMES.map(([, label]) => ({ label })));
     this.motion = new History(about.joints.length, 30);
-    this.motionPlot = new Plot("Joints, share of their range", about.joints.map((joint) => ({ label: joint.name })), { y: { range: [0, 1] }, height: 190 });
+    this.motionPlot = new Plot("Joints, share of their range", about.joints.map((joint) => ({ label: joint.name })), { y: { range: [0, 1] }, height: 190, ahead: true });
     this.node = el("div", { class: "columns" },
       el("div", { class: "main" }, this.tiles.node,
         el("section", { class: "card", "aria-label": "Joints" },
@@ -49,6 +54,12 @@ export class SupervisePage {
     if (id && (await this.app.act("swap", id))) this.previous = before;
   }
 
+  /** Where a learner keeps versions, its version before; otherwise the policy before the last swap of this page. */
+  async #rollBack() {
+    if (this.learner) await this.app.act("roll_back");
+    else await this.#swapTo(this.previous);
+  }
+
   update(live, state) {
     const policy = live.policy;
     const person = (live.teleop.state || "idle") !== "idle";
@@ -59,7 +70,8 @@ export class SupervisePage {
     this.disable.hidden = !enabled;
     this.take.hidden = person || !live.nodes.teleop;
     this.give.hidden = !person;
-    this.back.disabled = !this.previous;
+    this.learner = live.nodes.learner;
+    this.back.disabled = !this.previous && !this.learner;
     const facts = this.facts;
     const timings = policy.timings ?? {};
     facts.set("Commands come from", live.commander);
@@ -79,18 +91,34 @@ export class SupervisePage {
     this.times.add(now, TIMES.map(([key]) => timings[key]));
     this.timePlot.set(this.times.shown());
     this.motion.add(now, this.app.about.live.joints.map((joint, i) => ((live.joints?.[i] ?? NaN) - joint.lower) / (joint.upper - joint.lower)));
+    this.motionPlot.ahead = this.#ahead(live.ahead, now);
     this.motionPlot.set(this.motion.shown());
     showProblems(this.problems, live.problems);
     showLog(this.log, state.events);
   }
 
+  /** The predicted chunk as columns of a plot, times from now on, or null. */
+  #ahead(chunk, now) {
+    if (!chunk) return null;
+    const share = (joint, value) => (value - joint.lower) / (joint.upper - joint.lower);
+    const joints = this.app.about.live.joints;
+    return [chunk.at_s.map((at) => chunk.begin_s + at - now), ...joints.map((joint, i) => chunk.positions.map((row) => share(joint, row[i])))];
+  }
+
   #showCycle(cycle) {
     this.cycleCard.hidden = !Object.keys(cycle).length;
     this.cycle.set("Phase", [cycle.phase, cycle.paused].filter(Boolean).join(": "));
-    this.cycle.set("Stage", cycle.stage);
+    const stages = cycle.stages ?? [];
+    const busy = ["running", "paused"].includes(cycle.phase);
+    this.cycle.set("Stage", cycle.stage ? `${cycle.stage}, ${stages.indexOf(cycle.stage) + 1} of ${stages.length}` : "");
     this.cycle.set("Progress", cycle.total ? `${cycle.done} of ${cycle.total} ${cycle.note ?? ""}` : cycle.note);
-    this.cycle.set("Version", cycle.version);
-    this.cycle.set("Outcome", cycle.outcome);
+    this.cycle.set("Version", [cycle.version, cycle.running_version && cycle.running_version !== cycle.version ? `the robot runs ${cycle.running_version}` : ""].filter(Boolean).join(", "));
+    this.cycle.set("Gate", cycle.outcome);
+    this.progress.hidden = !busy || !cycle.total;
+    if (cycle.total) this.progress.value = cycle.done / cycle.total;
+    this.begin.hidden = busy;
+    this.pause.hidden = !busy || cycle.phase === "paused";
+    this.goOn.hidden = cycle.phase !== "paused";
   }
 
   close() {

@@ -72,6 +72,20 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Path, dict[str, Any]]:
     """The bag and the node's timings; with `policy` it is loaded once more at the end, while the arm moves."""
+    bag = begin(client)
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, 1.0))
+        client.alive()
+    found: dict[str, Any] = dict(client.heard(POLICY)["timings"])
+    if policy is not None:
+        swap = swap_policy(policy, client=client)
+        found |= {"swap_s": swap.seconds, "swap_ticks": swap.ticks, "swap_missed_ticks": swap.missed_ticks}
+    return bag, found | {"recorder_lost": end(client)}
+
+
+def begin(client: RosClient) -> Path:
+    """Wait for the arm, recorder and policy of `client`'s graph, then record and command; returns the bag."""
     for topic in (POLICY, RECORDER):
         client.listen(topic)
     client.wait_for_service("/sim/reset", START_S)
@@ -83,19 +97,26 @@ def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Pa
     for topic in (POLICY, RECORDER):
         _expect(client, topic, lambda s: s["instruction"] == instruction, ANSWER_S)
     _expect(client, RECORDER, lambda s: not s["unheard"], ANSWER_S)
-    bag = Path(json.loads(client.trigger("/recorder/start"))["folder"])
+    bag = begin_bag(client)
     _enable(client)
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(left, 1.0))
-        client.alive()
-    found: dict[str, Any] = dict(client.heard(POLICY)["timings"])
-    if policy is not None:
-        swap = swap_policy(policy, client=client)
-        found |= {"swap_s": swap.seconds, "swap_ticks": swap.ticks, "swap_missed_ticks": swap.missed_ticks}
-    client.switch("/policy/enable", False)
+    return bag
+
+
+def begin_bag(client: RosClient) -> Path:
+    """Let the recorder begin; returns the bag."""
+    return Path(json.loads(client.trigger("/recorder/start"))["folder"])
+
+
+def save_bag(client: RosClient) -> int:
+    """Let the recorder save; returns how many messages it lost."""
     kept = json.loads(client.trigger("/recorder/save", 60.0))
-    return bag, found | {"recorder_lost": kept["dropped"] + kept["lost"]}
+    return int(kept["dropped"] + kept["lost"])
+
+
+def end(client: RosClient) -> int:
+    """Stop commanding and save the bag; returns how many messages the recorder lost."""
+    client.switch("/policy/enable", False)
+    return save_bag(client)
 
 
 def _seen(spec: RobotSpec, folder: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from emma.records import encode
 from emma.robots.agreement import parse_map
 from emma.robots.turns import Turns
 from emma.ros import messages, qos
+from emma.ros.chunk_topic import ChunkTopic
 from emma.ros.commanders import Commanders
 from emma.ros.e_stop import EStop
 from emma.ros.group_commands import GroupCommands
@@ -68,6 +69,7 @@ class PolicyNode(LifecycleNode):
         self._commands: GroupCommands | None = None
         self._sent_s = 0.0
         self._engines = PolicyEngines(self._values, self.get_logger(), self._swap.ask)
+        self._chunks: ChunkTopic | None = None
         self._active: dict[str, Subscription | Timer] = {}
         self._timings: dict[str, float] = {}
         self._stats_seq = 0
@@ -128,6 +130,7 @@ class PolicyNode(LifecycleNode):
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         self._commands, self._commanders = commands, commanders
+        self._chunks = ChunkTopic(self, spec)
 
         def send(position: np.ndarray, stamp: int) -> None:
             commands.publish(self._turns().wind(position), stamp)
@@ -240,7 +243,9 @@ class PolicyNode(LifecycleNode):
         if self._commands is not None:
             self._commands.flush()
             self._commands.close()
-        self._commands = self._commanders = None
+        if self._chunks is not None:
+            self._chunks.close()
+        self._commands = self._commanders = self._chunks = None
         if driver is not None:
             self._publish_state()
 
@@ -319,6 +324,8 @@ class PolicyNode(LifecycleNode):
         if isinstance(driver, RealTimeLoop):
             self._swap.poll(driver, self)
             self._engines.poll()
+        if self._chunks is not None:
+            self._chunks.look(driver.loop)
         if self._enable_when_ready:
             self._try_enable(driver)
         status = driver.loop.status()

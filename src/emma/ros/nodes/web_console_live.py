@@ -1,7 +1,9 @@
 """The robot as the web console sees it: topics in, services out. Nothing of the graph waits for this node."""
 
 import itertools
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -13,6 +15,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
 
 from emma.bags.episode import EpisodeMeta
 from emma.bags.index import header_stamp_ns
@@ -22,6 +25,7 @@ from emma.messages import decode_command, decode_image, merge_states
 from emma.policy.bundle import load_bundle
 from emma.robots.spec import RobotSpec, StateTopic
 from emma.ros import qos
+from emma.ros.chunk_topic import CHUNK
 from emma.ros.client import RosClient
 from emma.ros.e_stop import E_STOP, EStop
 from emma.ros.raw_subscriptions import message_class
@@ -33,6 +37,8 @@ from emma.teleop.keys import Action
 # Only the newest message counts, and a lost one is not sent again.
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 FIRST_SEED = 1000
+# Of a predicted chunk, so many points reach the page: enough for a smooth line.
+POINTS = 25
 Decode = Callable[[Any, RobotSpec], np.ndarray]
 
 
@@ -82,6 +88,7 @@ class GraphLive:
             _Part(g.type, g.recorded_topic, spec.led(g), spec, partial(decode_command, group=g))
             for g in spec.command_groups
         ]
+        self._chunk = _Newest(JointTrajectory)
         self._saved: list[Path] = []
         for topic in TOPICS:
             client.listen(topic)
@@ -92,6 +99,9 @@ class GraphLive:
             newest.subscription = client.node.create_subscription(
                 newest.kind, part.topic, newest.take, NEWEST, raw=True
             )
+        self._chunk.subscription = client.node.create_subscription(
+            JointTrajectory, CHUNK, self._chunk.take, NEWEST, raw=True
+        )
 
     @property
     def cameras(self) -> Sequence[str]:
@@ -114,8 +124,24 @@ class GraphLive:
         values = graph_state(heard, silent, e_stop=self._e_stop.pressed, cameras=self._images)
         values["joints"] = self._vector(self._joints)
         values["command"] = self._vector(self._commands)
+        values["ahead"] = self._ahead()
         values["saved"] = [folder.name for folder in self._saved]
         return values
+
+    def _ahead(self) -> dict[str, Any] | None:
+        """The chunk that is being played: begin_s, stamp of its first action; at_s, (K,) since then; positions, (K, J),
+        at most POINTS of them. None without one, and once it has run out."""
+        _, message = self._chunk.read()
+        if message is None or not message.points:
+            return None
+        stamp = message.header.stamp
+        begin_s = stamp.sec + stamp.nanosec / 1e9
+        ends = [point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in message.points]
+        if begin_s + ends[-1] < time.time():
+            return None
+        every = math.ceil(len(ends) / POINTS)
+        rows = [[round(value, 4) for value in point.positions] for point in message.points[::every]]
+        return {"begin_s": begin_s, "at_s": [round(at, 4) for at in ends[::every]], "positions": rows}
 
     def watch(self, camera: str, on: bool) -> None:
         """On the executor's thread: a subscription must not go while its messages are being taken."""
@@ -132,7 +158,7 @@ class GraphLive:
     def decode(self, camera: str) -> tuple[int, int, np.ndarray]:
         number, message = self._pictures[camera].read()
         if message is None:
-            raise EmmaError(f"no picture of {camera}", found="a camera that nobody looks at", expected="a viewer")
+            raise EmmaError(f"no picture of {camera}", found="a camera without a viewer", expected="a viewer")
         stamp = message.header.stamp
         return number, stamp.sec * 1_000_000_000 + stamp.nanosec, decode_image(message, self._spec.camera(camera))
 
@@ -142,6 +168,13 @@ class GraphLive:
                 return self._instruct(argument)
             case "swap":
                 return self._swap(argument)
+            case "roll_back":
+                return self._client.trigger("/learner/rollback")
+            case "cycle_start":
+                return self._client.trigger("/learner/start") or "a cycle begins"
+            case "cycle_pause" | "cycle_go_on":
+                paused = action == "cycle_pause"
+                return self._client.switch("/learner/pause", paused) or ("paused" if paused else "goes on")
             case "release_stop":
                 self._stop.publish(Bool(data=False))
                 return "the emergency stop is released; nothing moves until it is enabled"
