@@ -164,7 +164,7 @@ class Trainer:
             self._adaptive.forget_after(self._step)
         pictures = 4 * config.batch_size * self._table.frame_values
         if pictures > LARGE_BATCH and self._accelerator.is_main_process:
-            _say(
+            say(
                 f"a batch of {config.batch_size} holds {pictures / 1e9:.1f} GB of pictures, and a step needs several "
                 "times that; less with a smaller --batch-size"
             )
@@ -263,7 +263,7 @@ class Trainer:
         peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
         if left_s > LONG_S or peak_gb > LARGE_GB:
             steps = self._config.steps - self._step
-            _say(
+            say(
                 f"the first step took {step_s:.1f} s: {steps} more take about {signs.clock(left_s)}; "
                 f"{peak_gb:.1f} GB of memory so far"
             )
