@@ -52,12 +52,13 @@ def _verbs(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Argu
 def configuration() -> str:
     """robot.yaml, improve.yaml, and the options of a training."""
     from emma.cycle.config import example
-    from emma.robots import spec
+    from emma.robots import command_groups, parts, spec, units
     from emma.training.config import TrainConfig
 
     text = f"{MADE}\n# Configuration\n\n## robot.yaml\n\n`calibration/<robot>/robot.yaml`, read strictly: unknown keys "
     text += "are refused.\n"
-    for cls in (spec.RobotSpec, *_dataclasses(spec, skip=("RobotSpec",))):
+    inner = [cls for module in (parts, units, command_groups) for cls in _dataclasses(module, skip=())]
+    for cls in (spec.RobotSpec, *inner):
         text += f"\n### {cls.__name__}\n\n{_doc(cls)}\n\n{_table(cls)}"
     text += f"\n## improve.yaml\n\n```yaml\n{example()}```\n"
     return text + f"\n## Options of a training\n\n{_doc(TrainConfig)}\n\n{_table(TrainConfig)}"
