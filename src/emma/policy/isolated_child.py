@@ -44,7 +44,8 @@ def main(argv: list[str]) -> int:
             parts = {"problem": error.problem, "found": error.found, "expected": error.expected, "fix": error.fix}
             channel.send({"refused": {key: None if part is None else str(part) for key, part in parts.items()}})
             return 2
-        about = {"name": runtime.name, "reason": runtime.reason, "rtc": runtime.rtc, "past_s": runtime.past_s}
+        about: dict[str, Any] = {"name": runtime.name, "reason": runtime.reason, "rtc": runtime.rtc}
+        about["past_s"] = getattr(runtime, "past_s", ())
         channel.send(about)
         while True:
             _answer(channel, runtime, channel.receive())

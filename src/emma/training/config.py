@@ -114,7 +114,6 @@ class TrainConfig(TrainOptions):
     init: str = option("", metavar="BUNDLE", help="start from this bundle's weights, processors, cameras and words")
     robot: str = option("", metavar="NAME", help="robot that learns; the one that the data name where none is given")
     seed: int = option(0, help="seed of weights and draws")
-    robot: str = option("", metavar="NAME", help="robot whose joints, units and cameras count; the one the data names")
     renamed: Mapping[str, str] = option(
         default_factory=dict,
         flag="map",

@@ -61,6 +61,11 @@ class CartesianRuntime:
         return self._inner.rtc
 
     @property
+    def past_s(self) -> tuple[float, ...]:
+        """As of the runtime inside."""
+        return getattr(self._inner, "past_s", ())
+
+    @property
     def note(self) -> str:
         """What an operator should know of the last chunk: poses out of reach, else empty."""
         return self.reach.text
@@ -73,11 +78,15 @@ class CartesianRuntime:
     def infer(self, observation: Observation, instruction: str, previous: Previous | None = None) -> np.ndarray:
         """(chunk, J) float32 joint targets. Raises EmmaError for what the runtime inside refuses."""
         joints = np.asarray(observation.state, np.float64)
-        state = self._space.encode(joints[None])[0].astype(np.float32)
+        seen = replace(self._posed(observation), past=tuple(map(self._posed, observation.past)))
         if previous is not None:
             previous = replace(previous, actions=self._space.encode(previous.actions).astype(np.float32))
-        chunk = self._inner.infer(replace(observation, state=state), instruction, previous)
+        chunk = self._inner.infer(seen, instruction, previous)
         return self.to_joints(chunk, joints)
+
+    def _posed(self, observation: Observation) -> Observation:
+        joints = np.asarray(observation.state, np.float64)
+        return replace(observation, state=self._space.encode(joints[None])[0].astype(np.float32))
 
     def to_joints(self, chunk: np.ndarray, joints: np.ndarray) -> np.ndarray:
         """Absolute vectors (K, 10 G) to joint targets (K, J) float32, starting from `joints` (J,)."""

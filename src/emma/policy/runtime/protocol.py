@@ -9,16 +9,15 @@ from emma.policy.chunk_blending import Previous
 
 
 class PolicyRuntime(Protocol):
-    """Computes action chunks. One thread at a time."""
+    """Computes action chunks. One thread at a time.
+
+    A runtime of a policy that looks back has `past_s` too: how far, seconds, the furthest first. An observation's
+    `past` is of these moments.
+    """
 
     name: str
     # Why this runtime runs the bundle here.
     reason: str
-
-    @property
-    def past_s(self) -> tuple[float, ...]:
-        """How far back the policy looks, seconds, the furthest first: an observation's `past` is of these moments."""
-        ...
 
     @property
     def rtc(self) -> str:
