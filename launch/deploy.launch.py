@@ -42,7 +42,7 @@ ARGUMENTS = (
         choices=["true", "false"],
         description="Begin to move as soon as all streams are there. Otherwise call /policy/enable.",
     ),
-    DeclareLaunchArgument("device", default_value="cpu", description="Where torch runs the policy: cpu, cuda, cuda:1."),
+    DeclareLaunchArgument("device", default_value="auto", description="Where the policy runs: auto, cpu, cuda, cuda:1."),
     DeclareLaunchArgument(
         "record",
         default_value="true",

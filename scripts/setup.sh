@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Makes .venv: Python 3.12, everything in constraints.txt, this package editable, and OpenGL for rendering without a screen.
+# Makes .venv: Python 3.12, the packages in constraints.txt, this package editable, and OpenGL for rendering without a
+# screen. With an NVIDIA driver, or GPU=1, also ONNX Runtime for CUDA and TensorRT; GPU=0 leaves them out.
 # Run again at any time; it returns at once when nothing changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-EXTRAS="ros,export,colcon,console,human,docs,dev"
+EXTRAS="ros,colcon,console,human,docs,dev"
 PLUGIN=src/lerobot_policy_spatial_flow
 STAMP=.venv/.emma-setup
 
@@ -20,7 +21,17 @@ runs() { "$@" >/dev/null 2>&1; }
 is_312() { [ -n "$1" ] && runs "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'; }
 # The folder counts too: an editable installation in a checkout that was moved or copied points to the old place.
 fingerprint() {
-  { pwd && cat pyproject.toml "$PLUGIN/pyproject.toml" setup.py constraints.txt scripts/setup.sh; } | sha256sum | cut -d' ' -f1
+  { pwd && echo "$RUNTIME" && cat pyproject.toml "$PLUGIN/pyproject.toml" setup.py constraints.txt scripts/setup.sh; } | sha256sum | cut -d' ' -f1
+}
+
+# Sets RUNTIME to the extra with ONNX Runtime for this machine: gpu or export.
+choose_runtime() {
+  case "${GPU:-}" in
+    1) RUNTIME=gpu ;;
+    0) RUNTIME=export ;;
+    "") if [ -e /proc/driver/nvidia/version ] || runs nvidia-smi -L; then RUNTIME=gpu; else RUNTIME=export; fi ;;
+    *) fail "bad GPU" "found:    GPU=$GPU" "expected: 1 (install for a GPU), 0 (for the CPU), or nothing: decide by the driver" ;;
+  esac
 }
 
 # A name on PATH is not enough: version managers put shims there that only print an error.
@@ -64,6 +75,32 @@ find_python() {
     "to do:    sudo apt-get install -y python3.12 python3.12-venv (Ubuntu 24.04), or PYTHON=/path/to/python3.12 make setup"
 }
 
+pip_install() {
+  "$UV" pip install "${QUIET[@]}" --python .venv/bin/python --constraint constraints.txt "$@"
+}
+
+# Both builds of ONNX Runtime write the same files: the other one goes first, and takes this one's files with it.
+remove_other_runtime() {
+  local other=onnxruntime-gpu
+  [ "$RUNTIME" = gpu ] && other=onnxruntime
+  if runs "$UV" pip show --python .venv/bin/python "$other"; then
+    runs "$UV" pip uninstall --python .venv/bin/python onnxruntime onnxruntime-gpu
+  fi
+}
+
+# TensorRT's libraries come from NVIDIA's server, not from the package index, so they may be out of reach.
+install_tensorrt() {
+  local log=.venv/tensorrt-install.log
+  say "installing TensorRT (about 4 GB)"
+  if pip_install --editable ".[tensorrt]" >"$log" 2>&1; then
+    rm -f "$log"
+    return
+  fi
+  say "TensorRT's libraries cannot be had from here (the reason is in $log). Going on without: policies run in" \
+    "ONNX Runtime on the GPU. To try again:"
+  printf '\n  %s pip install --python .venv/bin/python --constraint constraints.txt -e ".[tensorrt]"\n\n' "$UV"
+}
+
 # Prints the packages that rendering lacks; nothing when it works. What the shell chose as MUJOCO_GL is not asked here.
 missing_gl() {
   env -u MUJOCO_GL .venv/bin/python - <<'PY'
@@ -94,7 +131,8 @@ install_gl() {
 }
 
 main() {
-  local want quiet=()
+  local want
+  choose_runtime
   want=$(fingerprint)
   if [ -x .venv/bin/python ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$want" ]; then
     return
@@ -106,12 +144,14 @@ main() {
     rm -rf .venv
     "$UV" venv --quiet --python "$PYTHON" .venv
   fi
-  say "installing (about 6 GB the first time)"
+  say "installing for a $([ "$RUNTIME" = gpu ] && echo GPU || echo CPU) (about 6 GB the first time)"
   rm -f "$STAMP"
   # Progress bars for a person, two hundred lines of package names for nobody.
-  [ -t 2 ] || quiet=(--quiet)
-  "$UV" pip install "${quiet[@]}" --python .venv/bin/python --constraint constraints.txt \
-    --editable ".[$EXTRAS]" --editable "$PLUGIN"
+  QUIET=()
+  [ -t 2 ] || QUIET=(--quiet)
+  remove_other_runtime
+  pip_install --editable ".[$EXTRAS,$RUNTIME]" --editable "$PLUGIN"
+  [ "$RUNTIME" = export ] || install_tensorrt
   install_gl
   printf '%s\n' "$want" >"$STAMP"
   say "done; '. .venv/bin/activate' puts emma on PATH, 'emma doctor' checks the machine"

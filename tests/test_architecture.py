@@ -14,7 +14,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {"environment", "errors", "files", "long_work", "messages", "observation", "progress", "provenance", "records"}
     )
-    | frozenset({"gl", "options", "resources", "robots", "stats"}),
+    | frozenset({"device", "gl", "options", "resources", "robots", "stats"}),
     frozenset({"adamix", "bags", "datasets", "policy"}),
     frozenset({"control", "conversion", "dreamtransfer", "human", "recording"}),
     frozenset({"augmentation", "sim", "teleop", "training"}),

@@ -58,22 +58,6 @@ class TestPython:
         (tmp_path / "models" / "policy" / "emma.json").touch()
         is_(python.data(), Status.OK, "robots: arm; policies: policy")
 
-    @pytest.mark.parametrize(
-        ("cuda", "driver", "status", "text"),
-        [
-            (True, True, Status.OK, "on a card, CUDA 13.0"),
-            (False, True, Status.WARN, "does not see the NVIDIA GPU"),
-            (False, False, Status.OK, "on the CPU, 1 threads; no GPU here"),
-        ],
-    )
-    def test_gpu(self, cuda: bool, driver: bool, status: Status, text: str, tmp_path: Path) -> None:
-        said = {"version": "2.11.0", "built_for": "13.0", "cuda": cuda, "device": "a card", "threads": 1}
-        probe = Probe("-c", f"import json; print(json.dumps({said!r}))")
-        is_(python.gpu(probe, tmp_path if driver else tmp_path / "none"), status, text)
-
-    def test_torch_that_cannot_be_imported(self) -> None:
-        is_(python.gpu(Probe("-c", "raise ImportError('libcudart')")), Status.FAIL, "libcudart")
-
 
 class TestRos:
     def test_rclpy_of_another_installation(self, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from emma.augmentation.clips import Tools
 from emma.augmentation.masks import FileMasks, RobotMasks, StoredMasks, require_masks
 from emma.datasets.source import SourceDataset
+from emma.device import AUTO, choose_device
 from emma.dreamtransfer.camera_poses import poses_or_none
 from emma.dreamtransfer.depth import DepthEstimate
 from emma.dreamtransfer.filter import Scorer
@@ -21,7 +22,7 @@ class ToolOptions:
     """generator: folder, or name on the hub; empty for the one that ships. lora: folder of weights on top of it.
 
     settings: of the generator, such as steps. depth_model, text_model: models of transformers for depth that was not
-    recorded and for the scores; device: where these run, None for a GPU if there is one. keep_robot: keep the robot's
+    recorded and for the scores; device: where all of these run. keep_robot: keep the robot's
     pixels by masks in this folder, or by the dataset's own where it is empty; None: draw everything.
     """
 
@@ -31,7 +32,7 @@ class ToolOptions:
     scores: bool = True
     depth_model: str | None = None
     text_model: str | None = None
-    device: str | None = None
+    device: str = AUTO
     keep_robot: str | None = None
 
     @property
@@ -48,9 +49,10 @@ def tools_for(dataset: Path | str, options: ToolOptions) -> Tools:
     source = SourceDataset.open(dataset)
     if options.keep_robot is not None:
         require_masks(source, Path(options.keep_robot) if options.keep_robot else None)
+    print(f"device: {choose_device(options.device)}", flush=True)
     generator = options.generator or str(data_dir("models") / "dreamtransfer_desk")
     return Tools(
-        generator=partial(_generator, generator, options.lora, options.settings),
+        generator=partial(_generator, generator, options.lora, options.settings, options.device),
         scorer=partial(_scorer, options.depth_model, options.text_model, options.device) if options.scores else None,
         depth=partial(_depth, options.depth_model, options.device) if options.depth_model else None,
         poses=partial(poses_or_none, source.robot),
@@ -59,10 +61,10 @@ def tools_for(dataset: Path | str, options: ToolOptions) -> Tools:
 
 
 # These run in the workers, which alone load torch and the models.
-def _generator(folder: str, lora: str | None, settings: Mapping[str, Any]) -> Generator:
+def _generator(folder: str, lora: str | None, settings: Mapping[str, Any], device: str) -> Generator:
     from emma.dreamtransfer.pipeline import DreamTransfer
 
-    generator = DreamTransfer.load(folder, lora=lora)
+    generator = DreamTransfer.load(folder, lora=lora, device=device)
     generator.settings = generator.settings.changed(settings)
     return generator
 
@@ -71,18 +73,18 @@ def _masks(folder: str) -> RobotMasks:
     return FileMasks(Path(folder)) if folder else StoredMasks()
 
 
-def _scorer(depth_model: str | None, text_model: str | None, device: str | None) -> Scorer:
-    from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText, default_device
+def _scorer(depth_model: str | None, text_model: str | None, device: str) -> Scorer:
+    from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText
     from emma.dreamtransfer.scorer import ClipScorer
 
+    name = choose_device(device).name
     return ClipScorer(
-        depth_model=TransformersDepth(depth_model, device or default_device()) if depth_model else None,
-        text_model=TransformersText(text_model, device or default_device()) if text_model else None,
+        depth_model=TransformersDepth(depth_model, name) if depth_model else None,
+        text_model=TransformersText(text_model, name) if text_model else None,
     )
 
 
-def _depth(name: str, device: str | None) -> DepthEstimate:
+def _depth(name: str, device: str) -> DepthEstimate:
     from emma.dreamtransfer.depth import EstimatedDepth
-    from emma.dreamtransfer.metrics.models import default_device
 
-    return EstimatedDepth.by_name(name, device or default_device())
+    return EstimatedDepth.by_name(name, choose_device(device).name)

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emma.device import AUTO
+from emma.device import HELP as DEVICES
+
 if TYPE_CHECKING:
     from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource
     from emma.augmentation.tools import ToolOptions
@@ -61,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--video", action=argparse.BooleanOptionalAction, help="colour as lossy video (default: as in the dataset)")
     add("--depth-model", metavar="NAME", help="model of transformers: estimates depth that is not recorded, and scores")
     add("--text-model", metavar="NAME", help="CLIP-like model of transformers, to score how well prompts are met")
-    add("--device", default=None, help="where these two models run (default: a GPU if there is one)")
+    add("--device", default=AUTO, help=f"where the generator and these two models run: {DEVICES} (default auto)")
     add("--reject", type=float, default=0.0, metavar="SHARE", help="share of clips to reject at most (default 0)")
     add("--no-scores", action="store_true", help="score nothing, reject nothing")
     add("--skip-failed", action="store_true", help="leave out clips that cannot be made, instead of an error")

@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+from emma.device import AUTO
+from emma.device import HELP as DEVICES
+
 HELP = """let a model say how each episode looks, as training a generator needs it
 
 Any image-text-to-text model of transformers, by its name on the hub or a folder. The sentences go to the dataset's
@@ -25,16 +28,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--question", metavar="TEXT", help="what a chat model is asked (default: foreground, ground, light)"
     )
     parser.add_argument("--again", action="store_true", help="also where there is a caption already")
-    parser.add_argument("--device", help="where the model runs (default: a GPU if there is one)")
+    parser.add_argument("--device", default=AUTO, help=f"where the model runs: {DEVICES} (default auto)")
 
 
 def run(args: argparse.Namespace) -> int:
+    from emma.device import choose_device
     from emma.dreamtransfer.captioner import QUESTION, Captioner
     from emma.dreamtransfer.captions import caption_dataset
-    from emma.dreamtransfer.metrics.models import default_device
     from emma.progress import progress_bar
 
-    captioner = Captioner(args.model, args.device or default_device(), question=args.question or QUESTION)
+    device = choose_device(args.device)
+    print(f"device: {device}", flush=True)
+    captioner = Captioner(args.model, device.name, question=args.question or QUESTION)
     with progress_bar() as bar:
         task = bar.add_task("caption", total=None, note="")
 

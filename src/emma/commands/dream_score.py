@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emma.device import AUTO
+from emma.device import HELP as DEVICES
+
 if TYPE_CHECKING:
     from emma.dreamtransfer.dataset import DatasetClips
 
@@ -30,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reject", type=float, default=0.07, help="share that a filter would reject (default 0.07)")
     parser.add_argument("--depth-model", metavar="NAME", help="depth model of transformers; without one no depth error")
     parser.add_argument("--text-model", metavar="NAME", help="CLIP-like model of transformers; else no text score")
-    parser.add_argument("--device", default="cpu", help="where the models run (default cpu)")
+    parser.add_argument("--device", default=AUTO, help=f"where the models run: {DEVICES} (default auto)")
     parser.add_argument("--episodes", type=int, metavar="N", help="only the first N")
     parser.add_argument(
         "--out", type=Path, help="folder for scores.json, scores.png, worst.png (default DATASET-scores)"
@@ -40,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from emma.device import choose_device
     from emma.dreamtransfer.camera_poses import poses_or_none
     from emma.dreamtransfer.dataset import DatasetClips
     from emma.dreamtransfer.filter import FilterConfig, decide
@@ -51,9 +55,11 @@ def run(args: argparse.Namespace) -> int:
     config = FilterConfig(reject=args.reject)
     clips = DatasetClips.open(args.dataset, views=args.cameras)
     clips = DatasetClips.open(args.dataset, views=args.cameras, poses=poses_or_none(str(clips.meta.robot_type)))
+    device = choose_device(args.device)
+    print(f"device: {device}", flush=True)
     scorer = ClipScorer(
-        depth_model=TransformersDepth(args.depth_model, args.device) if args.depth_model else None,
-        text_model=TransformersText(args.text_model, args.device) if args.text_model else None,
+        depth_model=TransformersDepth(args.depth_model, device.name) if args.depth_model else None,
+        text_model=TransformersText(args.text_model, device.name) if args.text_model else None,
     )
     scores = []
     count = len(clips) if args.episodes is None else min(args.episodes, len(clips))

@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+from emma.device import AUTO
+from emma.device import HELP as DEVICES
+
 HELP = """train a generator: a small one from scratch, or LoRA on Wan2.1-VACE
 
 The small one learns from many short clips with captions and depth in all sorts of looks. Stages resume where they were
@@ -40,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth-model", metavar="NAME", help="with --lora: model of transformers for depth that is not recorded"
     )
-    parser.add_argument("--device", help="where the depth model runs (default: a GPU if there is one)")
+    parser.add_argument("--device", default=AUTO, help=f"where the depth model runs: {DEVICES} (default auto)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,14 +76,15 @@ def run(args: argparse.Namespace) -> int:
 def _lora(args: argparse.Namespace, views: tuple[str, ...], watch: object) -> None:
     from dataclasses import replace
 
+    from emma.device import choose_device
     from emma.dreamtransfer.depth import EstimatedDepth
-    from emma.dreamtransfer.metrics.models import default_device
     from emma.dreamtransfer.training.lora import LoraConfig, train_lora
 
     lora = LoraConfig(views=views, rank=args.rank, seed=args.seed, guide=args.guide)
     lora = replace(lora, **{k: v for k, v in (("frames", args.frames), ("steps", args.steps)) if v is not None})
-    model, device = args.depth_model, args.device or default_device()
-    depth = EstimatedDepth.by_name(model, device) if model else None
+    device = choose_device(args.device)
+    print(f"device: {device}", flush=True)
+    depth = EstimatedDepth.by_name(args.depth_model, device.name) if args.depth_model else None
     train_lora(args.data, args.base, args.out, lora, watch, depth)  # type: ignore[arg-type]
 
 

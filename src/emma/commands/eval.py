@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from emma.device import AUTO
+from emma.device import HELP as DEVICES
+
 HELP = """run a policy in closed loop and count: success and instruction following with 95 % intervals
 
 In the simulator's own time by default: fast, repeatable, no ROS. With --ros the same episodes run through the ROS
@@ -40,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how chunks follow each other: auto, blend, rtc, ensemble or drain (default auto: rtc if trained for it)",
     )
     parser.add_argument("--runtime", default="auto", help="runtime to use (default auto)")
+    parser.add_argument("--device", default=AUTO, help=f"where the policy runs: {DEVICES} (default auto)")
     parser.add_argument("--ros", action="store_true", help="through the ROS graph, in real time")
     parser.add_argument("--out", type=Path, help="with --ros: where the bags go (default runs/eval-<time>)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, episodes, commit, machine and seed")
@@ -110,7 +114,7 @@ def _in_process(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[
     from emma.sim.arm import DeskArm
     from emma.sim.evaluate import EvalConfig, evaluate
 
-    runtime = open_runtime(bundle, kind=args.runtime)
+    runtime = open_runtime(bundle, kind=args.runtime, device=args.device)
     sim = DeskArm(spec, cameras=bundle.info.cameras)
     rows = {}
     try:
@@ -161,6 +165,7 @@ def _ros(args: argparse.Namespace, bundle: Any, spec: Any, domains: list[str]) -
             domain=domain,
             out=args.out,
             runtime=args.runtime,
+            device=args.device,
             join=args.join,
             task=args.task,
         )

@@ -6,18 +6,12 @@ import sys
 from pathlib import Path
 
 from emma import __version__
-from emma.doctor.check import Check, Probe, ProbeError, fail, ok, warn
+from emma.doctor.check import Check, fail, ok, warn
 from emma.environment import PYTHON_VERSION
 from emma.errors import EmmaError
 from emma.resources import data_dir
 
 SHOWN = ("numpy", "torch", "lerobot", "transformers", "mujoco", "rosbags", "mcap")
-TORCH = """
-import json, torch
-cuda = torch.cuda.is_available()
-print(json.dumps({"version": torch.__version__, "built_for": torch.version.cuda, "cuda": cuda,
-                  "device": torch.cuda.get_device_name(0) if cuda else None, "threads": torch.get_num_threads()}))
-"""
 
 
 def python() -> Check:
@@ -73,31 +67,3 @@ def data() -> Check:
         missing = "robots" if not robots else "policies"
         return fail("data", f"no {missing} in {data_dir('calibration').parent}", "check out the repository again")
     return ok("data", f"robots: {', '.join(robots)}; policies: {', '.join(models)}")
-
-
-def start_torch() -> Probe:
-    return Probe("-c", TORCH)
-
-
-def gpu(probe: Probe, driver: Path = Path("/proc/driver/nvidia/version")) -> Check:
-    """The device that training and inference use, and which GPU libraries are there."""
-    try:
-        torch = probe.answer()
-    except ProbeError as error:
-        return fail("torch", f"torch cannot be imported: {error}", "run 'make setup'")
-    libraries = []
-    for name in ("onnxruntime-gpu", "onnxruntime", "tensorrt"):
-        try:
-            libraries.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    beside = f"; {', '.join(libraries)}" if libraries else ""
-    if torch["cuda"]:
-        return ok("torch", f"{torch['version']} on {torch['device']}, CUDA {torch['built_for']}{beside}")
-    if driver.exists():
-        return warn(
-            "torch",
-            f"{torch['version']} does not see the NVIDIA GPU (built for CUDA {torch['built_for']})",
-            "nvidia-smi tells the driver's CUDA version: update the driver, or install a torch built for it",
-        )
-    return ok("torch", f"{torch['version']} on the CPU, {torch['threads']} threads; no GPU here{beside}")

@@ -1,18 +1,19 @@
 """All checks in the order in which they are read: Python, ROS 2, machine."""
 
-from emma.doctor import machine, python, ros
+from emma.doctor import gpu, machine, python, ros
 from emma.doctor.check import Check
 
 
 def examine() -> list[Check]:
     """Look at everything. The slow ones run beside one another, each in a process of its own."""
-    nodes, torch, render = ros.start_rclpy(), python.start_torch(), machine.start_render()
+    nodes, render = ros.start_rclpy(), machine.start_render()
+    computed = gpu.start_torch(), gpu.start_onnxruntime(), gpu.start_tensorrt()
     return [
         python.python(),
         python.package(),
         python.packages(),
         python.data(),
-        python.gpu(torch),
+        *gpu.examine(*computed),
         ros.rclpy(nodes),
         ros.middleware(),
         ros.domain(),

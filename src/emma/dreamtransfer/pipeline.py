@@ -21,6 +21,7 @@ from diffusers import (
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from emma.datasets.spill_arrays import empty
+from emma.device import AUTO, CPU, choose_device
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.components import WindowModel
 from emma.dreamtransfer.control import CHANNELS
@@ -89,12 +90,12 @@ class DreamTransfer(DiffusionPipeline):
         folder: str | Path,
         *,
         settings: Settings | None = None,
-        device: str | None = None,
+        device: str = AUTO,
         lora: str | Path | None = None,
     ) -> Self:
         """From a local folder, or by name from the hub. bf16 on a GPU, with the parts that wait kept off it.
 
-        lora: a folder of weights that `emma dream train --lora` wrote for this base.
+        device: auto, cpu or cuda. lora: a folder of weights that `emma dream train --lora` wrote for this base.
 
         Raises EmmaError if the folder is no such pipeline.
         """
@@ -106,7 +107,7 @@ class DreamTransfer(DiffusionPipeline):
                 found="no model_index.json",
                 expected="a diffusers pipeline folder: models/dreamtransfer_desk, or Wan2.1-VACE",
             )
-        cuda = torch.cuda.is_available() and device != "cpu"
+        cuda = choose_device(device).name != CPU
         try:
             pipeline = cls.from_pretrained(
                 str(path if local else folder), dtype=torch.bfloat16 if cuda else torch.float32

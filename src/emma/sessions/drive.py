@@ -39,6 +39,7 @@ class DriveConfig:
     operator: str = POLICY
     policy: Path | None = None
     runtime: str = "auto"
+    device: str = "auto"
     join: str = "auto"
     cameras: tuple[str, ...] = ()
     depth: bool = True
@@ -85,6 +86,7 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
             "robot": config.robot,
             "policy": str(config.policy),
             "runtime": config.runtime,
+            "device": config.device,
             "join": config.join,
             "lockstep": config.lockstep,
         }

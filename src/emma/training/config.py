@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from emma.adamix.config import AdaMixConfig
+from emma.device import AUTO
+from emma.device import HELP as DEVICES
 from emma.errors import EmmaError
 from emma.options import option
 from emma.training.interventions import parse_interventions
@@ -60,7 +62,7 @@ class TrainOptions:
     )
     ema: float = option(0.999, metavar="DECAY", help="decay of averaged weights, 0 for the last weights")
     precision: str = option("fp32", choices=PRECISIONS, help="autocast precision")
-    device: str = option("cpu", help="cpu, cuda, cuda:1, ...")
+    device: str = option(AUTO, help=DEVICES)
     threads: int = option(1, metavar="N", help="torch's processor threads; on a busy machine fewer are faster")
     checkpoint_every: int = option(2000, metavar="STEPS", help="steps between checkpoints: what a kill loses at most")
 

@@ -5,12 +5,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from lerobot.utils.random_utils import set_seed
 
+from emma.device import choose_device
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, room_for
 from emma.policy.end_effector.space import EndEffectorSpace
@@ -44,6 +46,9 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
 
 def _train(config: TrainConfig, out: Path, resume: bool) -> Path:
     run = out / RUN
+    device = choose_device(config.device)
+    print(f"device: {device}", flush=True)
+    config = replace(config, device=device.name)
     _claim(run, config, resume)
     require_policy(config.policy)
     # Robot, joint names and cameras are those of the first: real data where there is any.

@@ -11,13 +11,6 @@ BATCH = 8
 _METRIC = frozenset({"depth_pro", "glpn", "prompt_depth_anything", "zoedepth"})
 
 
-def default_device() -> str:
-    """A GPU if there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class DepthModel(Protocol):
     """Depth of single pictures, up to the alignment of `depth_error.align`."""
 

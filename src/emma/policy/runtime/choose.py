@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from emma.device import AUTO, Device, choose_device
 from emma.errors import EmmaError
 from emma.policy.bundle import POSE_SPACE, Bundle
 from emma.policy.exported import FOLDER, usable_export
@@ -27,17 +28,20 @@ def open_runtime(
 ) -> PolicyRuntime:
     """The runtime called `kind` for this bundle; auto takes the first that is usable of KINDS, torch last.
 
-    device: cpu or cuda; robot: where a policy with end-effector actions runs, None for the robot that the bundle names.
-    Such a policy takes and gives joints, too (`emma.policy.runtime.cartesian`). Raises EmmaError for an unknown kind,
-    and for a kind that this bundle or machine does not have unless it was left to choose. The runtime's `reason` says
-    why it was chosen; it is logged, too.
+    device: auto, cpu, cuda, cuda:N, or tensorrt for the provider of that name in ONNX Runtime; robot: where a policy with
+    end-effector actions runs, None for the robot that the bundle names. Such a policy takes and gives joints, too
+    (`emma.policy.runtime.cartesian`). Raises EmmaError for an unknown kind or device, and for one that this bundle or
+    machine does not have unless it was left to choose. The runtime's `reason` says why it was chosen; it is logged, too.
     """
+    chosen = Device(device, "asked for") if device == "tensorrt" else choose_device(device)
     if kind == "auto":
-        runtime = _best(bundle, device, threads)
+        runtime = _best(bundle, chosen.name, threads)
     elif kind in OPENERS:
-        runtime = OPENERS[kind](bundle, device, threads, "asked for")
+        runtime = OPENERS[kind](bundle, chosen.name, threads, "asked for")
     else:
         raise EmmaError(f"unknown runtime '{kind}'", found=kind, expected=f"one of {', '.join(KINDS)}")
+    if device == AUTO:
+        runtime.reason += f"; device {chosen}"
     if bundle.info.action_space == POSE_SPACE:
         runtime = _cartesian(runtime, bundle, robot or load_robot(bundle.info.robot))
     log.info("%s runs in %s: %s", Path(bundle.path).name, runtime.name, runtime.reason)

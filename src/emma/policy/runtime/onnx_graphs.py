@@ -35,8 +35,11 @@ def providers_for(device: str) -> tuple[str, ...]:
             f"onnxruntime cannot use '{device}' here",
             found=f"providers {', '.join(present)}",
             expected=wanted[0] if wanted else f"one of {', '.join(PROVIDERS)}",
-            fix="install onnxruntime-gpu and its CUDA libraries" if wanted else None,
+            fix="GPU=1 make setup" if wanted else None,
         )
+    if device != "cpu" and hasattr(onnxruntime, "preload_dlls"):
+        # The CUDA libraries are those of torch's wheels, which no search path names.
+        onnxruntime.preload_dlls()
     return tuple(name for name in wanted if name in present)
 
 
@@ -84,7 +87,7 @@ class OnnxGraphs:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            return self._ort.InferenceSession(str(path), options, providers=list(self._providers))
+            session = self._ort.InferenceSession(str(path), options, providers=list(self._providers))
         except Exception as error:  # onnxruntime raises its own kinds, without a common base
             raise EmmaError(
                 f"onnxruntime cannot load {path}",
@@ -92,6 +95,15 @@ class OnnxGraphs:
                 expected="a graph that `emma export` wrote",
                 fix=f"run `emma export {path.parent.parent}` again",
             ) from error
+        if session.get_providers()[0] != self._providers[0]:
+            # A provider whose libraries are missing is passed over without an error.
+            raise EmmaError(
+                f"onnxruntime cannot use {self._providers[0]} here",
+                found=f"it fell back on {session.get_providers()[0]}",
+                expected="its CUDA, cuDNN or TensorRT libraries",
+                fix="see `emma doctor`",
+            )
+        return session
 
     @staticmethod
     def _inner(sessions: dict[str, Any]) -> set[str]:

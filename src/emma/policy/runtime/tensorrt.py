@@ -32,13 +32,13 @@ DRIVER = Path("/proc/driver/nvidia/version")
 
 def require_tensorrt() -> Platform:
     """What engines are built for here. Raises EmmaError if TensorRT, Polygraphy or a GPU is missing."""
-    for module, package in (("polygraphy", "polygraphy"), ("tensorrt", "tensorrt")):
+    for module in ("polygraphy", "tensorrt"):
         if importlib.util.find_spec(module) is None:
             raise EmmaError(
                 f"{'TensorRT' if module == 'tensorrt' else 'Polygraphy'} is not installed",
                 found=f"no module {module}",
                 expected="TensorRT 10 and Polygraphy on a machine with an NVIDIA GPU",
-                fix=f"pip install {package}; without a GPU the onnxruntime and torch runtimes work as they are",
+                fix="GPU=1 make setup; without a GPU the onnxruntime and torch runtimes work as they are",
             )
     import torch
 
@@ -86,6 +86,14 @@ def build_engine(graph: Path, precision: str, timing: Path) -> bytes:
                 expected="a graph that TensorRT 10 supports",
                 fix="use the onnxruntime runtime, and report the message",
             ) from error
+
+
+def run_once(engine: bytes, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of a serialised engine by name, host arrays."""
+    from polygraphy.backend.trt import EngineFromBytes, TrtRunner
+
+    with TrtRunner(EngineFromBytes(engine)) as runner:
+        return {name: np.array(array) for name, array in runner.infer(feeds).items()}
 
 
 class Engines:
