@@ -38,7 +38,10 @@ def stamp_ns(message: Any) -> int | None:
 def decode_image(message: Any, camera: Camera) -> np.ndarray:
     """(H, W, 3) uint8 RGB from an Image or CompressedImage of any common encoding. Raises EmmaError."""
     try:
-        image = message_to_cvimage(_packed(message, camera.image_topic), "rgb8")
+        if hasattr(message, "format"):
+            image = _decode_compressed(message)
+        else:
+            image = _to_rgb8(_packed(message, camera.image_topic))
     except EmmaError:
         raise
     except Exception as error:  # the decoder raises whatever the broken bytes provoke
@@ -49,6 +52,24 @@ def decode_image(message: Any, camera: Camera) -> np.ndarray:
         ) from None
     _check_size(image, camera, camera.image_topic)
     return np.asarray(image)
+
+
+def _decode_compressed(message: Any) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a JPEG or PNG, grey ones included. Like cv_bridge it does not turn them by EXIF."""
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    decoded = cv2.imdecode(np.frombuffer(bytes(message.data), np.uint8), flags)
+    if decoded is None:
+        raise ValueError(f"{len(message.data)} bytes that are no image of format {message.format!r}")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
+
+
+def _to_rgb8(message: Any) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an Image."""
+    if message.encoding.endswith("16"):
+        # cv_bridge rounds when it scales 16 bits to 8, and the library below cuts off.
+        wide = np.asarray(message_to_cvimage(message, "rgb16"))
+        return np.rint(wide * np.float32(255.0 / 65535.0)).astype(np.uint8)
+    return np.asarray(message_to_cvimage(message, "rgb8"))
 
 
 def decode_depth(message: Any, camera: Camera) -> np.ndarray:

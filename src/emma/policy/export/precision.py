@@ -10,9 +10,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from emma.errors import EmmaError
+from emma.policy.export.rules import value_types
 
 PRECISIONS = ("fp32", "bf16")
 PRODUCTS = ("MatMul", "Gemm", "Conv")
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
 
 def typed(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
@@ -33,6 +35,24 @@ def typed(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     # What was inferred for the old types no longer holds.
     del copy.graph.value_info[:]
     return copy
+
+
+def misplaced(model: onnx.ModelProto) -> list[str]:
+    """Nodes of a graph in bf16 that compute in another type than they should: products in bfloat16, all else not.
+
+    model: of `typed(..., "bf16")`. Empty for a graph that is as it should be.
+    """
+    kinds = value_types(model)
+    wrong = []
+    for node in model.graph.node:
+        if node.op_type == "Cast":
+            continue
+        floats = {kinds[name] for name in (*node.input, *node.output) if kinds.get(name) in FLOATS}
+        wanted = TensorProto.BFLOAT16 if node.op_type in PRODUCTS else TensorProto.FLOAT
+        if floats - {wanted}:
+            found = ", ".join(sorted(TensorProto.DataType.Name(kind) for kind in floats))
+            wrong.append(f"{node.op_type} {node.name or node.output[0]}: {found}")
+    return wrong
 
 
 class _Narrowed:

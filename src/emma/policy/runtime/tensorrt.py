@@ -1,6 +1,7 @@
 """Every call of TensorRT, through Polygraphy. docs/how-to/export.md says what of it was run, and where."""
 
 import importlib.util
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from emma.policy.runtime.graph_runtime import (
 from emma.policy.runtime.host import host_array
 
 DRIVER = Path("/proc/driver/nvidia/version")
+LIBRARY_PATH = "LD_LIBRARY_PATH"
 
 
 def require_tensorrt() -> Platform:
@@ -88,10 +90,33 @@ def build_engine(graph: Path, precision: str, timing: Path) -> bytes:
             ) from error
 
 
+def find_cuda_runtime() -> None:
+    """Let Polygraphy find the CUDA runtime of torch's wheels: it looks elsewhere, and keeps what it finds first."""
+    from polygraphy import cuda
+
+    try:
+        import nvidia
+    except ImportError:
+        roots = []
+    else:
+        roots = [Path(root) for root in nvidia.__path__]
+    folders = [str(path.parent) for root in roots for path in root.glob("*/lib/libcudart.so*")]
+    before = os.environ.get(LIBRARY_PATH)
+    os.environ[LIBRARY_PATH] = os.pathsep.join([*folders, *filter(None, [before])])
+    try:
+        cuda.wrapper()
+    finally:
+        if before is None:
+            del os.environ[LIBRARY_PATH]
+        else:
+            os.environ[LIBRARY_PATH] = before
+
+
 def run_once(engine: bytes, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs of a serialised engine by name, host arrays."""
     from polygraphy.backend.trt import EngineFromBytes, TrtRunner
 
+    find_cuda_runtime()
     with TrtRunner(EngineFromBytes(engine)) as runner:
         return {name: np.array(array) for name, array in runner.infer(feeds).items()}
 
@@ -102,6 +127,7 @@ class Engines:
     def __init__(self, engines: dict[str, Path], info: ExportInfo) -> None:
         from polygraphy.backend.trt import EngineFromPath, TrtRunner
 
+        find_cuda_runtime()
         self._runners: dict[str, Any] = {}
         self._inputs: dict[str, list[str]] = {}
         self._context: dict[str, Any] = {}
