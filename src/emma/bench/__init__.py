@@ -16,6 +16,7 @@ NAMES = (
     "paths",
     "joins",
     "fullsize",
+    "graphs",
     "training",
     "adamix",
     "latency",

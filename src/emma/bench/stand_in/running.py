@@ -1,15 +1,16 @@
-"""Engine and execution context: onnx' reference evaluator computes the graph, through the addresses that were set."""
+"""Engine and execution context: ONNX Runtime computes the graph on the processor, from the addresses that were set."""
 
 import ctypes
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
+from onnx import TensorProto, helper
 
 from emma.bench.stand_in.building import TYPES, Dims, ILogger
 from emma.bench.stand_in.enums import DataType, ExecutionContextAllocationStrategy, TensorFormat, TensorIOMode
 from emma.bench.stand_in.recording import Recording
+from emma.policy.export.precision import NARROW, PRODUCTS
 
 PIECE = 1 << 20
 
@@ -43,7 +44,7 @@ class IExecutionContext(Recording):
     def __init__(self, engine: "ICudaEngine") -> None:
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, Any] = {}
-        self._evaluator: ReferenceEvaluator | None = None
+        self._session: Any = None
         self.engine = engine
         self.active_optimization_profile = 0
 
@@ -72,8 +73,8 @@ class IExecutionContext(Recording):
 
     def execute_async_v3(self, stream: int) -> bool:
         engine = object.__getattribute__(self, "engine")
-        if self._evaluator is None:
-            self._evaluator = ReferenceEvaluator(engine._model)
+        if self._session is None:
+            self._session = _session(engine._model)
         feeds = {}
         for value in engine._model.graph.input:
             dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
@@ -81,7 +82,7 @@ class IExecutionContext(Recording):
             size = int(np.prod(shape)) * dtype.itemsize
             data = ctypes.string_at(self._addresses[value.name], size)
             feeds[value.name] = np.frombuffer(data, dtype).reshape(shape)
-        outputs: Any = self._evaluator.run(None, feeds)
+        outputs = self._session.run(None, feeds)
         for value, array in zip(engine._model.graph.output, outputs, strict=True):
             allocator = self._allocators[value.name]
             data = np.ascontiguousarray(array)
@@ -89,6 +90,34 @@ class IExecutionContext(Recording):
             ctypes.memmove(address, data.ctypes.data, data.nbytes)
             allocator.notify_shape(value.name, Dims(data.shape))
         return True
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(_wide_products(model).SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def _wide_products(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Products of bfloat16 values as a GPU computes them: exact products summed in float32, the sum rounded."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.node[:]
+    for node in model.graph.node:
+        if node.op_type not in PRODUCTS or not node.input[0].endswith(NARROW):
+            copy.graph.node.append(node)
+            continue
+        wide = onnx.NodeProto()
+        wide.CopyFrom(node)
+        for i, name in enumerate(node.input):
+            wide.input[i] = f"{node.output[0]}::wide{i}"
+            copy.graph.node.append(helper.make_node("Cast", [name], [wide.input[i]], to=TensorProto.FLOAT))
+        wide.output[0] = f"{node.output[0]}::wide"
+        narrow = helper.make_node("Cast", [wide.output[0]], [node.output[0]], to=TensorProto.BFLOAT16)
+        copy.graph.node.extend([wide, narrow])
+    return copy
 
 
 class ICudaEngine(Recording):

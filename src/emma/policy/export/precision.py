@@ -14,6 +14,8 @@ from emma.policy.export.rules import value_types
 
 PRECISIONS = ("fp32", "bf16")
 PRODUCTS = ("MatMul", "Gemm", "Conv")
+# Ends the names of values that are narrowed.
+NARROW = "::bf16"
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
 
@@ -72,12 +74,12 @@ class _Narrowed:
         for i, name in enumerate(node.input):
             if not name:
                 continue
-            narrow = f"{name}::bf16"
+            narrow = f"{name}{NARROW}"
             if narrow not in self._casts:
                 self._casts.add(narrow)
                 yield helper.make_node("Cast", [name], [narrow], to=TensorProto.BFLOAT16)
             node.input[i] = narrow
         wide = node.output[0]
-        node.output[0] = f"{wide}::bf16"
+        node.output[0] = f"{wide}{NARROW}"
         yield node
         yield helper.make_node("Cast", [node.output[0]], [wide], to=TensorProto.FLOAT)

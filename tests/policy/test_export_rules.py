@@ -1,0 +1,202 @@
+"""TensorRT's published rules, on graphs that break one each; every exported graph keeps them in both precisions."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from emma.bench.stand_in import standing_in
+from emma.bench.tensorrt_names import absent, bindings_names
+from emma.policy.export.precision import PRODUCTS, misplaced, typed
+from emma.policy.export.rules import broken_rules, value_types
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+def model(nodes, inputs, outputs, constants=(), opset=20):
+    """inputs, outputs: name -> (type, shape); constants: name -> array."""
+    values = [[helper.make_tensor_value_info(n, *v) for n, v in side.items()] for side in (inputs, outputs)]
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in dict(constants).items()]
+    graph = helper.make_graph([helper.make_node(*n[:3], **n[3]) for n in nodes], "g", *values, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+X, SQUARE = {"x": (FLOAT, (2, 3))}, {"y": (FLOAT, (2, 3))}
+PICTURE = {"x": (FLOAT, (1, 3, 8, 8))}
+BROKEN = {
+    "an operator without a place in the table": (
+        model([("Det", ["x"], ["y"], {})], {"x": (FLOAT, (3, 3))}, {"y": (FLOAT, ())}),
+        "not in the operator table",
+    ),
+    "a type that the operator does not take": (
+        model([("Sin", ["x"], ["y"], {})], {"x": (TensorProto.DOUBLE, (2,))}, {"y": (TensorProto.DOUBLE, (2,))}),
+        "x is DOUBLE",
+    ),
+    "arithmetic on bytes": (
+        model([("Add", ["x", "x"], ["y"], {})], {"x": (TensorProto.UINT8, (2,))}, {"y": (TensorProto.UINT8, (2,))}),
+        "x is UINT8",
+    ),
+    "axes that are computed": (
+        model(
+            [("ReduceMean", ["x", "axes"], ["y"], {"keepdims": 1})],
+            {**X, "axes": (INT64, (1,))},
+            {"y": (FLOAT, (2, 1))},
+        ),
+        "input 1 (axes) must be constant",
+    ),
+    "an opset of tomorrow": (model([("Relu", ["x"], ["y"], {})], X, SQUARE, opset=23), "23 is not in 9 to 20"),
+    "a shape that is open": (
+        model([("Relu", ["x"], ["y"], {})], {"x": (FLOAT, ("batch", 3))}, {"y": (FLOAT, ("batch", 3))}),
+        "its shape is not fixed",
+    ),
+    "nine dimensions": (
+        model([("Relu", ["x"], ["y"], {})], {"x": (FLOAT, (1,) * 9)}, {"y": (FLOAT, (1,) * 9)}),
+        "9 dimensions",
+    ),
+    "more elements than an address has": (
+        model([("Relu", ["x"], ["y"], {})], {"x": (FLOAT, (65536, 32768))}, {"y": (FLOAT, (65536, 32768))}),
+        "more than 2147483647 elements",
+    ),
+    "a resize that TensorRT does not have": (
+        model(
+            [("Resize", ["x", "", "scales"], ["y"], {"mode": "cubic"})],
+            PICTURE,
+            {"y": (FLOAT, (1, 3, 16, 16))},
+            {"scales": np.array([1, 1, 2, 2], np.float32)},
+        ),
+        "mode cubic",
+    ),
+    "pooling with indices": (
+        model(
+            [("MaxPool", ["x"], ["y", "where"], {"kernel_shape": [2, 2], "strides": [2, 2]})],
+            PICTURE,
+            {"y": (FLOAT, (1, 3, 4, 4)), "where": (INT64, (1, 3, 4, 4))},
+        ),
+        "Indices cannot be an output",
+    ),
+    "the largest of too many": (
+        model(
+            [("TopK", ["x", "k"], ["y", "i"], {})],
+            {"x": (FLOAT, (5000,))},
+            {"y": (FLOAT, (4000,)), "i": (INT64, (4000,))},
+            {"k": np.array([4000])},
+        ),
+        "K is above 3839",
+    ),
+    "an operator of somebody": (
+        model([("Relu", ["x"], ["y"], {"domain": "com.somebody"})], X, SQUARE),
+        "not in the operator table",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_rule_is_seen(name):
+    graph, rule = BROKEN[name]
+    if name == "an operator of somebody":
+        graph.opset_import.append(helper.make_opsetid("com.somebody", 1))
+    assert any(rule in str(broken) for broken in broken_rules(graph)), broken_rules(graph)
+
+
+def test_types_that_contradict_each_other():
+    graph = model([("Add", ["x", "i"], ["y"], {})], {**X, "i": (INT64, (2, 3))}, SQUARE)
+    with pytest.raises(onnx.shape_inference.InferenceError):
+        broken_rules(graph)
+
+
+@pytest.mark.parametrize("policy", ["spatial_flow", "act_small", "smolvla_small"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_exported_graphs_keep_every_rule(exported, policy, precision):
+    bundle, info = exported(policy)
+    for name in info.graphs:
+        graph = typed(onnx.load(bundle.path / "export" / f"{name}.onnx"), precision)
+        assert broken_rules(graph) == []
+
+
+@pytest.mark.parametrize("policy", ["spatial_flow", "act_small", "smolvla_small"])
+def test_bf16_is_in_the_products_and_nowhere_else(exported, policy):
+    """Node by node: inputs and outputs of every product are bfloat16, of everything else none is."""
+    bundle, info = exported(policy)
+    for name in info.graphs:
+        graph = typed(onnx.load(bundle.path / "export" / f"{name}.onnx"), "bf16")
+        types, products = value_types(graph), 0
+        for node in graph.graph.node:
+            kinds = {types[value] for value in (*node.input, *node.output) if value}
+            if node.op_type in PRODUCTS:
+                products += 1
+                assert kinds == {TensorProto.BFLOAT16}, node.name
+            elif node.op_type != "Cast":
+                assert TensorProto.BFLOAT16 not in kinds, node.name
+        assert products > 0
+        assert misplaced(graph) == []
+        assert {v.type.tensor_type.elem_type for v in graph.graph.output} <= {FLOAT, TensorProto.BOOL, INT64}
+
+
+def test_a_node_in_another_type_is_found():
+    graph = model(
+        [("Cast", ["x"], ["n"], {"to": TensorProto.BFLOAT16}), ("Relu", ["n"], ["y"], {})],
+        X,
+        {"y": (TensorProto.BFLOAT16, (2, 3))},
+    )
+    assert misplaced(graph) == ["Relu y: BFLOAT16"]
+    assert misplaced(model([("MatMul", ["x", "w"], ["y"], {})], X, SQUARE, {"w": np.eye(3, dtype=np.float32)})) == [
+        "MatMul y: FLOAT"
+    ]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_dry_run_of_builder_and_runner(exported, cases, precision):
+    """Polygraphy's builder, our engine files and the runner, from pixels to joint targets."""
+    from emma.bench.graphs import dry_run
+
+    bundle, info = exported("spatial_flow")
+    with standing_in() as calls:
+        assert dry_run(bundle, info, precision, cases[0]) > (1 - 1e-6 if precision == "fp32" else 0.995)
+    made = [name for name, _ in calls.made]
+    assert made.count("build_serialized_network") == len(info.graphs)
+    assert ("create_network", 2) in calls.made, "the network must be strongly typed"
+    assert ("set_timing_cache", b"timings") in calls.made, "the second build reads what the first one timed"
+    # Types that Polygraphy looks for and TensorRT 10 does not have.
+    assert calls.unknown <= {"e8m0", "fp4"}
+
+
+def test_a_graph_that_breaks_a_rule_is_not_built(tmp_path):
+    from emma.errors import EmmaError
+    from emma.policy.runtime.tensorrt import build_engine
+
+    onnx.save(BROKEN["an operator without a place in the table"][0], tmp_path / "g.onnx")
+    with standing_in(), pytest.raises(EmmaError, match=r"TensorRT cannot build g\.onnx"):
+        build_engine(tmp_path / "g.onnx", "fp32", tmp_path / "timing.cache")
+
+
+def test_cuda_runtime_of_the_wheels_is_found(monkeypatch):
+    """CUDA 13's wheels keep it where Polygraphy does not look."""
+    from polygraphy import cuda
+    from polygraphy.cuda import cuda as module
+
+    from emma.policy.runtime.tensorrt import find_cuda_runtime
+
+    pytest.importorskip("nvidia")
+    monkeypatch.setattr(module, "G_CUDA", None)
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    find_cuda_runtime()
+    assert "libcudart.so" in cuda.wrapper().handle._name
+
+
+def test_names_are_looked_up_in_the_bindings():
+    bindings = b"\0IBuilderConfig\0set_flag\0NamedBuilder\0"
+    assert absent({"IBuilderConfig.set_flag", "Builder"}, bindings) == []
+    assert absent({"IBuilderConfig.set_flags", "builder"}, bindings) == ["IBuilderConfig.set_flags", "builder"]
+
+
+@pytest.mark.slow
+def test_every_name_that_is_used_is_in_the_bindings(exported, cases):
+    from emma.bench.graphs import dry_run
+
+    bindings = bindings_names()
+    if bindings is None:
+        pytest.skip("TensorRT's bindings cannot be had here")
+    bundle, info = exported("spatial_flow")
+    with standing_in() as calls:
+        dry_run(bundle, info, "bf16", cases[0])
+    assert absent(calls.names - calls.unknown, bindings) == []
