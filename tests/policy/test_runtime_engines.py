@@ -134,7 +134,7 @@ def test_without_tensorrt_the_verb_says_what_to_do(own_copy, capsys):
     assert main(["compile", str(own_copy.path)]) == 2
     error = capsys.readouterr().err
     assert "TensorRT is not installed" in error
-    assert "pip install tensorrt" in error
+    assert "GPU=1 make setup" in error
     assert "Traceback" not in error
 
 

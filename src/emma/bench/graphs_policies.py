@@ -12,6 +12,7 @@ from emma.training.small_smolvla import BackboneSize
 
 POLICIES = ("spatial_flow", "act", "smolvla", "pi0", "pi05")
 FEW, IMAGE = 2, 64
+NOISE = 0.02
 TINY_GEMMA = Gemma(32, FEW, 64, 2, 1, 16)
 TINY_PI = Size(image=56, tokens=16, chunk=4, steps=2, backbone=TINY_GEMMA, expert=TINY_GEMMA, vision=(32, FEW, 2, 64))
 TINY_SMOLVLA = Size(
@@ -65,6 +66,10 @@ def _plain(kind: str, folder: Path, seed: int) -> Bundle:
     )
     torch.manual_seed(seed)
     policy = get_policy_class(kind)(config)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            # Layers that begin at zero would make every answer the same.
+            parameter += NOISE * torch.randn_like(parameter)
     folder.mkdir(parents=True, exist_ok=True)
     policy.save_pretrained(folder)
     for pipeline in make_pre_post_processors(config):

@@ -54,9 +54,11 @@ def standing_in() -> Iterator[Calls]:
     """While it holds, `import tensorrt` gives the stand-in and Polygraphy's device memory is host memory."""
     import polygraphy.backend.trt.util as polygraphy_util
     import polygraphy.cuda.cuda as polygraphy_cuda
+    from polygraphy.logger import G_LOGGER
 
     Recording.calls = Calls()
     with (
+        G_LOGGER.verbosity(G_LOGGER.CRITICAL),
         mock.patch.dict(sys.modules, {"tensorrt": _module()}),
         mock.patch.object(polygraphy_cuda, "G_CUDA", HostMemory()),
         mock.patch.object(polygraphy_util, "TRT_LOGGER", None),
