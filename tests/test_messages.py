@@ -120,7 +120,6 @@ def test_compressed_pictures(form: str, channels: int) -> None:
     ("change", "problem"),
     [
         ({"encoding": "rgb12"}, "cannot decode"),
-        ({"encoding": "32FC1"}, "cannot decode"),
         ({"step": WIDTH}, "rows too short"),
         ({"data": np.zeros(7, np.uint8)}, "cut short"),
     ],
@@ -130,6 +129,11 @@ def test_what_cv_bridge_refuses_is_refused(change: dict, problem: str) -> None:
     vars(sent).update(change)
     with pytest.raises(EmmaError, match=problem):
         decode_image(sent, CAMERA)
+
+
+def test_depth_is_no_colour_picture() -> None:
+    with pytest.raises(EmmaError, match="cannot decode"):
+        decode_image(message("32FC1", np.zeros((HEIGHT, WIDTH), np.float32)), CAMERA)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", b"\x89PNG"])

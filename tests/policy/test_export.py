@@ -7,15 +7,19 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
+from emma.bench.graphs import dry_run
+from emma.bench.stand_in import standing_in
+from emma.bench.tensorrt_names import absent, bindings_names
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.policy.export import bundle_export, smolvla_patches
 from emma.policy.export.affine import affine, normaliser
 from emma.policy.export.bundle_export import export_bundle
 from emma.policy.export.parity import REFUSED, Difference, parity, worst
-from emma.policy.export.precision import typed
+from emma.policy.export.precision import PRODUCTS, misplaced, typed
+from emma.policy.export.rules import broken_rules, value_types
 from emma.policy.exported import read_export, usable_export
 from emma.policy.loading import load_policy
 from emma.policy.runtime import TorchRuntime, open_runtime
@@ -232,3 +236,60 @@ def test_bf16_graph_still_computes_the_velocity(exported):
     cosine = float((wide * narrow).sum() / np.sqrt((wide**2).sum() * (narrow**2).sum()))
     assert 0.999 <= cosine <= 1.0 + 1e-6
     assert np.abs(wide - narrow).max() > 0
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_exported_graphs_keep_every_rule(exported, policy, precision):
+    bundle, info = exported(policy)
+    for name in info.graphs:
+        graph = typed(onnx.load(bundle.path / "export" / f"{name}.onnx"), precision)
+        assert broken_rules(graph) == []
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_bf16_is_in_the_products_and_nowhere_else(exported, policy):
+    """Node by node: inputs and outputs of every product are bfloat16, of everything else none is."""
+    bundle, info = exported(policy)
+    for name in info.graphs:
+        graph = typed(onnx.load(bundle.path / "export" / f"{name}.onnx"), "bf16")
+        types, products = value_types(graph), 0
+        for node in graph.graph.node:
+            kinds = {types[value] for value in (*node.input, *node.output) if value}
+            if node.op_type in PRODUCTS:
+                products += 1
+                assert kinds == {TensorProto.BFLOAT16}, node.name
+            elif node.op_type != "Cast":
+                assert TensorProto.BFLOAT16 not in kinds, node.name
+        assert products > 0
+        assert misplaced(graph) == []
+        assert {v.type.tensor_type.elem_type for v in graph.graph.output} <= {
+            TensorProto.FLOAT,
+            TensorProto.BOOL,
+            TensorProto.INT64,
+        }
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_dry_run_of_builder_and_runner(exported, cases, precision):
+    """Polygraphy's builder, our engine files and the runner, from pixels to joint targets."""
+    bundle, info = exported("spatial_flow")
+    with standing_in() as calls:
+        assert dry_run(bundle, info, precision, cases[0]) > (1 - 1e-6 if precision == "fp32" else 0.995)
+    made = [name for name, _ in calls.made]
+    assert made.count("build_serialized_network") == len(info.graphs)
+    assert ("create_network", 2) in calls.made, "the network must be strongly typed"
+    assert ("set_timing_cache", b"timings") in calls.made, "the second build reads what the first one timed"
+    # Types that Polygraphy looks for and TensorRT 10 does not have.
+    assert calls.unknown <= {"e8m0", "fp4"}
+
+
+@pytest.mark.slow
+def test_every_name_that_is_used_is_in_the_bindings(exported, cases):
+    bindings = bindings_names()
+    if bindings is None:
+        pytest.skip("TensorRT's bindings cannot be had here")
+    bundle, info = exported("spatial_flow")
+    with standing_in() as calls:
+        dry_run(bundle, info, "bf16", cases[0])
+    assert absent(calls.names - calls.unknown, bindings) == []

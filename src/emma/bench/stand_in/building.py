@@ -34,7 +34,7 @@ class Logger(ILogger):
     INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
 
-TYPES = {
+TYPES: dict[int, DataType] = {
     onnx.TensorProto.FLOAT: DataType.FLOAT,
     onnx.TensorProto.INT64: DataType.INT64,
     onnx.TensorProto.INT32: DataType.INT32,

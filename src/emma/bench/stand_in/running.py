@@ -85,10 +85,10 @@ class IExecutionContext(Recording):
         outputs = self._session.run(None, feeds)
         for value, array in zip(engine._model.graph.output, outputs, strict=True):
             allocator = self._allocators[value.name]
-            data = np.ascontiguousarray(array)
-            address = allocator.reallocate_output_async(value.name, 0, data.nbytes, 256, stream)
-            ctypes.memmove(address, data.ctypes.data, data.nbytes)
-            allocator.notify_shape(value.name, Dims(data.shape))
+            made = np.ascontiguousarray(array)
+            address = allocator.reallocate_output_async(value.name, 0, made.nbytes, 256, stream)
+            ctypes.memmove(address, made.ctypes.data, made.nbytes)
+            allocator.notify_shape(value.name, Dims(made.shape))
         return True
 
 

@@ -4,6 +4,7 @@ Rank and volume are the limits of `Dims::MAX_DIMS` and `INetworkDefinition::addI
 the operators and their restrictions are in tensorrt_operators.yaml.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -121,7 +122,7 @@ def _interface(graph: _Graph) -> Iterator[Broken]:
     for name, shape in graph.shapes.items():
         if len(shape) > MAX_RANK:
             yield Broken(name, "tensor", f"{len(shape)} dimensions, {MAX_RANK} are allowed")
-        if None not in shape and int(np.prod(shape, dtype=np.float64)) > MAX_VOLUME:
+        if None not in shape and math.prod(dim or 0 for dim in shape) > MAX_VOLUME:
             yield Broken(name, "tensor", f"{shape} has more than {MAX_VOLUME} elements")
 
 
