@@ -58,7 +58,7 @@ class Policy:
         self.close()
 
 
-def load_policy(folder: str | Path, *, runtime: str = "auto", device: str = "cpu", threads: int = 1) -> Policy:
+def load_policy(folder: str | Path, *, runtime: str = "auto", device: str = "auto", threads: int = 1) -> Policy:
     """A policy bundle and the fastest usable runtime for it.
 
     runtime: auto, tensorrt, onnxruntime, torch or torch-compile; `policy.runtime.reason` names why it was chosen.

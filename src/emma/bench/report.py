@@ -42,6 +42,10 @@ TITLES = {
         "A second task: pushing instead of placing",
         "The same rows, appearances and executor (reference/tasks.md); generator, filter and settings as they were.",
     ),
+    "graphs": (
+        "Exported graphs and TensorRT's rules",
+        "Small policies with random weights; built and run by a stand-in for TensorRT (how-to/set-up.md).",
+    ),
     "paths": ("ROS path against in-process path", "The same seeds both ways, and one recorded episode frame by frame."),
     "latency": ("Latency", "One action chunk on one thread; pairs interleaved in one process, medians of ratios."),
     "episodes": (
@@ -59,7 +63,11 @@ TITLES = {
         "Seeded corruptions, converted and repaired; unprotected: storages without checksums, whose report states it "
         "(reference/bags.md).",
     ),
-    "setup": ("Set-up", "A fresh clone with warm package caches."),
+    "setup": (
+        "Set-up",
+        "A fresh clone with warm package caches. fresh_: 1 where every command passed in a new root file system; "
+        "python_lent: 1 where Python 3.12 came from outside of it.",
+    ),
 }
 HEAD = """# Results
 

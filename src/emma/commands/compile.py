@@ -12,6 +12,7 @@ examples:
   emma compile models/desk_arm_source
   emma compile models/mine --precision fp32 --data dataset
 """
+SIMULATED = "desk_arm"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +28,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from emma.commands.export import observations
     from emma.policy.bundle import load_bundle
-    from emma.policy.exported import usable_export
+    from emma.policy.export.parity import Case
+    from emma.policy.exported import FOLDER, usable_export
+    from emma.policy.runtime.probe import read_probe
     from emma.policy.runtime.tensorrt import compile_bundle, require_tensorrt
     from emma.progress import progress_bar
 
     bundle = load_bundle(args.bundle)
     info = usable_export(args.bundle)
     platform = require_tensorrt()
-    cases = observations(args, bundle)
+    probe = None if args.data or bundle.info.robot == SIMULATED else read_probe(args.bundle / FOLDER)
+    # Of a robot that the simulator does not have, the hardest input of the export is at hand.
+    cases = [Case(probe.observation, probe.instruction)] if probe else observations(args, bundle)
     with progress_bar() as bar:
         task = bar.add_task(f"compile for {platform.gpu}", total=len(info.graphs) + 1, note="")
         engines = compile_bundle(bundle, args.precision, cases, lambda what: bar.update(task, advance=1, note=what))

@@ -28,10 +28,10 @@ def open_runtime(
 ) -> PolicyRuntime:
     """The runtime called `kind` for this bundle; auto takes the first that is usable of KINDS, torch last.
 
-    device: auto, cpu, cuda, cuda:N, or tensorrt for the provider of that name in ONNX Runtime; robot: where a policy with
-    end-effector actions runs, None for the robot that the bundle names. Such a policy takes and gives joints, too
+    device: auto, cpu, cuda, cuda:N, or tensorrt for ONNX Runtime's provider of that name. robot: where a policy with
+    end-effector actions runs, None for the robot that the bundle names; such a policy takes and gives joints, too
     (`emma.policy.runtime.cartesian`). Raises EmmaError for an unknown kind or device, and for one that this bundle or
-    machine does not have unless it was left to choose. The runtime's `reason` says why it was chosen; it is logged, too.
+    machine does not have unless it was left to choose. `reason` of the runtime says why it was chosen; it is logged.
     """
     chosen = Device(device, "asked for") if device == "tensorrt" else choose_device(device)
     if kind == "auto":

@@ -3,7 +3,7 @@ whenever they are opened. Another processor, GPU or onnxruntime may compute othe
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -32,26 +32,44 @@ def write_probe(folder: Path, observation: Observation, instruction: str, seed: 
     np.savez_compressed(folder / PROBE, expected=expected, **arrays)
 
 
+class Probe(NamedTuple):
+    """The input that was kept, the seed of its noise, and the policy's answer (chunk, J)."""
+
+    observation: Observation
+    instruction: str
+    seed: int
+    expected: np.ndarray
+
+
+def read_probe(folder: Path) -> Probe | None:
+    """None for an export without a probe."""
+    if not (folder / PROBE).is_file():
+        return None
+    with np.load(folder / PROBE) as kept:
+        arrays: Mapping[str, np.ndarray] = dict(kept)
+    images = {name.removeprefix("image_"): array for name, array in arrays.items() if name.startswith("image_")}
+    observation = Observation(stamp_ns=0, state=arrays["state"], images=images)
+    return Probe(observation, str(arrays["instruction"]), int(arrays["seed"]), arrays["expected"])
+
+
 def check_probe(folder: Path, info: ExportInfo, runtime: Seeded, *, device: str) -> str:
     """How the graphs did, in words; "" for an export without a probe. The noise sequence is restarted.
 
     Raises EmmaError if they do not give the policy's answer here.
     """
-    if not (folder / PROBE).is_file():
+    probe = read_probe(folder)
+    if probe is None:
         return ""
-    with np.load(folder / PROBE) as kept:
-        arrays: Mapping[str, np.ndarray] = dict(kept)
-    images = {name.removeprefix("image_"): array for name, array in arrays.items() if name.startswith("image_")}
-    runtime.reset(int(arrays["seed"]))
-    found = runtime.infer(Observation(stamp_ns=0, state=arrays["state"], images=images), str(arrays["instruction"]))
+    runtime.reset(probe.seed)
+    found = runtime.infer(probe.observation, probe.instruction)
     runtime.reset(0)
-    error = np.abs(found - arrays["expected"]) / np.minimum(np.array(info.action_scale, np.float32), 1.0)
+    error = np.abs(found - probe.expected) / np.minimum(np.array(info.action_scale, np.float32), 1.0)
     worst = float(error.max())
     if device == "cpu":
         tolerance = info.parity.tolerance if info.parity is not None else 0.0
         good, said = worst <= tolerance, f"max abs error {worst:.1e}"
     else:
-        cosine = _cosine(*(_normalised(chunk, arrays["state"], info) for chunk in (found, arrays["expected"])))
+        cosine = _cosine(*(_normalised(chunk, probe.observation.state, info) for chunk in (found, probe.expected)))
         good, said = cosine >= COSINE, f"cosine {cosine:.5f}"
     if not good:
         raise EmmaError(

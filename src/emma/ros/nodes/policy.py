@@ -30,6 +30,7 @@ from emma.ros import messages, qos
 from emma.ros.commanders import Commanders
 from emma.ros.e_stop import EStop
 from emma.ros.intervention_gate import InterventionGate
+from emma.ros.nodes.policy_engines import PolicyEngines
 from emma.ros.nodes.policy_load import Loaded, build_controller, executor_config, load
 from emma.ros.nodes.policy_parameters import PolicyParameters
 from emma.ros.nodes.policy_report import complain, report
@@ -58,6 +59,7 @@ class PolicyNode(LifecycleNode):
         self._commanders: Commanders | None = None
         self._loaded: Loaded | None = None
         self._swap = PolicySwap(lambda path: load(self._values, path))
+        self._engines = PolicyEngines(self._values, self.get_logger(), self._swap.ask)
         self._commands: Publisher | None = None
         self._active: dict[str, Subscription | Timer] = {}
         self._timings: dict[str, float] = {}
@@ -136,6 +138,7 @@ class PolicyNode(LifecycleNode):
             "stats": self.create_timer(STATS_S, self._publish_diagnostics),
         }
         self._driver.start()
+        self._engines.begin(loaded.bundle.path, loaded.runtime.name)
         if isinstance(loaded.runtime, IsolatedRuntime):
             # All that is left to this process is short and may come first. What is there now stays: looking through it
             # for garbage, again and again, would cost a tick each time.
@@ -175,6 +178,7 @@ class PolicyNode(LifecycleNode):
     def on_swapped(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._announce(loaded)
+        self._engines.begin(loaded.bundle.path, loaded.runtime.name)
         self._publish_state()
 
     def _announce(self, loaded: Loaded) -> None:
@@ -186,6 +190,7 @@ class PolicyNode(LifecycleNode):
 
     def _halt(self) -> None:
         """Hold, stop ticking, unsubscribe."""
+        self._engines.close()
         driver, self._driver = self._driver, None
         if isinstance(driver, RealTimeLoop):
             # It may have changed policies since the last look.
@@ -281,6 +286,7 @@ class PolicyNode(LifecycleNode):
             return
         if isinstance(driver, RealTimeLoop):
             self._swap.poll(driver, self)
+            self._engines.poll()
         if self._enable_when_ready:
             self._try_enable(driver)
         status = driver.loop.status()

@@ -15,6 +15,7 @@ class PolicyParameters:
     robot: str = parameter("", "robot: a name, or a path to a robot.yaml; empty: the one the policy was trained on")
     runtime: str = parameter("auto", "what runs the policy: auto, tensorrt, onnxruntime, torch or torch-compile")
     device: str = parameter("auto", "where it runs: auto (a GPU if there is one), cpu, cuda, cuda:1, ...")
+    compile: bool = parameter(True, "build TensorRT engines in the background where a GPU could use them")
     isolate: bool = parameter(True, "run the policy in a process of its own; in lockstep it always shares the node's")
     threads: int = parameter(1, "torch's processor threads", minimum=1)
     instruction: str = parameter("", "what to do until a message on /instruction says something else")
