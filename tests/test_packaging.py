@@ -25,7 +25,7 @@ REQUIREMENTS = [
     Requirement(line) for line in [*PROJECT["dependencies"], *(r for rows in EXTRAS.values() for r in rows)]
 ]
 OURS = frozenset({"emma", "lerobot_policy_spatial_flow"})
-# Comes with the GPU driver's own packages or not at all; its one user says so when it is missing.
+# The extra `tensorrt` brings it to machines with a GPU alone, from elsewhere; its users say so when it is missing.
 NOT_ON_THE_INDEX = frozenset({"tensorrt"})
 
 

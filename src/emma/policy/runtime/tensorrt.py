@@ -94,13 +94,9 @@ def find_cuda_runtime() -> None:
     """Let Polygraphy find the CUDA runtime of torch's wheels: it looks elsewhere, and keeps what it finds first."""
     from polygraphy import cuda
 
-    try:
-        import nvidia
-    except ImportError:
-        roots = []
-    else:
-        roots = [Path(root) for root in nvidia.__path__]
-    folders = [str(path.parent) for root in roots for path in root.glob("*/lib/libcudart.so*")]
+    wheels = importlib.util.find_spec("nvidia")
+    roots = wheels.submodule_search_locations if wheels is not None else None
+    folders = [str(path.parent) for root in roots or () for path in Path(root).glob("*/lib/libcudart.so*")]
     before = os.environ.get(LIBRARY_PATH)
     os.environ[LIBRARY_PATH] = os.pathsep.join([*folders, *filter(None, [before])])
     try:
