@@ -50,7 +50,7 @@ def test_a_build_yields_and_ends_with_its_owner(tmp_path: Path) -> None:
     ("change", "helps"),
     [
         ({}, True),
-        ({"runtime": "tensorrt"}, False),
+        ({"runtime": "tensorrt, own process"}, False),
         ({"kind": "onnxruntime"}, False),
         ({"device": "cpu"}, False),
         ({"driver": False}, False),

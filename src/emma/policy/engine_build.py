@@ -36,7 +36,7 @@ def build_helps(bundle: Path, runtime: str, *, kind: str, device: str) -> bool:
     return (
         kind == AUTO
         and device != CPU
-        and runtime != TENSORRT
+        and not runtime.startswith(TENSORRT)
         and importlib.util.find_spec(TENSORRT) is not None
         and driver_loads()
         and (bundle / FOLDER / MANIFEST).is_file()
