@@ -92,8 +92,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.console is not None:
         _announce(args.console)
-    task = {"task": maker.tasks[0], "targets": maker.targets}
-    parts = [Part(trials=trials(args.episodes, args.seed, args.domain, **task))]
+    shown = trials(args.episodes, args.seed, args.domain, task=maker.tasks[0], targets=maker.targets)
+    parts = [Part(trials=shown)]
     if after is not None:
         load_domain(args.unlike)
         same = trials(args.compared, args.seed, args.unlike)

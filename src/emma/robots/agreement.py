@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emma.errors import EmmaError
-from emma.messages import BEYOND_SPANS
+from emma.robots.joint_messages import BEYOND_SPANS
 from emma.robots.spec import RobotSpec
 
 IMAGES = "observation.images."
