@@ -19,6 +19,7 @@ examples:
   emma eval mine --task push                                  another task than to place the cube
   emma eval models/so101_pick_place --ros --episodes 50
   emma eval models/desk_arm_source --ros --episodes 20 --json result.json
+  emma eval mine --judge person --instruction "put the cup on the plate" --episodes 10    after ros2 launch ... deploy
 """
 
 GROUPS = ("graded", "unseen", "all")
@@ -60,6 +61,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--runtime", default="auto", help="runtime to use (default auto)")
     parser.add_argument("--device", default=AUTO, help=f"where the policy runs: {DEVICES} (default auto)")
+    parser.add_argument(
+        "--judge",
+        choices=("simulator", "person"),
+        default="simulator",
+        help="person: on the robot that runs now; you set up and judge each episode in this terminal",
+    )
+    parser.add_argument(
+        "--instruction", action="append", default=[], metavar="WORDS", help="what a person asks for; repeatable"
+    )
     parser.add_argument("--ros", action="store_true", help="through the ROS graph, in real time")
     parser.add_argument("--out", type=Path, help="with --ros: where the bags go (default runs/eval-<time>)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, episodes, commit, machine and seed")
@@ -80,13 +90,17 @@ def run(args: argparse.Namespace) -> int:
     agreement = bundle.check(spec, renamed=parse_map(args.map), units=args.units)
     for line in (*bundle.assumed, *agreement.assumed):
         print(f"assumed: {line}")
-    maker = maker_of(spec.name, args.python)
-    args.task = args.task or maker.tasks[0]
-    domains = expand(args.domain or ["source"])
-    maker.check(args.task, domains)
-    rows = (_ros if args.ros else _in_process)(args, bundle, spec, agreement, domains)
+    if args.judge == "person":
+        rows = _person(args, bundle, spec)
+    else:
+        maker = maker_of(spec.name, args.python)
+        args.task = args.task or maker.tasks[0]
+        domains = expand(args.domain or ["source"])
+        maker.check(args.task, domains)
+        rows = (_ros if args.ros else _in_process)(args, bundle, spec, agreement, domains)
 
-    path = "through the ROS graph" if args.ros else "in process"
+    person = args.judge == "person"
+    path = "judged by a person" if person else "through the ROS graph" if args.ros else "in process"
     table = Table(title=f"{args.bundle.name} on {spec.name}, {path}")
     for column in ("appearance", "episodes", "success", "95 % interval", "on the instructed target"):
         table.add_column(column)
@@ -210,3 +224,10 @@ def _ros(
         )
         for domain in domains
     }
+
+
+def _person(args: argparse.Namespace, bundle: Any, spec: Any) -> dict[str, dict[str, Any]]:
+    from emma.sessions.evaluate import evaluate_with_person
+
+    found = evaluate_with_person(bundle.path, episodes=args.episodes, seed=args.seed, instructions=args.instruction)
+    return {spec.name: found}

@@ -175,10 +175,13 @@ def running(config: DriveConfig, spec: RobotSpec) -> Iterator[tuple[RosClient, G
 
 
 @contextmanager
-def shown(client: RosClient, session: Session, total: int) -> Iterator[Callable[[], None]]:
-    """A live table on a terminal, a line per episode elsewhere. Yields what to call after each episode."""
+def shown(client: RosClient, session: Session, total: int, *, table: bool = True) -> Iterator[Callable[[], None]]:
+    """A live table on a terminal, a line per episode elsewhere. Yields what to call after each episode.
+
+    table: False where a person types in this terminal.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not (table and console.is_terminal):
         yield lambda: print(line(session.rows[-1], len(session.rows), total), file=sys.stderr, flush=True)
         return
     with Live(SessionView(client, session, total), console=console, refresh_per_second=4, transient=True):

@@ -1,13 +1,17 @@
 """`emma eval --ros`: the episodes of an evaluation through the ROS graph."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from emma.envs.maker import maker_of, timeout_of
+from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
 from emma.robots.spec import load_robot
-from emma.sessions.drive import DriveConfig, drive, run_folder
-from emma.sessions.session import trials
+from emma.ros.client import RosClient
+from emma.sessions.drive import DriveConfig, drive, run_folder, shown
+from emma.sessions.scene import START_S, PersonScene
+from emma.sessions.session import POLICY_STATE, RECORDER, Session, Trial, trials
 
 
 def evaluate_ros(
@@ -54,3 +58,37 @@ def evaluate_ros(
     plan = trials(episodes, seed, domain, held_out_words=True, task=task, targets=maker.targets)
     result = drive(config, plan)
     return {**result.to_json(), "bags": str(config.bag_folder) if record else None}
+
+
+def evaluate_with_person(
+    bundle: Path | str, *, episodes: int, seed: int, instructions: Sequence[str], timeout_s: float = 60.0
+) -> dict[str, Any]:
+    """Success on the robot that runs now: a person at the terminal sets each episode up, begins it and judges it.
+
+    The policy node of the graph must run `bundle`; episodes are recorded where a recorder is there. Raises EmmaError.
+    """
+    scene = PersonScene(tuple(instructions))
+    plan = [Trial(seed=seed + i, target="", domain="") for i in range(episodes)]
+    with RosClient("evaluation") as client:
+        client.listen(POLICY_STATE)
+        said = client.wait_for(POLICY_STATE, lambda s: bool(s.get("policy")), START_S)
+        running = Path(said["policy"]).resolve() if said else None
+        if running != Path(bundle).resolve():
+            raise EmmaError(
+                "the policy node runs another policy",
+                found=running or "no policy node",
+                expected=Path(bundle).resolve(),
+                fix=f"ros2 launch emma deploy.launch.py policy:={Path(bundle).resolve()}",
+            )
+        recorder = bool(client.node.count_publishers(RECORDER))
+        session = Session(client, record=recorder, timeout_s=timeout_s, scene=scene)
+        with shown(client, session, episodes, table=False) as report:
+            try:
+                session.wait_until_ready()
+                for trial in plan:
+                    session.run(trial)
+                    report()
+            except KeyboardInterrupt:
+                if not session.rows:
+                    raise
+        return session.result().to_json()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from emma.errors import EmmaError
 from emma.ros.client import RosClient
+from emma.sessions.scene import ANSWER_S, START_S, Asked, Ending, Scene, SimulatedScene
 from emma.sim.evaluate import EvalConfig
 from emma.sim.scene import TARGETS
 from emma.sim.tasks import DEFAULT
@@ -15,16 +16,11 @@ from emma.stats import Rate
 
 POLICY, SCRIPTED = "policy", "scripted"
 OPERATORS: Final = (POLICY, SCRIPTED)
-SIM, RECORDER = "/sim/outcome", "/recorder/state"
+RECORDER = "/recorder/state"
 POLICY_STATE, SCRIPTED_STATE = "/policy/state", "/scripted_operator/state"
-# A loading policy imports torch and its weights; on a busy machine that takes its time.
-START_S = 180.0
-ANSWER_S = 30.0
 ENABLE_S = 15.0
 # A scripted demonstration lasts 8 s; in lockstep on a busy machine many times that.
 DEMONSTRATION_S = 300.0
-# An episode may take so many times its length on a machine that cannot keep up.
-SLOWDOWN = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +122,7 @@ def require_recorder_hears(client: RosClient, timeout_s: float) -> None:
 
 
 class Session:
-    """Drives a graph of sim, operator (policy or teleop) and, if `record`, recorder. One episode at a time."""
+    """Drives a graph of robot, operator (policy or scripted) and, if `record`, recorder. One episode at a time."""
 
     def __init__(
         self,
@@ -136,19 +132,22 @@ class Session:
         record: bool = True,
         keep_failed: bool = True,
         timeout_s: float = 13.0,
+        scene: Scene | None = None,
     ) -> None:
+        """scene: who sets episodes up and judges them; None for the sim node."""
+        self._scene = scene or SimulatedScene(client)
         self._client, self._operator, self._record = client, operator, record
         self._keep_failed, self._timeout_s = keep_failed, timeout_s
         self.current: Trial | None = None
         self.phase = "starting"
         self.rows: list[Row] = []
-        topics = [SIM, POLICY_STATE if operator == POLICY else SCRIPTED_STATE] + ([RECORDER] if record else [])
+        topics = [POLICY_STATE if operator == POLICY else SCRIPTED_STATE] + ([RECORDER] if record else [])
         for topic in topics:
             client.listen(topic)
 
     def wait_until_ready(self) -> None:
         """Return when every node offers what an episode needs. EmmaError when one does not come up."""
-        self._client.wait_for_service("/sim/reset", START_S)
+        self._scene.wait_until_ready()
         if self._record:
             self._client.wait_for_service("/recorder/start", START_S)
         if self._operator == SCRIPTED:
@@ -159,22 +158,22 @@ class Session:
     def run(self, trial: Trial) -> Row:
         """Run one episode to its end. An episode under way when this raises is left to the recorder, which saves it."""
         self.current, self.phase = trial, "reset"
-        task = self._reset(trial)
-        self._instruct(task["instruction"])
+        asked = self._scene.reset(trial)
+        self._instruct(asked.instruction)
         self._wait_until_heard()
         bag = json.loads(self._client.trigger("/recorder/start"))["folder"] if self._record else ""
         self.phase = "running"
-        outcome = (self._run_policy if self._operator == POLICY else self._run_scripted)(trial, task["episode"])
+        ending = (self._run_policy if self._operator == POLICY else self._run_scripted)(trial, asked)
         self.phase = "saving"
-        kept = self._keep(bool(outcome["success"])) if self._record else {}
+        kept = self._keep(ending.success) if self._record else {}
         row = Row(
             seed=trial.seed,
             target=trial.target,
             domain=trial.domain,
-            instruction=task["instruction"],
-            placed_on=outcome["placed_on"],
-            success=bool(outcome["success"]),
-            seconds=float(outcome["time_s"]),
+            instruction=asked.instruction,
+            placed_on=ending.placed_on,
+            success=ending.success,
+            seconds=ending.seconds,
             bag=str(Path(bag)) if bag else "",
             messages=kept.get("messages", 0),
             lost=kept.get("dropped", 0) + kept.get("lost", 0),
@@ -199,11 +198,6 @@ class Session:
             timings = said.get("timings", {})
             runtime = f"{said.get('runtime', '?')}: {said.get('runtime_reason', '?')}"
         return SessionResult(rows=tuple(self.rows), timings=timings, runtime=runtime)
-
-    def _reset(self, trial: Trial) -> dict[str, Any]:
-        self._client.set_parameters("/sim", trial.parameters())
-        task: dict[str, Any] = json.loads(self._client.trigger("/sim/reset", 90.0))
-        return task
 
     def _instruct(self, instruction: str) -> None:
         """Say what to do, and go on when everyone concerned has heard it."""
@@ -230,18 +224,15 @@ class Session:
                 "the commands are not heard", found=f"{heard} listeners", expected="the robot and the recorder"
             )
 
-    def _run_policy(self, trial: Trial, episode: int) -> dict[str, Any]:
+    def _run_policy(self, trial: Trial, asked: Asked) -> Ending:
         self._client.set_parameters("/policy", {"seed": trial.seed})
         self._enable()
-
-        def over(said: dict[str, Any]) -> bool:
-            placed = said["settled"] and said["placed_on"] is not None
-            return said["episode"] == episode and (placed or said["time_s"] >= self._timeout_s)
-
-        # The time is the arm's: a machine that is too slow for it must not cut an episode short.
-        outcome = self._client.wait_for(SIM, over, SLOWDOWN * self._timeout_s + ANSWER_S)
-        self._client.switch("/policy/enable", False)
-        return outcome if outcome is not None else self._outcome()
+        try:
+            ending = self._scene.wait_until_over(asked, self._timeout_s)
+        finally:
+            # Before a person is asked anything.
+            self._client.switch("/policy/enable", False)
+        return ending or self._scene.judge(asked)
 
     def _enable(self) -> None:
         """Enable the policy; on a busy machine its streams may need a moment to be fresh again."""
@@ -255,17 +246,12 @@ class Session:
                     raise
                 time.sleep(0.2)
 
-    def _run_scripted(self, trial: Trial, episode: int) -> dict[str, Any]:
+    def _run_scripted(self, trial: Trial, asked: Asked) -> Ending:
         self._client.trigger("/scripted_operator/start", 60.0)
         if self._client.wait_for(SCRIPTED_STATE, lambda s: s["state"] == "done", DEMONSTRATION_S) is None:
             raise EmmaError("the demonstration does not end", found=self._client.heard(SCRIPTED_STATE), expected="done")
-        # The last command is on its way to the simulator; the cube may still be coming to rest.
-        outcome = self._client.wait_for(SIM, lambda s: s["episode"] == episode and s["success"], 1.0)
-        return outcome if outcome is not None else self._outcome()
-
-    def _outcome(self) -> dict[str, Any]:
-        outcome: dict[str, Any] = json.loads(self._client.trigger("/sim/outcome"))
-        return outcome
+        # The last command is on its way to the robot; an object may still be coming to rest.
+        return self._scene.judge(asked, 1.0)
 
     def _keep(self, success: bool) -> dict[str, Any]:
         self._client.switch("/recorder/mark_success", success)

@@ -12,6 +12,7 @@ from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.parameters import declare, parameter
 from emma.sessions.drive import shown
+from emma.sessions.scene import JUDGES, PERSON, PersonScene
 from emma.sessions.session import OPERATORS, POLICY, RECORDER, Session, trials
 from emma.sessions.summary import draw_sheet, show
 
@@ -27,6 +28,10 @@ class ConsoleParameters:
     held_out_words: bool = parameter(False, "ask in words that no training data has")
     operator: str = parameter("policy", "who moves the robot", choices=OPERATORS)
     record: bool = parameter(True, "record every episode with the recorder node")
+    judge: str = parameter(
+        "simulator", "who sets episodes up and judges them: simulator, or person, in this terminal", choices=JUDGES
+    )
+    instructions: tuple[str, ...] = parameter((), "judge person: what episodes ask for, in turn")
     timeout_s: float = parameter(13.0, "an episode that is not settled by then has failed", minimum=0.1)
     result: str = parameter("", "file for the result as JSON")
     sheet: str = parameter("", "file for a contact sheet of what the cameras saw (PNG)")
@@ -48,10 +53,11 @@ def main() -> int:
 def _drive(client: RosClient) -> int:
     values = declare(client.node, ConsoleParameters)
     spec = load_robot(values.robot)
-    session = Session(client, operator=values.operator, record=values.record, timeout_s=values.timeout_s)
+    scene = PersonScene(values.instructions) if values.judge == PERSON else None
+    session = Session(client, operator=values.operator, record=values.record, timeout_s=values.timeout_s, scene=scene)
     plan = trials(values.episodes, values.seed, held_out_words=values.held_out_words)
     plan = [replace(trial, domain=values.domain) for trial in plan]
-    with shown(client, session, len(plan)) as report:
+    with shown(client, session, len(plan), table=scene is None) as report:
         try:
             session.wait_until_ready()
             for trial in plan:
