@@ -102,7 +102,8 @@ def bag_frames(folder: Path, topic: str, indices: np.ndarray, size: tuple[int, i
     """(H, W, 3) uint8 RGB of images `indices` of a topic, which do not decrease, scaled to `size` (width, height)."""
     with Bag(folder) as bag:
         positions = [position for _, position in _positions(bag, topic)]
-        last, image = -1, np.zeros(0)
+        last = -1
+        image: np.ndarray = np.zeros(0)
         for index in indices:
             if index != last:
                 last = int(index)
