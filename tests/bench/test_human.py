@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from emma.bench import human
+from emma.bench import human, tables
 from emma.bench.hand_files import EXACT, Tracker, write_egodex
 from emma.bench.human_data import LEFT_OUT, _mixed, _without
 from emma.bench.human_plan import AXES, CONTROLS, HUMAN, ROBOT, Plan, combinations
@@ -106,6 +106,7 @@ def test_counting() -> None:
     assert figures["gain_by_level"] == pytest.approx([0.0, 0.5])
     assert figures["gain_slope"] == pytest.approx(0.5)
     assert figures["gain_at_zero"] == figures["shuffled_gain"] == 0.0
+    assert "| 100 % | 20% | 70% | +50 |" in tables.human(figures)[3]
     low, high = figures["rule_gain_interval"]
     assert 0.2 < low < 0.5 < high < 0.8
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from human_recordings import Motion, motion, write_aria, write_egodex, write_table, write_video
+from human_recordings import Motion, motion, write_aria, write_bag, write_egodex, write_table, write_video
 
 from emma.cli import main
 from emma.datasets.features import ACTION, STATE
@@ -31,6 +31,8 @@ WRITERS: dict[str, Callable[[Path, Motion], Path]] = {
     "table": lambda folder, moved: write_table(folder / "0.csv", moved),
     "parquet": lambda folder, moved: write_table(folder / "0.parquet", moved),
     "quest": lambda folder, moved: write_table(folder / "0.csv", moved, names="xrhand", unit="mm", unity=True),
+    "bag": lambda folder, moved: write_bag(folder / "recording", moved),
+    "bag_openxr": lambda folder, moved: write_bag(folder / "recording", moved, openxr=True, camera_frame=True),
     "aria": lambda folder, moved: write_aria(folder / "recording", moved),
 }
 
@@ -60,6 +62,20 @@ def test_every_format_gives_the_same_actions(tmp_path: Path, name: str) -> None:
     assert entry["embodiment"] == "human"
     assert entry["coverage"] == {"left": 1.0, "right": 1.0}
     assert place.name in {*entry["files"], "recording"}
+
+
+def test_a_bag_that_lacks_what_its_map_names(tmp_path: Path) -> None:
+    folder = write_bag(tmp_path / "recording", motion(5))
+    described = (folder / "hands.yaml").read_text()
+    (folder / "hands.yaml").write_text(described.replace("/pose", "/elsewhere"))
+    with pytest.raises(EmmaError, match="no topic /elsewhere"):
+        read_only(tmp_path)
+    (folder / "hands.yaml").write_text(described.replace("/right", "/image"))
+    with pytest.raises(EmmaError, match="no hand landmarks"):
+        read_only(tmp_path)
+    (folder / "hands.yaml").write_text(described.replace("body", "sideways"))
+    with pytest.raises(EmmaError, match="bad value"):
+        read_only(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,10 @@ TITLES = {
         "Seeded corruptions, converted and repaired; unprotected: storages without checksums, whose report states it "
         "(reference/bags.md).",
     ),
+    "human": (
+        "Learning from hands",
+        "A simulated hand, recorded as EgoDex files and imported, beside robot data (how-to/human-video.md).",
+    ),
     "setup": (
         "Set-up",
         "A fresh clone with warm package caches. fresh_: 1 where every command passed in a new root file system; "

@@ -139,6 +139,23 @@ def control(figures: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def human(figures: Mapping[str, Any]) -> list[str]:
+    """Markdown lines: success on each axis by diversity of pretraining, robot alone and with hands, and the gain."""
+    if "cells" not in figures:
+        return ["The table of transfer was not run: it takes a night without `--quick`."]
+    rates = {(row["level"], row["data"], row["axis"]): row["rate"] for row in figures["cells"]}
+    axes = list(dict.fromkeys(row["axis"] for row in figures["cells"]))
+    head = " | ".join(f"{axis}: robot only | + human | gain" for axis in axes)
+    lines = [f"| diversity | {head} |", "|---" * (3 * len(axes) + 1) + "|"]
+    for level in figures["levels"]:
+        values = []
+        for axis in axes:
+            alone, together = (rates[level, name, axis] for name in ("robot", "human"))
+            values += [f"{alone:.0%}", f"{together:.0%}", f"{100 * (together - alone):+.0f}"]
+        lines.append(f"| {level} % | " + " | ".join(values) + " |")
+    return [*lines, "", "![Success by diversity of pretraining](results/human.png)"]
+
+
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "control": control,
     "joins": joins,
@@ -146,4 +163,5 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "fullsize": fullsize,
     "generalisation": generalisation,
     "generalisation_push": generalisation,
+    "human": human,
 }

@@ -6,7 +6,8 @@ from typing import Any
 
 HELP = """recordings of human hands: look at them, check them, import them as a dataset
 
-Formats: EgoDex (NAME.hdf5 + NAME.mp4), Aria MPS folders, and tables (NAME.csv or .parquet with a column map NAME.yaml).
+Formats: EgoDex (NAME.hdf5 + NAME.mp4), Aria MPS folders, tables (NAME.csv or .parquet with a column map NAME.yaml), and
+ROS bags with PoseArrays of landmarks (hands.yaml beside the bag's files).
 
 examples:
   emma human inspect recordings                      what is there, and what is wrong with it

@@ -7,9 +7,9 @@ import numpy as np
 
 from emma.datasets.encode import encode_png
 from emma.files import atomic_write_bytes
+from emma.human.formats import frames_of
 from emma.human.hand_frame import BONES, hand_frame
 from emma.human.recording import Recording
-from emma.human.video import frames_at
 
 COLOURS = {"left": (80, 160, 255), "right": (255, 140, 40)}
 AXES = ((255, 60, 60), (60, 220, 60), (60, 60, 255))
@@ -26,7 +26,7 @@ def draw_check(recording: Recording, out: Path, count: int = 6, lag_s: float = 0
     scale = WIDTH / recording.video_size[0]
     size = (WIDTH, round(recording.video_size[1] * scale))
     tiles = []
-    for index, image in zip(indices, frames_at(recording.video, indices, size), strict=True):
+    for index, image in zip(indices, frames_of(recording, indices, size), strict=True):
         tile = image.copy()
         row = int(np.abs(recording.times_s - lag_s - video[index]).argmin())
         for side in recording.points:

@@ -1,16 +1,20 @@
 """Which recordings lie below a folder, and the reader of each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from emma.errors import EmmaError
-from emma.human import aria, egodex, table
+from emma.human import aria, bag, egodex, table
 from emma.human.recording import Recording
+from emma.human.video import frames_at
 
 READERS: Mapping[str, Callable[[Path], Recording]] = {
     egodex.FORMAT: egodex.read_egodex,
     aria.FORMAT: aria.read_aria,
     table.FORMAT: table.read_table,
+    bag.FORMAT: bag.read_bag,
 }
 PICKLES = (".pkl", ".pickle", ".p")
 
@@ -30,6 +34,8 @@ def find_recordings(path: Path) -> list[tuple[str, Path]]:
             found.append((table.FORMAT, place))
         elif place.name in (Path(aria.HANDS).name, Path(aria.OLD_HANDS).name) and place.parent.name == "hand_tracking":
             found.append((aria.FORMAT, place.parent.parent))
+        elif place.name == bag.MAP:
+            found.append((bag.FORMAT, place.parent))
     found = list(dict.fromkeys(found))
     if not found:
         pickles = [place for place in places if place.suffix in PICKLES]
@@ -37,7 +43,8 @@ def find_recordings(path: Path) -> list[tuple[str, Path]]:
             raise _pickle(pickles[0])
         raise EmmaError(
             f"no recordings of hands below {path}",
-            found="no EgoDex .hdf5, no Aria hand_tracking folder, no table with a column map (NAME.csv, NAME.yaml)",
+            found="no EgoDex .hdf5, no Aria hand_tracking folder, no table with a column map (NAME.csv, NAME.yaml), "
+            f"no bag with {bag.MAP}",
             expected="one of these",
             fix="export to a table: docs/how-to/human-video.md",
         )
@@ -47,6 +54,13 @@ def find_recordings(path: Path) -> list[tuple[str, Path]]:
 def read_recording(format_name: str, place: Path) -> Recording:
     """Raises EmmaError for whatever is wrong with it."""
     return READERS[format_name](place)
+
+
+def frames_of(recording: Recording, indices: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 RGB of video frames `indices`, which do not decrease, scaled to `size` (width, height)."""
+    if recording.image_topic:
+        return bag.bag_frames(recording.video, recording.image_topic, indices, size)
+    return frames_at(recording.video, indices, size)
 
 
 def _pickle(path: Path) -> EmmaError:

@@ -18,11 +18,10 @@ from emma.datasets.features import ACTION, IMAGES, STATE
 from emma.datasets.writer import DatasetWriter
 from emma.errors import EmmaError
 from emma.files import sha256_file
-from emma.human.formats import find_recordings, read_recording
+from emma.human.formats import find_recordings, frames_of, read_recording
 from emma.human.hand_frame import SIDES
 from emma.human.recording import Recording
 from emma.human.tracks import Cleaning, HandTrack, hand_track
-from emma.human.video import frames_at
 from emma.interrupts import end_with_parent
 from emma.observation import Observation
 from emma.policy.end_effector.poses import GROUP, group_names, to_vector
@@ -228,7 +227,7 @@ class Episode:
     def frames(self) -> Iterator[Frame]:
         """(observation, action, further vectors), decoded one at a time."""
         indices = np.searchsorted(self._recording.video_times_s, self.times_s + 1e-6, side="right") - 1
-        images = frames_at(self._recording.video, np.maximum(indices, 0), self._config.size)
+        images = frames_of(self._recording, np.maximum(indices, 0), self._config.size)
         for i, image in enumerate(images):
             observation = Observation(
                 stamp_ns=round(self.times_s[i] * 1e9),

@@ -15,7 +15,8 @@ class Recording:
 
     times_s (N,): increasing; points: side -> (N, 21, 3) m in the order of `hand_frame.POINTS`, NaN where missing;
     confidence: side -> (N,) in [0, 1]; camera (N, 4, 4): world_from_camera, x right, y down, z forward (OpenCV);
-    intrinsics (3, 3) in pixels of the video; video_times_s (F,): when each video frame was taken.
+    intrinsics (3, 3) in pixels of the video; video_times_s (F,): when each video frame was taken; image_topic: where
+    `video` is a bag, the topic of its images.
     """
 
     format: str
@@ -29,6 +30,7 @@ class Recording:
     video_size: tuple[int, int]
     video_times_s: np.ndarray
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
+    image_topic: str = ""
 
     def __post_init__(self) -> None:
         name, count = self.files[0], len(self.times_s)
