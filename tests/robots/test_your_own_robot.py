@@ -1,6 +1,7 @@
 """The tutorial "Your own robot", walked with a driver of another make: from nothing to a policy that moves the arm."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+import emma as emma_package
 from emma.cli import main
 from emma.robots.spec import RobotSpec, load_robot
 from emma.ros import messages, qos
@@ -33,7 +35,8 @@ PATIENCE_S = 120.0
 def driver(state_hz: float, image_hz: float) -> Iterator[None]:
     """The stranger's driver in a process of its own."""
     rates = ["--state-hz", str(state_hz), "--image-hz", str(image_hz)]
-    child = subprocess.Popen([sys.executable, stranger_arm.__file__, *rates])
+    profile = {"FASTDDS_DEFAULT_PROFILES_FILE": str(Path(emma_package.__file__).parent / "ros" / "fastdds.xml")}
+    child = subprocess.Popen([sys.executable, stranger_arm.__file__, *rates], env=os.environ | profile)
     try:
         yield
     finally:
@@ -156,6 +159,7 @@ def test_the_tutorial_prints_what_is_walked() -> None:
     text = TUTORIAL.read_text()
     for command in (
         "emma robots new my_arm --topic /robot_description --listen",
+        "export FASTDDS_DEFAULT_PROFILES_FILE=",
         "emma robots check my_arm",
         "emma node recorder --ros-args -p robot:=my_arm -p root:=bags",
         "emma episodes convert bags --out dataset --robot my_arm",
