@@ -19,7 +19,10 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 import emma as emma_package
+from emma.bags.files import find_bags
+from emma.bags.reader import Bag
 from emma.cli import main
+from emma.conversion.frames import EpisodeFrames
 from emma.robots.spec import RobotSpec, load_robot
 from emma.ros import messages, qos
 from emma.ros.client import RosClient
@@ -167,6 +170,29 @@ def test_the_tutorial_prints_what_is_walked() -> None:
         "emma node policy --ros-args -p policy:=mine -p robot:=my_arm",
     ):
         assert command in text
+
+
+@pytest.mark.ros
+def test_a_first_demonstration_holds_what_the_driver_sent(tmp_path: Path) -> None:
+    """Steps 2 to 4 at rates that any machine keeps: joints in the order of robot.yaml, pictures of both cameras."""
+    with own_domain(), driver(100.0, 10.0):
+        until(lambda: heard_everything(tmp_path / "my_arm"), "a robot with both cameras")
+        spec = made_by_hand(tmp_path / "my_arm")
+        record(spec, tmp_path / "bags", count=1, seconds=2.0)
+    (folder,) = find_bags(tmp_path / "bags")
+    with Bag(folder) as bag:
+        frames = list(EpisodeFrames(bag, spec))
+    states = np.array([observation.state for observation, _ in frames])
+    actions = np.array([action for _, action in frames])
+    np.testing.assert_allclose(states[:, 1:], np.tile(spec.home[1:], (len(states), 1)), atol=1e-3)
+    np.testing.assert_allclose(actions[:, 1:], np.tile(spec.home[1:], (len(states), 1)), atol=1e-6)
+    assert np.ptp(states[:, 0]) > 0.1
+    assert np.ptp(actions[:, 0]) > 0.1
+    for observation, _ in frames:
+        assert {name: image.shape for name, image in observation.images.items()} == {
+            "overview": (480, 640, 3),
+            "palm_view": (480, 640, 3),
+        }
 
 
 @pytest.mark.ros

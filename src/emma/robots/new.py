@@ -120,7 +120,8 @@ def _draft(
     for state in states:
         if state.message_names:
             draft.sources.append(f"names in messages ({', '.join(state.message_names.values())}): {state.topic}")
-    draft.sources += [each.source for each in (*states, *commands) if each.source]
+    told = [*(state.source for state in states), *(command.source for command in commands)]
+    draft.sources += [source for source in told if source]
     draft.sources += [_camera_source(camera) for camera in cameras]
     if heard is not None and heard.actions:
         notes.append(f"actions that were heard: {', '.join(f'{a} ({t})' for a, t in sorted(heard.actions.items()))}")
