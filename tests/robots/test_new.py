@@ -1,5 +1,6 @@
 """A robot's folder from its description and from what was heard of its drivers."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from stranger_heard import SOURCE, TRAJECTORY, heard_of_the_stranger, traffic
 
 from emma.errors import EmmaError
 from emma.robots.describe import Source
-from emma.robots.heard import HeardJoints
+from emma.robots.heard import JOINT_STATE, HeardJoints
 from emma.robots.kinematics import Kinematics
 from emma.robots.new import new_robot
 from emma.robots.spec import load_robot
@@ -80,6 +81,32 @@ def test_two_controllers_that_share_the_joints_become_groups(tmp_path: Path) -> 
         COMMAND_TOPIC: ("joint_trajectory", ARM),
         "/hand_controller/commands": ("forward_position", (FINGER,)),
     }
+
+
+def test_two_arms_whose_drivers_use_the_same_names_become_two_state_topics(tmp_path: Path) -> None:
+    arm = urdf().partition("<robot")[2].partition(">")[2].rpartition("</robot>")[0]
+    sides = [re.sub(r'(name|link|joint)="', rf'\1="{side}_', arm) for side in ("left", "right")]
+    world = "".join(
+        f'<joint name="{side}_fix" type="fixed"><parent link="world"/><child link="{side}_pedestal"/></joint>'
+        for side in ("left", "right")
+    )
+    text = f'<robot name="pair"><link name="world"/>{"".join(sides)}{world}</robot>'
+    heard = heard_of_the_stranger()
+    states = HeardJoints(names=PUBLISHED, positions=(45.0,) * len(PUBLISHED))
+    heard = replace(
+        heard,
+        traffic={f"/{side}/states": traffic(JOINT_STATE, 100.0) for side in ("left", "right")},
+        joints={f"/{side}/states": (states,) for side in ("left", "right")},
+    )
+    made = new_robot("pair", Source(where="pair.urdf", text=text), tmp_path / "pair", heard=heard)
+    left, right = made.spec.state_topics
+    assert (left.topic, right.topic) == ("/left/states", "/right/states")
+    assert right.joints == tuple(f"right_{name}" for name in (*ARM, FINGER))
+    assert made.spec.joint("right_axis_a").message_name == "axis_a"
+    assert made.spec.joint("right_axis_a").message.unit == "degrees"
+    assert any("look like degrees" in question for question in made.questions)
+    assert made.spec.kinematics is not None
+    assert [tool.name for tool in made.spec.kinematics.tools] == ["left", "right"]
 
 
 def test_two_robots_with_the_same_joint_names_are_told_apart_by_a_person(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The tutorial "Your own robot", walked with a driver of another make: from nothing to a policy that moves the arm."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,11 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+import emma as emma_package
+from emma.bags.files import find_bags
+from emma.bags.reader import Bag
 from emma.cli import main
+from emma.conversion.frames import EpisodeFrames
 from emma.robots.spec import RobotSpec, load_robot
 from emma.ros import messages, qos
 from emma.ros.client import RosClient
@@ -33,7 +38,8 @@ PATIENCE_S = 120.0
 def driver(state_hz: float, image_hz: float) -> Iterator[None]:
     """The stranger's driver in a process of its own."""
     rates = ["--state-hz", str(state_hz), "--image-hz", str(image_hz)]
-    child = subprocess.Popen([sys.executable, stranger_arm.__file__, *rates])
+    profile = {"FASTDDS_DEFAULT_PROFILES_FILE": str(Path(emma_package.__file__).parent / "ros" / "fastdds.xml")}
+    child = subprocess.Popen([sys.executable, stranger_arm.__file__, *rates], env=os.environ | profile)
     try:
         yield
     finally:
@@ -156,6 +162,7 @@ def test_the_tutorial_prints_what_is_walked() -> None:
     text = TUTORIAL.read_text()
     for command in (
         "emma robots new my_arm --topic /robot_description --listen",
+        "export FASTDDS_DEFAULT_PROFILES_FILE=",
         "emma robots check my_arm",
         "emma node recorder --ros-args -p robot:=my_arm -p root:=bags",
         "emma episodes convert bags --out dataset --robot my_arm",
@@ -163,6 +170,29 @@ def test_the_tutorial_prints_what_is_walked() -> None:
         "emma node policy --ros-args -p policy:=mine -p robot:=my_arm",
     ):
         assert command in text
+
+
+@pytest.mark.ros
+def test_a_first_demonstration_holds_what_the_driver_sent(tmp_path: Path) -> None:
+    """Steps 2 to 4 at rates that any machine keeps: joints in the order of robot.yaml, pictures of both cameras."""
+    with own_domain(), driver(100.0, 10.0):
+        until(lambda: heard_everything(tmp_path / "my_arm"), "a robot with both cameras")
+        spec = made_by_hand(tmp_path / "my_arm")
+        record(spec, tmp_path / "bags", count=1, seconds=2.0)
+    (folder,) = find_bags(tmp_path / "bags")
+    with Bag(folder) as bag:
+        frames = list(EpisodeFrames(bag, spec))
+    states = np.array([observation.state for observation, _ in frames])
+    actions = np.array([action for _, action in frames])
+    np.testing.assert_allclose(states[:, 1:], np.tile(spec.home[1:], (len(states), 1)), atol=1e-3)
+    np.testing.assert_allclose(actions[:, 1:], np.tile(spec.home[1:], (len(states), 1)), atol=1e-6)
+    assert np.ptp(states[:, 0]) > 0.1
+    assert np.ptp(actions[:, 0]) > 0.1
+    for observation, _ in frames:
+        assert {name: image.shape for name, image in observation.images.items()} == {
+            "overview": (480, 640, 3),
+            "palm_view": (480, 640, 3),
+        }
 
 
 @pytest.mark.ros

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from emma.robots.description import DescribedJoint, Description
 from emma.robots.draft_cameras import DraftCamera
-from emma.robots.draft_topics import DraftCommand, DraftState
+from emma.robots.draft_topics import DraftCommand, DraftState, side_of
 
 # Where nothing tells a velocity limit: slow enough to step back from. rad/s and m/s.
 SLOW = {"rad": 0.5, "m": 0.05}
@@ -51,7 +51,7 @@ class Draft:
     gripper: list[str]
     tools: list[DraftTool]
     model: str
-    state: DraftState
+    states: list[DraftState]
     commands: list[DraftCommand]
     cameras: list[DraftCamera]
     sources: list[str] = field(default_factory=list)
@@ -95,15 +95,9 @@ def tools_of(described: Description, gripper: Iterable[str]) -> list[DraftTool]:
         frames = [frame for frame in candidates[chain] if not LOOKS.search(frame)] or candidates[chain]
         called = [frame for pattern in TOOLS for frame in frames if pattern.search(frame)]
         frame = called[0] if called else frames[-1]
-        name = "tool" if len(longest) == 1 else _side(chain) or f"tool{number + 1}"
+        name = "tool" if len(longest) == 1 else side_of(chain) or f"tool{number + 1}"
         tools.append(DraftTool(name=name, frame=frame, joints=chain))
     return tools
-
-
-def _side(names: Iterable[str]) -> str:
-    text = " ".join(names).lower()
-    sides = [side for side in ("left", "right") if side in text]
-    return sides[0] if len(sides) == 1 else ""
 
 
 def render(draft: Draft) -> str:
@@ -123,8 +117,10 @@ def render(draft: Draft) -> str:
         lines.append(
             _ask(f"how far {', '.join(turning)} may wind up, with its cables: the default is one turn each way.")
         )
+    if degrees := [state.topic for state in draft.states if state.degrees]:
+        lines.append(_ask(f"values on {', '.join(degrees)} look like degrees; is `message: {{unit: degrees}}` right?"))
     lines.append("joints:")
-    lines += [f"  - {_joint(joint, draft.state.message_names.get(joint.name, ''))}" for joint in draft.joints]
+    lines += [f"  - {_joint(joint, _message(joint, draft.states))}" for joint in draft.joints]
     lines.append(_ask("gripper: the joints that are stopped by what they hold; guessed from names."))
     lines.append(f"gripper: {_names(draft.gripper)}")
     lines.append(_ask("home: a pose from which an episode starts; none is known, so none is set."))
@@ -136,8 +132,13 @@ def render(draft: Draft) -> str:
             lines.append(
                 f"    - {{name: {_text(tool.name)}, frame: {_text(tool.frame)}, joints: {_names(tool.joints)}}}"
             )
-    lines += ["", *_block(draft.state.question), f"state_topic: {_text(draft.state.topic)}"]
-    lines += [f"state_rate_hz: {draft.state.rate_hz:g}"]
+    first, *others = draft.states
+    lines += ["", *_block(first.question), f"state_topic: {_text(first.topic)}", f"state_rate_hz: {first.rate_hz:g}"]
+    if others:
+        lines.append("states:")
+    for state in others:
+        told = f"joints: {_names(state.joints)}, rate_hz: {state.rate_hz:g}"
+        lines.append(f"  - {{topic: {_text(state.topic)}, {told}}}")
     lines += _commands(draft.commands)
     lines += [_ask("control_rate_hz and fps: how often commands go out, and frames of a dataset are taken.")]
     lines += [f"control_rate_hz: {CONTROL_HZ}", f"fps: {_fps(draft.cameras)}", ""]
@@ -163,7 +164,18 @@ def _capped(joint: DescribedJoint) -> bool:
     return joint.velocity is not None and joint.velocity > PLAUSIBLE[joint.unit]
 
 
-def _joint(joint: DescribedJoint, message_name: str) -> str:
+def _message(joint: DescribedJoint, states: list[DraftState]) -> str:
+    """How messages tell a joint, as YAML; "" for as robot.yaml does."""
+    state = next(state for state in states if joint.name in state.joints)
+    values = {}
+    if joint.name in state.message_names:
+        values["name"] = _text(state.message_names[joint.name])
+    if state.degrees and joint.unit == "rad":
+        values["unit"] = "degrees"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" if values else ""
+
+
+def _joint(joint: DescribedJoint, message: str) -> str:
     velocity = CAPPED[joint.unit] if _capped(joint) else joint.velocity or SLOW[joint.unit]
     lower, upper = (-WIND, WIND) if joint.lower is None or joint.upper is None else (joint.lower, joint.upper)
     values = {
@@ -176,8 +188,8 @@ def _joint(joint: DescribedJoint, message_name: str) -> str:
     }
     if joint.continuous:
         values["continuous"] = "true"
-    if message_name:
-        values["message"] = f"{{name: {_text(message_name)}}}"
+    if message:
+        values["message"] = message
     return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}"
 
 
@@ -212,8 +224,8 @@ def _commands(commands: list[DraftCommand]) -> list[str]:
         return [*lines, "command:", f"  topic: {_text(commands[0].topic)}", f"  kind: {commands[0].kind}"]
     lines.append("groups:")
     for number, command in enumerate(commands):
-        name = _side(command.joints) or command.topic.strip("/").split("/")[0]
-        names = [_side(each.joints) or each.topic.strip("/").split("/")[0] for each in commands]
+        name = side_of(command.joints) or command.topic.strip("/").split("/")[0]
+        names = [side_of(each.joints) or each.topic.strip("/").split("/")[0] for each in commands]
         name = name if names.count(name) == 1 else f"{name}{number + 1}"
         lines.append(
             f"  - {{name: {_text(name)}, topic: {_text(command.topic)}, kind: {command.kind}, "

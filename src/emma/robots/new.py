@@ -14,7 +14,7 @@ from emma.robots.describe import Source, describe
 from emma.robots.description import Description
 from emma.robots.draft import Draft, joints_of, questions, render, tools_of
 from emma.robots.draft_cameras import DraftCamera, cameras_of
-from emma.robots.draft_topics import commands_of, state_of
+from emma.robots.draft_topics import commands_of, states_of
 from emma.robots.heard import Heard, HeardInfo
 from emma.robots.kinematics import Kinematics
 from emma.robots.spec import RobotSpec, load_robot
@@ -103,7 +103,7 @@ def _draft(
 ) -> tuple[Draft, list[str]]:
     joints, gripper, notes = joints_of(described)
     names = [joint.name for joint in joints]
-    state, commands = state_of(names, heard, state_topic), commands_of(names, heard)
+    states, commands = states_of(names, heard, state_topic), commands_of(names, heard)
     cameras, left_out = ([], []) if heard is None else cameras_of(heard)
     draft = Draft(
         name=name,
@@ -112,14 +112,16 @@ def _draft(
         gripper=gripper,
         tools=tools_of(described, gripper),
         model="robot.urdf" if source.text else "robot.xml",
-        state=state,
+        states=states,
         commands=commands,
         cameras=cameras,
     )
     draft.sources = [f"{len(joints)} joints with limits and units: {source.where}"]
-    if state.message_names:
-        draft.sources.append(f"names in messages ({', '.join(state.message_names.values())}): {state.topic}")
-    draft.sources += [said for said in (state.source, *(command.source for command in commands)) if said]
+    for state in states:
+        if state.message_names:
+            draft.sources.append(f"names in messages ({', '.join(state.message_names.values())}): {state.topic}")
+    told = [*(state.source for state in states), *(command.source for command in commands)]
+    draft.sources += [source for source in told if source]
     draft.sources += [_camera_source(camera) for camera in cameras]
     if heard is not None and heard.actions:
         notes.append(f"actions that were heard: {', '.join(f'{a} ({t})' for a, t in sorted(heard.actions.items()))}")

@@ -20,7 +20,8 @@ def check_rate(topic: str, seen: Traffic, expected_hz: float, where: str) -> Ite
             what=topic,
             found=f"{seen.lost} of {seen.count + seen.lost} messages did not arrive",
             expected="a machine and a network that keep up",
-            fix="lower rates or sizes, use JPEG over a network, or raise net.core.rmem_max",
+            fix="start camera drivers with the larger shared memory of docs/how-to/recording.md "
+            "(FASTDDS_DEFAULT_PROFILES_FILE); over a network use JPEG and raise net.core.rmem_max",
             level=Level.WARNING,
         )
     if expected_hz / WITHIN <= seen.rate_hz <= expected_hz * WITHIN:
