@@ -134,3 +134,13 @@ def test_a_broken_episode_yaml_is_listed(tmp_path: Path, capsys: pytest.CaptureF
     assert "not valid YAML" in text
     with pytest.raises(EmmaError, match="no folder"):
         emma("list", tmp_path / "nowhere")
+
+
+def test_convert_takes_the_robot_that_the_episodes_name(tmp_path: Path) -> None:
+    for name, robot in (("one", "so101"), ("two", "so101")):
+        (tmp_path / "bags" / name).mkdir(parents=True)
+        EpisodeMeta(id=name, robot=robot, instruction="x").save(tmp_path / "bags" / name)
+    assert episodes._robot_of_all(tmp_path / "bags") == "so101"
+    EpisodeMeta(id="two", robot="another", instruction="x").save(tmp_path / "bags" / "two")
+    with pytest.raises(EmmaError, match="several robots"):
+        emma("convert", tmp_path / "bags", "--out", tmp_path / "out")

@@ -102,7 +102,8 @@ def lines_of(make: str, number: int = 0, *, wait_for: str = "ready", close: str 
 def test_a_node_is_interrupted_while_it_is_made(number):
     code, said = lines_of("time.sleep(1000)", number)
     assert code == 128 + number
-    assert said == f"ready\nmine: ended by {signal.Signals(number).name}\n"
+    assert said.endswith(f"mine: ended by {signal.Signals(number).name}\n")
+    assert "Traceback" not in said
 
 
 def test_a_running_node_says_how_it_is_and_ends_in_order():
@@ -117,7 +118,8 @@ def test_a_running_node_says_how_it_is_and_ends_in_order():
 def test_a_node_that_refuses_its_parameters_ends_with_2():
     code, said = lines_of('raise EmmaError("bad value", found=3, expected="4")')
     assert code == 2
-    assert said.startswith("ready\nemma: bad value\n")
+    assert "emma: bad value\n" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(

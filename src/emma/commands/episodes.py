@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert = add("convert", CONVERT)
     convert.add_argument("bags", type=Path, help="folder of episodes, or one of them")
     convert.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
-    convert.add_argument("--robot", default="desk_arm", help="robot whose topics the bags hold (default desk_arm)")
+    convert.add_argument("--robot", help="robot whose topics the bags hold (default: episode.yaml's, else desk_arm)")
     convert.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to store (default all)")
     convert.add_argument("--no-depth", action="store_true", help="store colour only")
     convert.add_argument("--video", action="store_true", help="colour as lossy video: a hundredth of the size")
@@ -224,6 +225,26 @@ def _robot_of(bag: Path, name: str | None) -> "RobotSpec | None":
         return None
 
 
+def _robot_of_all(folder: Path) -> str:
+    """The robot of all episodes in `folder`, desk_arm if none names one. EmmaError if they are of several."""
+    from emma.bags.episode import EpisodeMeta, is_episode
+    from emma.bags.files import find_bags
+    from emma.errors import EmmaError
+
+    robots = set()
+    for bag in find_bags(folder):
+        with suppress(EmmaError):  # the conversion refuses this one with the reason
+            robots |= {EpisodeMeta.load(bag).robot} if is_episode(bag) else set()
+    if len(robots) > 1:
+        raise EmmaError(
+            f"{folder} has episodes of several robots",
+            found=", ".join(sorted(robots)),
+            expected="one robot a dataset",
+            fix="name one with --robot; the episodes of others are refused then",
+        )
+    return robots.pop() if robots else "desk_arm"
+
+
 def _replay(args: argparse.Namespace) -> int:
     import time
     from functools import partial
@@ -320,6 +341,8 @@ def _convert(args: argparse.Namespace) -> int:
         def advance(result: "EpisodeResult", total: int) -> None:
             bar.update(task, total=total, advance=1, note=result.episode)
 
-        report = convert(args.bags, args.out, load_robot(args.robot), config, progress=advance)
+        report = convert(
+            args.bags, args.out, load_robot(args.robot or _robot_of_all(args.bags)), config, progress=advance
+        )
     print_report(report, args.out)
     return 1 if report.count("refused") else 0

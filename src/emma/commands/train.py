@@ -65,5 +65,7 @@ def run(args: argparse.Namespace) -> int:
     out = train(config, args.out, resume=args.resume)
     info = load_bundle(out).info
     print(f"{out}: {info.policy_type} for {info.robot}, loss {mean_loss(out / RUN / LOG):.4f}")
-    print(f"next: emma eval {out}")
+    simulated = info.robot == "desk_arm"
+    deploy = f"ros2 launch emma deploy.launch.py robot:={info.robot} policy:={out}"
+    print(f"next: {f'emma eval {out}' if simulated else deploy}")
     return 0

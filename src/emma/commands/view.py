@@ -26,6 +26,10 @@ examples:
 VIEWERS = ("rerun", "foxglove")
 
 
+# A signal is how a person ends it: exit code 0.
+SERVES = True
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("viewer", choices=VIEWERS, help="which viewer")
     parser.add_argument("path", type=Path, nargs="?", metavar="PATH", help="a bag or a dataset (default: the robot)")

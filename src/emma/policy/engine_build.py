@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from emma.device import AUTO, CPU, driver_loads
+from emma.interrupts import STOP_WITH_PARENT
 from emma.policy.exported import FOLDER, MANIFEST
 
 TENSORRT = "tensorrt"
@@ -52,7 +53,9 @@ class EngineBuild:
         self._output = TemporaryFile()  # noqa: SIM115  (close() closes it)
         self._process = subprocess.Popen(
             command or [sys.executable, "-m", "emma", "compile", str(bundle)],
-            stdin=subprocess.DEVNULL,
+            # It ends when this pipe closes: with this process, whatever ends it.
+            stdin=subprocess.PIPE,
+            env={**os.environ, STOP_WITH_PARENT: "1"},
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -83,4 +86,6 @@ class EngineBuild:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._output.close()

@@ -9,17 +9,24 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import select
 import sys
+import threading
+import time
 from types import ModuleType
 from typing import Any
 
 # Without a GPU, Mesa's llvmpipe draws small images faster on the calling thread than with a hand-over to its own.
 os.environ.setdefault("LP_NUM_THREADS", "0")
 
+# For a driver that closes what it has open.
+CLOSE_S = 2.0
+
 
 def main(argv: list[str]) -> int:
     """Load the driver, then answer until the pipe is closed."""
     wire, file, package, options, *ends = argv
+    threading.Thread(target=_end_with_parent, args=(int(ends[0]),), daemon=True).start()
     channel = _load("wire", wire).Channel(*map(int, ends))
     driver = None
     try:
@@ -50,6 +57,15 @@ def main(argv: list[str]) -> int:
         if driver is not None:
             with contextlib.suppress(Exception, KeyboardInterrupt):
                 driver.close()
+
+
+def _end_with_parent(pipe: int) -> None:
+    """Exit when the other end of `pipe` is closed and the main thread, in code of others, does not notice."""
+    poll = select.poll()
+    poll.register(pipe, 0)  # hang-ups alone: what is written there is the main thread's
+    poll.poll()
+    time.sleep(CLOSE_S)
+    os._exit(0)
 
 
 def _answer(driver: Any, values: dict[str, Any], arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

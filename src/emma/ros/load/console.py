@@ -23,6 +23,7 @@ from emma.console.config import ConsoleConfig
 from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.interrupts import tied
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
@@ -107,9 +108,9 @@ def _phase(
     before, process = _timings(client), None
     file = args.out / f"viewers_{viewers}.json"
     if viewers:
-        command = [sys.executable, "-m", "emma.ros.load.viewers", "--url", url, "--json", str(file)]
+        command = [sys.executable, "-m", "emma.environment", "emma.ros.load.viewers", "--url", url, "--json", str(file)]
         command += ["--viewers", str(viewers), "--seconds", str(args.seconds), "--cameras", *cameras]
-        process = subprocess.Popen(command, env=cleaned(os.environ))
+        process = subprocess.Popen(command, env=tied(cleaned(os.environ)))
     with watched(console) as usage:
         if process is None:
             deadline = time.monotonic() + args.seconds
