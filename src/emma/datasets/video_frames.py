@@ -10,15 +10,15 @@ import numpy as np
 
 from emma.errors import EmmaError
 
-# Files each thread keeps open, each with a decoder: about 10 MB at 640 x 480.
-OPEN_FILES = 16
+# Files that stay open, all threads together, each with a decoder: 5 to 10 MB at 640 x 480. A thread has at least some.
+OPEN_FILES, LEAST_OPEN = 96, 4
 
 
 class VideoFrames:
-    """Any frame of any video file, for many threads: each has its own decoders."""
+    """Any frame of any video file, for `threads` threads: each has its own decoders."""
 
-    def __init__(self, open_files: int = OPEN_FILES) -> None:
-        self._open_files = open_files
+    def __init__(self, threads: int) -> None:
+        self._open_files = max(LEAST_OPEN, OPEN_FILES // threads)
         self._mine = threading.local()
 
     def read(self, path: Path, times_s: Sequence[float], tolerance_s: float) -> list[np.ndarray]:

@@ -61,7 +61,7 @@ class FrameTable:
         self.memory_bytes = cache_bytes() if memory_bytes is None else memory_bytes
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
         self._images = self._pictures(threads)
-        videos = VideoFrames()
+        videos = VideoFrames(threads)
         parts = [self._load(source, videos) for source in sources]
         read = [
             in_space(space, part.vectors, source.features, cameras, f"dataset {source.root}")
