@@ -125,5 +125,7 @@ def _scripted(args: argparse.Namespace) -> int:
     result = drive(config, plan, wanted=args.episodes)
     sheet = draw_sheet(result, spec, config.out / "contact_sheet.png")
     show(result, bags=out, sheet=sheet, logs=config.logs)
-    print(f"next          emma episodes convert {args.out} --out dataset")
+    more = "" if args.robot == "desk_arm" else f" --robot {args.robot}"
+    more += f" --cameras {' '.join(args.cameras)}" if args.cameras else ""
+    print(f"next          emma episodes convert {args.out}{more} --out dataset")
     return 0
