@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from emma.bench.stand_in import standing_in
 from emma.bench.tensorrt_names import absent
-from emma.policy.export.precision import misplaced
+from emma.policy.export.precision import misplaced, typed
 from emma.policy.export.rules import broken_rules
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -85,6 +85,10 @@ BROKEN = {
         ),
         "K is above 3839",
     ),
+    "a name that two nodes make": (
+        model([("Relu", ["x"], ["y"], {}), ("Abs", ["x"], ["y"], {})], X, SQUARE),
+        "is made twice",
+    ),
     "an operator of somebody": (
         model([("Relu", ["x"], ["y"], {"domain": "com.somebody"})], X, SQUARE),
         "not in the operator table",
@@ -104,6 +108,17 @@ def test_types_that_contradict_each_other():
     graph = model([("Add", ["x", "i"], ["y"], {})], {**X, "i": (INT64, (2, 3))}, SQUARE)
     with pytest.raises(onnx.shape_inference.InferenceError):
         broken_rules(graph)
+
+
+def test_a_product_of_a_product_is_narrowed_once():
+    weights = {"a": np.eye(3, dtype=np.float32), "b": np.eye(3, dtype=np.float32)}
+    graph = model([("MatMul", ["x", "a"], ["z"], {}), ("MatMul", ["z", "b"], ["y"], {})], X, SQUARE, weights)
+    inner = helper.make_tensor_value_info("z", FLOAT, (2, 3))
+    graph.graph.value_info.append(inner)
+    narrow = typed(graph, "bf16")
+    assert broken_rules(narrow) == []
+    assert misplaced(narrow) == []
+    assert [node.input[0] for node in narrow.graph.node if node.op_type == "MatMul"] == ["x::bf16", "z::bf16"]
 
 
 def test_a_node_in_another_type_is_found():

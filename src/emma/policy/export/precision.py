@@ -81,5 +81,7 @@ class _Narrowed:
             node.input[i] = narrow
         wide = node.output[0]
         node.output[0] = f"{wide}{NARROW}"
+        # A product that reads this one takes its bfloat16 as it is.
+        self._casts.add(node.output[0])
         yield node
         yield helper.make_node("Cast", [node.output[0]], [wide], to=TensorProto.FLOAT)

@@ -5,6 +5,7 @@ the operators and their restrictions are in tensorrt_operators.yaml.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -116,6 +117,10 @@ def _interface(graph: _Graph) -> Iterator[Broken]:
     first, last = table().opset
     if not first <= version <= last:
         yield Broken("graph", "opset", f"{version} is not in {first} to {last}")
+    made = [*graph.constants, *(v.name for v in graph.graph.input if v.name not in graph.constants)]
+    made += [name for node in graph.graph.node for name in node.output if name]
+    for name in sorted({name for name, count in Counter(made).items() if count > 1}):
+        yield Broken(name, "tensor", "is made twice")
     for value in (*graph.graph.input, *graph.graph.output):
         if None in graph.shapes.get(value.name, (None,)):
             yield Broken(value.name, "input or output", "its shape is not fixed")
