@@ -202,7 +202,7 @@ def test_from_nothing_to_a_policy_that_moves_the_arm(tmp_path: Path) -> None:
         until(lambda: heard_everything(tmp_path / "my_arm"), "a robot with both cameras")
         spec = made_by_hand(tmp_path / "my_arm")
         assert emma("robots", "check", spec.folder) in (0, 1)  # 1: a rate that a busy machine does not keep
-        record(spec, tmp_path / "bags", count=4, seconds=3.0)
+        record(spec, tmp_path / "bags", count=3, seconds=2.0)
         convert = ("episodes", "convert", tmp_path / "bags", "--out", tmp_path / "dataset", "--robot", spec.folder)
         assert emma(*convert, "--keep-stale", "--workers", 1) == 0
         small = ("conv_channels=[8, 8, 8]", "condition_dim=32", "hidden_dim=64", "num_blocks=1")

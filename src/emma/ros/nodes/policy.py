@@ -282,6 +282,9 @@ class PolicyNode(LifecycleNode):
             self._commanders.require_alone()
             if others := self._commanders.others():
                 self.get_logger().info(f"{others} may publish commands, too; none came so far")
+        with driver.loop.lock:
+            # However far joints without end were wound up by hand: the policy begins in the turn that it learnt.
+            self._turns().forget()
         driver.enable(seed)
 
     def _on_e_stop(self, pressed: bool) -> None:
