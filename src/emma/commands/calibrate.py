@@ -188,7 +188,8 @@ def _hand_eye(args: argparse.Namespace, job: Any) -> int:
 
 
 def _check(args: argparse.Namespace, job: Any) -> int:
-    from emma.calibrate.check import check_views, save_check
+    from emma.calibrate.check import check_views
+    from emma.calibrate.check_result import save_check
     from emma.calibrate.job import chain_for, gather, lens_for
 
     if args.outline:
