@@ -11,7 +11,7 @@ from emma.calibrate.pinhole import rigid
 from emma.errors import EmmaError
 
 
-@pytest.mark.parametrize("mount", ["hand", "base"])
+@pytest.mark.parametrize("mount", [pytest.param("hand", marks=pytest.mark.slow), "base"])
 def test_without_noise_it_is_exact(arm: SimArm, reach: np.ndarray, mount: Mount) -> None:
     rng = np.random.default_rng(1)
     rig = make_rig(arm, mount, rng)
@@ -21,7 +21,7 @@ def test_without_noise_it_is_exact(arm: SimArm, reach: np.ndarray, mount: Mount)
     assert deg < 0.01
 
 
-@pytest.mark.parametrize("mount", ["hand", "base"])
+@pytest.mark.parametrize("mount", ["hand", pytest.param("base", marks=pytest.mark.slow)])
 def test_backlash_noise_and_delay_stay_within_the_bound(arm: SimArm, reach: np.ndarray, mount: Mount) -> None:
     rng = np.random.default_rng(2)
     rig = make_rig(arm, mount, rng, NOISY)
@@ -33,6 +33,7 @@ def test_backlash_noise_and_delay_stay_within_the_bound(arm: SimArm, reach: np.n
     assert np.median(found.backlash) == pytest.approx(NOISY.backlash, abs=2.5e-3)
 
 
+@pytest.mark.slow
 def test_a_wider_bound_for_fewer_views(arm: SimArm, reach: np.ndarray) -> None:
     rng = np.random.default_rng(3)
     rig = make_rig(arm, "hand", rng, Faults(joint_noise=2e-3, grain=1.0))

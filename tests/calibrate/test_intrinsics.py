@@ -28,7 +28,9 @@ def views(lens: Intrinsics, arm: SimArm, count: int = 16, noise: float = 0.1, be
     return found
 
 
-@pytest.mark.parametrize("model", ["plumb_bob", "rational_polynomial", "equidistant"])
+@pytest.mark.parametrize(
+    "model", ["plumb_bob", pytest.param("rational_polynomial", marks=pytest.mark.slow), "equidistant"]
+)
 def test_the_lens_is_found_and_its_bound_holds(arm: SimArm, model: str) -> None:
     lens = lens_of(model)
     result = calibrate_camera(views(lens, arm), SIZE, model, thin=True)
@@ -39,6 +41,7 @@ def test_the_lens_is_found_and_its_bound_holds(arm: SimArm, model: str) -> None:
     assert result.lens.model == model
 
 
+@pytest.mark.slow
 def test_without_noise_the_lens_is_exact(arm: SimArm) -> None:
     lens = lens_of()
     result = calibrate_camera(views(lens, arm, noise=0.0), SIZE, thin=True)
@@ -71,6 +74,7 @@ def test_a_view_that_does_not_fit_is_named_and_left_out(arm: SimArm) -> None:
     assert result.outliers == ("view 4",)
 
 
+@pytest.mark.slow
 def test_a_bent_board_is_not_confirmed(arm: SimArm) -> None:
     with pytest.raises(EmmaError, match="held out"):
         calibrate_camera(views(lens_of(), arm, bent=0.008), SIZE, thin=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from emma.bags.reader import Bag
 from emma.calibrate.camera_info import check_same, of_message
-from emma.calibrate.check import FOLDER, CheckResult, save_check
+from emma.calibrate.check_result import FOLDER, CheckResult, save_check
 from emma.calibrate.detect import as_gray
 from emma.calibrate.files import load_intrinsics, mount_of
 from emma.calibrate.gather import covered, first_message, spaced, track_of

@@ -28,6 +28,7 @@ are better. Views that cover too little are refused with what is missing.
 
 examples:
   emma calibrate camera top --robot my_arm --board board --from pictures/
+  emma calibrate camera top --robot my_arm --board board                live: views are taken by themselves
   emma calibrate camera fish --robot my_arm --board board --from bags/fish --model equidistant
 """
 
@@ -79,8 +80,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("--robot", default="desk_arm", help="robot.yaml, or the name of a robot (default desk_arm)")
         verb.add_argument("--board", type=Path, default=Path("board"), help="board.yaml or its folder (default board)")
         verb.add_argument(
-            "--from", dest="source", type=Path, required=True, metavar="PATH", help="bag, or folder of pictures"
+            "--from",
+            dest="source",
+            type=Path,
+            metavar="PATH",
+            help="bag, or folder of pictures (default: live)",
         )
+        verb.add_argument("--keep", type=Path, metavar="DIR", help="live: folder for pictures (default runs/calibrate)")
         verb.add_argument("--out", type=Path, help="folder of the calibration (default: the robot's)")
         if name == "camera":
             verb.add_argument(
@@ -146,11 +152,10 @@ def _job(args: argparse.Namespace) -> Any:
 
 def _camera(args: argparse.Namespace, job: Any) -> int:
     from emma.calibrate.camera_info import check_same, of_message
-    from emma.calibrate.job import camera_from, camera_lines, gather
+    from emma.calibrate.job import camera_from, camera_lines
     from emma.errors import EmmaError
 
-    print(f"looking for {job.board} in {job.source}")
-    found = gather(job)
+    found = _found(args, job, None)
     print(f"board in {len(found.views)} of {found.looked} pictures; calibrating")
     result, path = camera_from(job, found, args.model)
     print("\n".join(camera_lines(result)))
@@ -163,8 +168,24 @@ def _camera(args: argparse.Namespace, job: Any) -> int:
     return 0
 
 
+def _found(args: argparse.Namespace, job: Any, chain: Any) -> Any:
+    """Views of a bag or pictures; without either, those that a person shows now."""
+    if job.source is not None:
+        from emma.calibrate.job import gather
+
+        print(f"looking for {job.board} in {job.source}")
+        return gather(job, () if chain is None else chain.names)
+    from emma.calibrate.record import now
+    from emma.sessions.calibrate import collect
+
+    keep = args.keep or Path("runs/calibrate") / f"{job.camera}-{args.what}-{now().replace(':', '')}"
+    found = collect(job, chain, keep, say=lambda text: print(text, flush=True), most=6 if args.what == "check" else 60)
+    print(f"views are kept in {keep}; --from {keep} repeats the calibration")
+    return found
+
+
 def _hand_eye(args: argparse.Namespace, job: Any) -> int:
-    from emma.calibrate.job import chain_for, gather, hand_eye_from, hand_eye_lines
+    from emma.calibrate.job import chain_for, hand_eye_from, hand_eye_lines
     from emma.errors import EmmaError
 
     mount = args.mount or _known_mount(job)
@@ -176,8 +197,7 @@ def _hand_eye(args: argparse.Namespace, job: Any) -> int:
             fix="say whether the camera is on the hand or fixed beside the robot",
         )
     chain = chain_for(job, mount, args.tool)
-    print(f"looking for {job.board} in {job.source}")
-    found = gather(job, chain.names)
+    found = _found(args, job, chain)
     print(f"board in {len(found.views)} views of {found.looked} pictures; calibrating")
     if found.dropped:
         print(f"note: {found.dropped} pictures without a joint state at their time were left out")
@@ -188,13 +208,17 @@ def _hand_eye(args: argparse.Namespace, job: Any) -> int:
 
 
 def _check(args: argparse.Namespace, job: Any) -> int:
-    from emma.calibrate.check import check_views, save_check
-    from emma.calibrate.job import chain_for, gather, lens_for
+    from emma.calibrate.check import check_views
+    from emma.calibrate.check_result import save_check
+    from emma.calibrate.job import chain_for, lens_for
+    from emma.errors import EmmaError
 
     if args.outline:
+        if job.source is None:
+            raise EmmaError("--outline needs a recording", found="no --from", expected="--from BAG of the moving arm")
         return _outline(job)
     chain = chain_for(job, args.mount or _known_mount(job) or "hand", args.tool)
-    found = gather(job, chain.names)
+    found = _found(args, job, chain)
     lens, _ = lens_for(job, found)
     result = check_views(job.out, job.camera, chain, found.views, lens)
     save_check(job.out, result)

@@ -1,6 +1,6 @@
 """All checks in the order in which they are read: Python, ROS 2, machine."""
 
-from emma.doctor import gpu, machine, python, ros
+from emma.doctor import cameras, gpu, machine, python, ros
 from emma.doctor.check import Check
 
 
@@ -14,6 +14,7 @@ def examine() -> list[Check]:
         python.package(),
         python.packages(),
         python.data(),
+        cameras.calibrations(),
         *gpu.examine(*computed),
         ros.rclpy(nodes, causes=needed),
         *needed,

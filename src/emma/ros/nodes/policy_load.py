@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from emma.calibrate.check_result import warnings_of
 from emma.control.chunk_executor import ExecutorConfig
 from emma.control.controller import Controller, WatchdogConfig
 from emma.control.workspace import Workspace
@@ -43,6 +44,8 @@ def load(values: PolicyParameters, path: str | Path) -> Loaded:
     agreement = bundle.check(robot, renamed=parse_map(values.map), units=values.units)
     for line in (*bundle.assumed, *agreement.assumed):
         log.warning("assumed: %s", line)
+    for line in warnings_of(robot.folder, tuple(agreement.cameras)):
+        log.warning("%s", line)
     start = IsolatedRuntime if values.isolate and not values.lockstep else open_runtime
     opened: PolicyRuntime = start(
         bundle, kind=values.runtime, device=values.device, threads=values.threads, robot=robot
