@@ -40,7 +40,9 @@ class CameraFeed:
         if self._joints:
             wanted[self._spec.state_topic] = ("sensor_msgs/msg/JointState", self._take_state)
         for topic, (kind, take) in wanted.items():
-            self._client.node.create_subscription(message_class(kind), topic, take, qos.SENSOR_WANT)
+            message = message_class(kind)
+            assert message is not None, f"{kind} is one of the standard messages"
+            self._client.node.create_subscription(message, topic, take, qos.SENSOR_WANT)
         return self
 
     def __exit__(self, *_: object) -> None:
