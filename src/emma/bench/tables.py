@@ -140,13 +140,27 @@ def control(figures: Mapping[str, Any]) -> list[str]:
 
 
 def human(figures: Mapping[str, Any]) -> list[str]:
-    """Markdown lines: success on each axis by diversity of pretraining, robot alone and with hands, and the gain."""
+    """Markdown lines: what needs no training; success on each axis by diversity, robot alone and with hands."""
+    about = {
+        "ik_ms_per_chunk": ("inverse kinematics of a chunk of 16, ms of one thread", "{:.2f}"),
+        "ik_ms_per_chunk_p99": ("... 99th percentile", "{:.2f}"),
+        "ik_ms_per_chunk_out_of_reach": ("... of a chunk that leaves the reach", "{:.2f}"),
+        "ik_worst_error_mm": ("worst error within reach, mm", "{:.4f}"),
+        "import_realtime_factor": ("1080p recordings: their seconds over the import's processor seconds", "{:.1f}"),
+        "shipped_joint_success": ("shipped policy with joint actions", "{:.0%}"),
+        "shipped_through_poses_success": ("... its chunks turned into relative tool poses and back", "{:.0%}"),
+        "ee_vs_joint": ("success with end-effector actions over joints, equal steps", "{:.2f}"),
+        "gain_slope": ("gain from 0 to 100 % diversity, slope", "{:.2f}"),
+        "shuffled_gain": ("gain of shuffled hands", "{:.2f}"),
+    }
+    plain = ["| | |", "|---|---|"]
+    plain += [f"| {text} | {form.format(figures[key])} |" for key, (text, form) in about.items() if key in figures]
     if "cells" not in figures:
-        return ["The table of transfer was not run: it takes a night without `--quick`."]
+        return [*plain, "", "The table of transfer was not run: it takes a night without `--quick`."]
     rates = {(row["level"], row["data"], row["axis"]): row["rate"] for row in figures["cells"]}
     axes = list(dict.fromkeys(row["axis"] for row in figures["cells"]))
     head = " | ".join(f"{axis}: robot only | + human | gain" for axis in axes)
-    lines = [f"| diversity | {head} |", "|---" * (3 * len(axes) + 1) + "|"]
+    lines = [*plain, "", f"| diversity | {head} |", "|---" * (3 * len(axes) + 1) + "|"]
     for level in figures["levels"]:
         values = []
         for axis in axes:
