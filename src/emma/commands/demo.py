@@ -20,7 +20,7 @@ examples:
   emma demo
   emma demo --console                 and watch, stop and review it in a browser
   emma demo --after mine --unlike large
-  emma demo --robot so101                     an SO-101 in a simulator of others (first: emma envs install so101)
+  emma demo --robot so101 --policy mine       an SO-101 in a simulator of others (first: emma envs install so101)
   emma demo --episodes 20 --domain medium --policy mine
 """
 EPISODES, SEED = 6, 10_000
@@ -72,6 +72,13 @@ def run(args: argparse.Namespace) -> int:
         raise EmmaError("nothing to show", found=found, expected="1 or more episodes, 0 or more to compare")
     models = data_dir("models")
     policy = (args.policy or models / POLICIES[args.robot]).resolve()
+    if args.policy is None and not (policy / "emma.json").is_file():
+        raise EmmaError(
+            f"no policy for {args.robot} is here",
+            found=f"no {policy}",
+            expected="a policy bundle",
+            fix="make one as docs/tutorials/robots-of-others.md shows, then name it with --policy",
+        )
     spec = load_robot(load_bundle(policy).info.robot)
     if args.policy and args.robot != "desk_arm" and spec.name != args.robot:
         raise EmmaError(

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     table = Table(box=None)
     for column in ("robot", "package", "version", "task", "interpreter"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for environment in ENVIRONMENTS.values():
         there = environment.folder / "bin" / "python"
         where = str(there) if there.is_file() else f"emma envs install {environment.name}"

@@ -17,7 +17,7 @@ examples:
   emma eval models/desk_arm_source --domain graded --domain unseen
   emma eval mine --domain random                              each episode in a look of its own
   emma eval mine --task push                                  another task than to place the cube
-  emma eval models/so101_pick_place --ros --episodes 50
+  emma eval my_so101 --ros --episodes 50                      a bundle of a robot in a simulator of others
   emma eval models/desk_arm_source --ros --episodes 20 --json result.json
   emma eval mine --judge person --instruction "put the cup on the plate" --episodes 10    after ros2 launch ... deploy
 """
