@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import av
 import pytest
 from dataset_of_numbers import write_dataset
 
@@ -22,27 +21,8 @@ def errors(root: Path, *, full: bool = False) -> str:
     return "\n".join(str(finding) for finding in validate(root, full=full) if finding.level == "error")
 
 
-def frames_of(file: Path, count: int) -> None:
-    """Keep the first `count` frames of a video."""
-    aside = file.with_suffix(".short.mp4")
-    with av.open(str(file)) as source, av.open(str(aside), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for number, packet in enumerate(source.demux(video=0)):
-            if packet.dts is not None and number < count:
-                packet.stream = stream
-                target.mux(packet)
-    aside.replace(file)
-
-
 def test_a_whole_dataset_has_no_errors(filmed: Path) -> None:
     assert errors(filmed, full=True) == ""
-
-
-def test_a_video_that_is_one_frame_short(filmed: Path) -> None:
-    frames_of(filmed / VIDEO, 7)
-    assert "episode 0, observation.images.top" in errors(filmed)
-    assert "emma dataset edit" in errors(filmed)
-    assert "1 of 8 frames cannot be decoded" in errors(filmed, full=True)
 
 
 def test_a_video_whose_data_is_zeros_is_found_when_it_is_decoded(filmed: Path) -> None:
