@@ -32,7 +32,7 @@ _DEAL = 7
 class Layout:
     """Which frames make which episode, and whose weights are compared. starts: (E + 1,) first frame of each episode,
     the number of frames at the end; group: (E,) the source an episode belongs to: shares between groups are fixed;
-    made_from: (E,) the episode that one was generated from, -1 for none; None: nobody knows of any."""
+    made_from: (E,) the episode that one was generated from, -1 for none; None: not known."""
 
     starts: np.ndarray
     group: np.ndarray

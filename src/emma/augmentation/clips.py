@@ -92,7 +92,7 @@ class ClipMaker:
             name=self.generator.name,
             sha256=self.generator.sha256,
             views=self.generator.views,
-            # One that draws from edges alone says so; of the others nobody asks.
+            # Only a generator that draws from edges alone declares that it needs no depth.
             needs_depth=getattr(self.generator, "needs_depth", True),
         )
 

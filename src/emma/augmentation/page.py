@@ -90,7 +90,7 @@ def write_preview(folder: Path, title: str, strips: Sequence[tuple[str, str, np.
 
 
 def source_title(source: SourceDataset, episode: int) -> str:
-    """How the source looked, where somebody said."""
+    """How the source looked, where that is recorded."""
     line = source.provenance[episode] if episode < len(source.provenance) else {}
     return str(line.get("prompt") or line.get("caption") or line.get("domain") or "")
 

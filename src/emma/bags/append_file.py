@@ -1,6 +1,6 @@
 """A file that only grows, written past the page cache where the disk allows it.
 
-A recorder writes what nobody reads soon. Through the page cache most of the work is finding pages, filling them,
+What a recorder writes is not read soon. Through the page cache most of the work is finding pages, filling them,
 writing them back and dropping them again, and the kernel's writing back stalls the writer. Straight from an aligned
 buffer (O_DIRECT, see open(2)) there is one copy, and the disk's own pace.
 """

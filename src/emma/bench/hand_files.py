@@ -13,7 +13,7 @@ from emma.human.egodex import joint_names
 from emma.human.hand_frame import WRIST
 from emma.sim.hand import VIDEO_HZ, HandEpisode
 
-# A hand that the file must have and that nobody saw.
+# A hand that the format requires and that was not seen.
 FAR_AWAY = (0.0, 0.0, 0.0)
 
 

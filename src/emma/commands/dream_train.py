@@ -16,7 +16,7 @@ examples:
   emma dream train --data data/clips --views top wrist --out models/mine
   emma dream train --data data/more --views top wrist --init models/mine --steps 4000 --out models/better
   emma dream train --data data/robot --lora --base Wan2.1-VACE-1.3B --out models/lora
-  emma dream caption data/robot --model HuggingFaceTB/SmolVLM-Instruct     where nobody wrote sentences
+  emma dream caption data/robot --model HuggingFaceTB/SmolVLM-Instruct     where sentences are missing
 """
 
 

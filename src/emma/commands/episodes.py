@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     root = add("list", "the episodes below a folder: state, success, length, size, losses")
     root.add_argument("bags", type=Path, help="folder of episodes")
     info = add("info", "one bag in numbers: per topic rate, gaps, delay, size; skew between cameras")
-    info.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file; anybody's")
+    info.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file, of any recorder")
     info.add_argument("--robot", help="compare with the rates of this robot.yaml (default: episode.yaml's robot)")
     plot = add("plot", "joints and commands over time, and a contact sheet of the cameras, as PNG")
     plot.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")

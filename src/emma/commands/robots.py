@@ -77,7 +77,7 @@ def _new(args: argparse.Namespace) -> int:
         )
     folder = (args.out or robots_dir()) / args.name
     if folder.exists():
-        # Before anybody waits for topics.
+        # Before the wait for topics.
         raise EmmaError(
             f"{folder} exists",
             found="a robot of that name",

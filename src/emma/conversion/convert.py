@@ -181,7 +181,7 @@ def _run(jobs: Sequence[ConvertJob], workers: int) -> Iterator[ConvertedJob]:
     if workers == 1 or len(jobs) < 2:
         yield from map(encode_job, jobs)
         return
-    # Spawned: a forked child of a process with threads may hang on a lock that nobody holds.
+    # Spawned: a forked child of a process with threads may hang on a lock that no thread of its own holds.
     pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=start_worker)
     try:
         rest = iter(jobs)

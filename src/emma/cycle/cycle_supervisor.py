@@ -1,6 +1,6 @@
 """Beside a robot: starts `emma improve` when there is something new, and says when another version shall run.
 
-It talks to the cycle through files alone, so it sees as well what somebody starts or rolls back in a terminal.
+It talks to the cycle through files alone, so it also sees what is started or rolled back in a terminal.
 """
 
 import os
@@ -102,7 +102,7 @@ class Attendant:
                 return
 
     def pause(self, why: str) -> None:
-        """Let the work stand still until `go_on`; a pause that somebody else asked for is not touched."""
+        """Let the work stand still until `go_on`; a pause that was asked for elsewhere is not touched."""
         file = self.config.root / PAUSE_FILE
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""When the work stands still: on battery, while others need processor or memory, or because somebody said so."""
+"""When the work stands still: on battery, while others need processor or memory, or on request."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Standing back: lowest share of the processor, the disk only when nobody else wants it."""
+"""Standing back: lowest share of the processor, the disk only when no other process wants it."""
 
 import ctypes
 import os

@@ -181,7 +181,7 @@ class DatasetIndex:
         write_checksums(self.root, episodes, self._checksums)
 
     def remove_if_empty(self) -> None:
-        """A dataset without episodes is not one that anybody can open."""
+        """A dataset without episodes cannot be opened."""
         if not self.num_episodes:
             for folder in ("meta", "data", "videos"):
                 shutil.rmtree(self.root / folder, ignore_errors=True)

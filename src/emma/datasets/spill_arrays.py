@@ -1,4 +1,4 @@
-"""Arrays that may be larger than the memory: those that are live on the disk, in a file that nobody sees."""
+"""Arrays that may be larger than the memory: those that are live on the disk, in a file without a name."""
 
 import tempfile
 from collections.abc import Iterable, Sequence

@@ -39,7 +39,7 @@ def caption_dataset(
     if frames < 1:
         raise EmmaError("nothing to look at", found=f"{frames} frames", expected="1 or more")
     with _alone(clips.root):
-        # Read again under the lock: somebody may have added episodes meanwhile.
+        # Read again under the lock: another process may have added episodes meanwhile.
         clips = DatasetClips.open(path, views=[camera])
         lines: list[dict[str, Any]] = [dict(line) for line in clips.provenance]
         lines += [{"episode_index": i} for i in range(len(lines), len(clips))]

@@ -100,7 +100,7 @@ class DatasetClips:
         )
 
     def caption(self, index: int) -> str:
-        """How the episode looks, in words: its provenance's prompt or caption. EmmaError if nobody said."""
+        """How the episode looks, in words: its provenance's prompt or caption. EmmaError if it has neither."""
         line = self.provenance[index] if index < len(self.provenance) else {}
         text = line.get("prompt") or line.get("caption")
         if not text:

@@ -124,7 +124,7 @@ def _nearest(known: np.ndarray, near: np.ndarray, clip: int) -> np.ndarray:
 
 
 def _usual(values: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """(N,) median of the clips nearest to each, of all where nobody knows which are near."""
+    """(N,) median of the clips nearest to each, of all where nearness is not known."""
     known = np.isfinite(values)
     if not known.any() or not np.isfinite(near).all():
         return np.full(len(values), np.median(values[known]) if known.any() else np.nan)

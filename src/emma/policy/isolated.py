@@ -161,7 +161,7 @@ class IsolatedRuntime:
             try:
                 child = self._start()
                 if self._last is not None:
-                    # The first call is slow; nobody waits for this one.
+                    # The first call is slow; no caller waits for this one.
                     self._warm(child, *self._last)
             except (EmmaError, EOFError, OSError, ValueError, TimeoutError) as error:
                 self._why = str(error)

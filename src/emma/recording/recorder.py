@@ -131,7 +131,7 @@ class EpisodeRecorder:
         return self._finish("saved")
 
     def discard(self) -> EpisodeMeta:
-        """End the episode and mark it as discarded. Its bag stays until somebody deletes it."""
+        """End the episode and mark it as discarded. Its bag stays until a person deletes it."""
         return self._finish("discarded")
 
     def stats(self) -> RecorderStats:
@@ -140,7 +140,7 @@ class EpisodeRecorder:
         return recording.stats() if recording else RecorderStats(free_bytes=free_bytes(self.root))
 
     def close(self) -> EpisodeMeta | None:
-        """End. An episode under way is kept, with a note that nobody saved it."""
+        """End. An episode under way is kept, with a note that it was not saved by a person."""
         with self._lock:
             recording = self._recording
         if recording is None:

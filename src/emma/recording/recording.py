@@ -66,7 +66,7 @@ class Recording:
             self._held = ExitStack()
             self._held.enter_context(episode_lock(folder))
             undo.callback(self._held.close)
-            # First the name, then the messages: a crash never leaves a bag that nobody can tell.
+            # First the name, then the messages: a crash never leaves a bag that cannot be identified.
             self._meta.save(folder)
             undo.callback((folder / "episode.yaml").unlink)
             self._bag = BagWriter(
@@ -128,7 +128,7 @@ class Recording:
             self._replace(**values)
 
     def _replace(self, **values: object) -> None:
-        """Change the meta data; the caller holds the lock, so that nobody's change is lost."""
+        """Change the meta data; the caller holds the lock, so that no change is lost."""
         self._meta = self._meta.with_(**values)
         self._meta_changed = True
 

@@ -65,7 +65,7 @@ class Watch:
     """Looks at the messages of one robot. `add` costs microseconds and may be called from one thread at a time."""
 
     def __init__(self, spec: RobotSpec, *, skip: tuple[str, ...] = (), check_rates: bool = True) -> None:
-        """skip: topics of the robot that nobody records. check_rates: False where time is simulated."""
+        """skip: topics of the robot that are not recorded. check_rates: False where time is simulated."""
         self._spec, self._check_rates = spec, check_rates
         self._expected = {topic: rate for topic, rate in expected_rates(spec).items() if topic not in skip}
         self._cameras = tuple(c.image_topic for c in spec.cameras if c.image_topic not in skip)
@@ -148,7 +148,7 @@ class Watch:
 
 
 def expected_rates(spec: RobotSpec) -> dict[str, float]:
-    """The topics whose rate the spec tells, in Hz. Commands come only when somebody moves the robot."""
+    """The topics whose rate the spec tells, in Hz. Commands come only while the robot is moved."""
     rates = {state.topic: state.rate_hz or spec.state_rate_hz for state in spec.state_topics}
     for camera in spec.cameras:
         topics = (camera.image_topic, camera.info_topic, camera.depth_topic)

@@ -147,7 +147,7 @@ class RosClient:
         return watch.found
 
     def wait_for_service(self, service: str, timeout_s: float) -> None:
-        """Wait until somebody offers `service`. EmmaError when time is up."""
+        """Wait until a node offers `service`. EmmaError when time is up."""
         deadline = time.monotonic() + timeout_s
         while not any(name == service for name, _ in self.node.get_service_names_and_types()):
             self.alive()

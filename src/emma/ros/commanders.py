@@ -15,7 +15,7 @@ from emma.errors import EmmaError
 
 # After this long without a foreign command its sender has stopped.
 RECENT_S = 1.0
-# As many foreign commands within RECENT_S are somebody who commands; a single one is a slip of the hand.
+# As many foreign commands within RECENT_S are another commander; a single one is not.
 SEVERAL = 5
 # Own commands that are remembered: 10 s at 50 Hz, longer than any of them is under way.
 REMEMBERED = 500
@@ -40,7 +40,7 @@ class Commanders:
 
     @property
     def conflict(self) -> str:
-        """Who else has been commanding, in words; "" if nobody. One group that another commands is enough."""
+        """Who else has been commanding, in words; "" for none. One group that another commands is enough."""
         since = time.monotonic() - RECENT_S
         for topic, foreign in self._foreign.items():
             if len(foreign) >= SEVERAL and foreign[0] >= since:
@@ -65,7 +65,7 @@ class Commanders:
         return ", ".join(sorted(names))
 
     def require_alone(self) -> None:
-        """Raise EmmaError while somebody else commands."""
+        """Raise EmmaError while another publisher commands."""
         if conflict := self.conflict:
             raise EmmaError(
                 "somebody else commands the robot",

@@ -1,4 +1,4 @@
-"""A DDS domain that nobody else on this machine uses, taken for as long as it is needed."""
+"""A DDS domain that no other process of this machine uses, taken for as long as it is needed."""
 
 import fcntl
 import os

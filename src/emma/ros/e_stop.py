@@ -1,4 +1,4 @@
-"""`/e_stop` (std_msgs/Bool): True stops at once and stays until somebody enables again. A wish, not a safety device.
+"""`/e_stop` (std_msgs/Bool): True stops at once and stays until a person enables again. A wish, not a safety device.
 
 A robot's own emergency stop cuts its power and needs no computer; this one stops commands, for buttons and consoles.
 """

@@ -33,7 +33,7 @@ class GripperAction:
 
     @property
     def ready(self) -> bool:
-        """Whether somebody takes goals."""
+        """Whether a node takes goals."""
         answer: bool = self._client.server_is_ready()
         return answer
 

@@ -44,7 +44,7 @@ PORTS = f"{PORT}*"
 def profiles(environ: MutableMapping[str, str] | None = None, shared: Path = SHARED_MEMORY) -> Iterator[str]:
     """While the one participant of this process is made: name our profiles in `environ` (default: this process').
 
-    Yields what they say, "" where somebody has chosen before. Not for a process with several contexts: each of them
+    Yields what they say, "" where a choice was made before. Not for a process with several contexts: each of them
     would ask for the same ports.
     """
     environ = os.environ if environ is None else environ
@@ -87,7 +87,7 @@ def _room_for_segments(shared: Path) -> bool:
 def remove_abandoned(shared: Path = SHARED_MEMORY) -> int:
     """Remove the segments and ports of killed processes, as `fastdds shm clean` does; returns how many.
 
-    A living process holds a lock on `<segment>_el` or `<port>_el`; nobody else takes 64 MiB back after a kill -9.
+    A living process holds a lock on `<segment>_el` or `<port>_el`; no other process takes 64 MiB back after a kill -9.
     """
     names = [lock.name.removesuffix(LOCK_SUFFIX) for lock in shared.glob(SEGMENT_LOCKS)]
     # A port that a publisher left behind has no lock; one that several may read (`_sl`) is left to Fast DDS.

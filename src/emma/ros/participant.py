@@ -2,7 +2,7 @@
 
 Fast DDS numbers its ports by it. For 20 s after a kill -9 the publishers write on to the dead process' shared memory
 port, and remove and make it anew with each message. A process started meanwhile would by default take the same number,
-hence the same port, and might listen to one that nobody writes to. So numbers are given out in turn.
+hence the same port, and might listen to one that no process writes to. So numbers are given out in turn.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ PARTICIPANTS = 32
 
 
 def participant_is_free(domain: int, participant: int) -> bool:
-    """Whether nobody on this machine listens on the UDP ports of this participant."""
+    """Whether no process of this machine listens on the UDP ports of this participant."""
     for offset in (0, 1):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:

@@ -95,7 +95,7 @@ class RawSubscriptions:
         return {topic: raw.subscription.get_publisher_count() if raw else 0 for topic, raw in found.items()}
 
     def unpublished(self) -> list[str]:
-        """The wanted topics that nobody publishes."""
+        """The wanted topics without a publisher."""
         return [topic for topic in self._wanted if self._node.count_publishers(topic) == 0]
 
     def refresh(self) -> list[str]:

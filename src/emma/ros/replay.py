@@ -20,7 +20,7 @@ from emma.ros import qos
 from emma.ros.raw_subscriptions import message_class
 
 NS = 1_000_000_000
-# A wait is cut into pieces of this length (s), so that somebody who wants to stop is heard.
+# A wait is cut into pieces of this length (s), so that a request to stop is seen.
 LOOK_S = 0.1
 # How long subscribers may take to acknowledge the last messages, s: some of the middleware's heartbeats, 3 s apart.
 ACKNOWLEDGED_S = 15.0

@@ -51,7 +51,7 @@ class Stop:
 
     @property
     def asked(self) -> bool:
-        """Whether somebody did, and `wait` has not returned yet."""
+        """Whether it was requested, and `wait` has not returned yet."""
         return not self._asked.empty()
 
     def wait(self) -> None:

@@ -74,7 +74,7 @@ def work(config: InteractiveConfig, open_keys: Callable[[], KeySource]) -> list[
     console = Console(stderr=True)
     keys = KeysConfig(policy=config.policy is not None, trials=config.trials, episodes=config.episodes)
     with ExitStack() as stack:
-        # Before the graph: nobody should wait for a policy to load only to hear that there is no gamepad.
+        # Before the graph: a missing gamepad should be reported before a policy loads.
         source = stack.enter_context(open_keys())
         domain = stack.enter_context(own_domain(config.domain_id))
         graph = stack.enter_context(Graph(nodes(config), config.logs))

@@ -28,7 +28,7 @@ class Store(Protocol):
 
 
 class Encoded:
-    """PNG or JPEG in a file that nobody sees: it is gone with this object, or the process."""
+    """PNG or JPEG in a file without a name: it is gone with this object, or the process."""
 
     def __init__(self) -> None:
         folder = cache_folder().parent / "pictures"

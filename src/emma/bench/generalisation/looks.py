@@ -1,4 +1,4 @@
-"""Where a policy fails among random looks, and whether its error there says so before anybody runs it."""
+"""Where a policy fails among random looks, and whether its error there predicts that before it is run."""
 
 import json
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ NAMES_SHOWN = 60
 
 
 class Watch:
-    """Called with every change of state. Where nobody watches it prints a line for each job that ended."""
+    """Called with every change of state. Without a terminal it prints a line for each job that ended."""
 
     def __init__(self, what: str) -> None:
         self._what, self._bar = what, progress_bar()

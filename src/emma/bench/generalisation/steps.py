@@ -19,7 +19,7 @@ TRUE = "re-render the prompts"
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """seed: of the first evaluation episode. costs: None if nobody measured them; the forecast then goes by how they
+    """seed: of the first evaluation episode. costs: None if they were not measured; the forecast then goes by how they
     usually compare."""
 
     data: Data
@@ -130,6 +130,6 @@ def _clips(way: str, shard: int) -> str:
 
 
 def _rendered(data: Data) -> float:
-    # Before all clips are decided nobody knows how many there are.
+    # How many there are is known when all clips are decided.
     decided = all(generated(data, "whole", shard) >= 1.0 for shard in range(data.budget.shards))
     return rendered(data, len(kept_clips(data))) if decided else 0.0

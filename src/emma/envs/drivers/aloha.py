@@ -39,7 +39,7 @@ class Driver:
         if abs(rate_hz * DT - 1.0) > 1e-6:
             raise ValueError(f"{rate_hz:g} control ticks a second; {PACKAGE} has {1.0 / DT:g}")
         self._env = AlohaEnv("transfer_cube")
-        # The package draws three pictures of 640 x 480 a step; here nobody looks at them.
+        # The package draws three pictures of 640 x 480 a step; here they are not used.
         blank = {"images": {"top": np.zeros(0, np.uint8)}}
         self._env._env.task.get_observation = lambda physics: blank
         self._sizes = sizes

@@ -28,7 +28,7 @@ class KeysParameters:
     source: str = parameter("keyboard", "where keys come from", choices=SOURCES)
     teleop: bool = parameter(False, "the graph has a teleop node: jog, take the robot over, give it back")
     policy: bool = parameter(False, "the graph has a policy node: switch it on and off")
-    instruction: str = parameter("", "what the robot shall do; empty: somebody else says it on /instruction")
+    instruction: str = parameter("", "what the robot shall do; empty: it comes on /instruction")
     wait_s: float = parameter(60.0, "how long to wait for the other nodes", minimum=0.1)
 
 

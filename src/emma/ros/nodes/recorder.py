@@ -39,7 +39,7 @@ class RecorderParameters:
     robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
     root: str = parameter("episodes", "folder that gets one folder per episode")
     extra: tuple[str, ...] = parameter((), "more topics, as names or patterns with * and ?")
-    skip: tuple[str, ...] = parameter((), "topics of the robot not to record, as depth where nobody needs it")
+    skip: tuple[str, ...] = parameter((), "topics of the robot not to record, as depth that is not needed")
     kind: str = parameter("teleop", "what the next episodes are", choices=KINDS, runtime=True)
     operator: str = parameter("", "who or what moves the robot", runtime=True)
     policy: str = parameter("", "policy bundle that moves the robot", runtime=True)
@@ -60,7 +60,7 @@ class RecorderNode(Node):
         values = declare(self, RecorderParameters)
         self.spec = load_robot(values.robot)
         wanted = {topic: kind for topic, kind in self.spec.topics().items() if topic not in values.skip}
-        # Commands come only when somebody moves the robot; everything else must be there for an episode to begin.
+        # Commands come only while the robot is moved; everything else must be there for an episode to begin.
         self._needed = tuple(topic for topic in wanted if topic not in self.spec.command_topics)
         self._watch = Watch(self.spec, skip=values.skip, check_rates=values.check_rates)
         self._check_rates = values.check_rates

@@ -173,7 +173,7 @@ class ScriptedOperatorNode(Node):
         return self._guard.excess(commanded, self._measured)
 
     def _look(self) -> None:
-        """Say it when somebody begins or ends listening to the commands."""
+        """Publish the number of listeners when it changes."""
         if self._command.get_subscription_count() != self._listeners:
             self._say()
 

@@ -37,7 +37,7 @@ from emma.teleop.teleop import Phase, Teleop
 
 DEVICES = ("jog", "leader")
 TAKING = "taking"
-# Without commands for this long nobody drives: longer than a busy machine keeps a commander from its turn.
+# Without commands for this long there is no commander: longer than a busy machine keeps a commander from its turn.
 QUIET_S = 0.3
 
 
