@@ -29,7 +29,7 @@ class SimOutput(Protocol):
     """What becomes of the simulator's data. Called on its thread; stamps are in ns, arrays belong to the receiver."""
 
     def wants(self, camera: str) -> tuple[bool, bool]:
-        """Whether a subscriber wants the camera's colour, and its depth: drawing is the dearest thing a simulator does."""
+        """Whether the camera's colour and its depth have subscribers: drawing costs a simulator most."""
         ...
 
     def joints(self, stamp_ns: int, position: np.ndarray, velocity: np.ndarray) -> None:
