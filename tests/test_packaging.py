@@ -27,6 +27,10 @@ REQUIREMENTS = [
 OURS = frozenset({"emma", "lerobot_policy_spatial_flow"})
 # The extra `tensorrt` brings it to machines with a GPU alone, from elsewhere; its users say so when it is missing.
 NOT_ON_THE_INDEX = frozenset({"tensorrt"})
+# Of the extra `view`, which is not installed by default.
+OF_VIEW = {"foxglove": "foxglove-sdk", "rerun": "rerun-sdk"}
+# These run in an interpreter of their own, with the packages that `emma envs install` gives it.
+ELSEWHERE = ROOT / "src" / "emma" / "envs" / "drivers"
 
 
 def pins() -> dict[str, Version]:
@@ -40,6 +44,8 @@ def third_party(folder: Path) -> dict[str, set[str]]:
     """Packages that the source imports, each with the files that do, without Python's own and ours."""
     users: dict[str, set[str]] = {}
     for path in folder.rglob("*.py"):
+        if ELSEWHERE in path.parents:
+            continue
         for node in ast.walk(ast.parse(path.read_text(), str(path))):
             names: list[str] = []
             if isinstance(node, ast.Import):
@@ -55,7 +61,7 @@ def test_every_import_is_declared() -> None:
     declared = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
     providers = packages_distributions()
     for name, users in sorted(third_party(ROOT / "src" / "emma").items()):
-        distributions = {canonicalize_name(d) for d in providers.get(name, [])}
+        distributions = {canonicalize_name(d) for d in providers.get(name, [OF_VIEW.get(name, name)])}
         assert distributions & declared, (
             f"{sorted(users)[0]} imports {name} ({distributions}); add it to pyproject.toml"
         )
