@@ -191,6 +191,7 @@ def test_the_verb_says_what_is_wrong(clips: Path, tmp_path: Path, capsys: pytest
     assert "LoRA needs a base" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_finished_generator(clips: Path, tmp_path: Path) -> None:
     config = SmallConfig(
         views=VIEWS, frames=4, overlap=1, layers=2, heads=2, threads=1, steps=1,

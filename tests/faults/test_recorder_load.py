@@ -51,6 +51,7 @@ def test_every_message_is_in_the_bag(rig: Rig, tmp_path: Path) -> None:
     assert numbers == {topic: list(range(count)) for topic, count in sent.sent.items()}
 
 
+@pytest.mark.slow
 def test_killed_under_load(rig: Rig, tmp_path: Path) -> None:
     check(kills(rig, tmp_path, 3, GENTLE, seed=0, done=lambda _: None))
 
@@ -78,6 +79,7 @@ def test_two_recorders_in_one_folder(rig: Rig, tmp_path: Path) -> None:
         assert tally_bag(folder).missing(sent.sent) == 0
 
 
+@pytest.mark.slow
 def test_stamps_that_go_back_are_said_and_kept(rig: Rig, tmp_path: Path) -> None:
     publisher = rig.client.node.create_publisher(JointState, rig.spec.state_topic, qos.SENSOR_OFFER)
     with rig.recorder(tmp_path / "bags") as recorder:

@@ -78,6 +78,7 @@ def test_a_killed_process_is_told_and_started_again(isolated, cases):
     assert isolated.restarts == starts + 1
 
 
+@pytest.mark.slow
 def test_no_memory_left_is_told(isolated, cases):
     case, pid = cases[0], isolated.pid
     # No page more than it has now: every larger allocation fails from here on.

@@ -53,6 +53,7 @@ def test_weight_is_bounded_at_both_ends():
     assert all(0 < guidance_weight(t) <= 10.0 for t in np.linspace(0, 1, 101))
 
 
+@pytest.mark.slow
 def test_chunk_is_that_of_lerobots_own_rtc(exported, cases):
     bundle, info = exported("smolvla_small")
     (observation, instruction), previous = cases[0], cases[1].observation.state + np.linspace(0, 0.1, 12)[:, None]

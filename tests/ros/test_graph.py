@@ -35,6 +35,7 @@ def test_a_node_that_ended_is_told_with_its_last_words(tmp_path, eventually):
     assert str(graph.log("sim")) in str(told.value)
 
 
+@pytest.mark.slow
 def test_leaving_the_block_by_an_error_ends_the_nodes(tmp_path, alive):
     pids = []
 

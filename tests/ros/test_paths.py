@@ -101,7 +101,7 @@ class LoggedArm(DeskArm):
         super().step(command)
 
 
-@pytest.mark.parametrize("delay", [0, 5])
+@pytest.mark.parametrize("delay", [0, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_policy_commands_the_same_through_the_graph_as_in_process(bundle, spec, tmp_path, delay):
     """delay: with real-time chunking the chunk in execution reaches the policy on both paths."""
     bundle = shutil.copytree(bundle, tmp_path / "bundle")

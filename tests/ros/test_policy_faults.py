@@ -67,7 +67,12 @@ def within_limits(spec, messages):
 
 
 @pytest.mark.parametrize(
-    "button", [qos.LATCHED, qos.COMMAND, qos.SENSOR_WANT], ids=["latched", "reliable", "best effort"]
+    "button",
+    [
+        pytest.param(qos.LATCHED, id="latched"),
+        pytest.param(qos.COMMAND, id="reliable", marks=pytest.mark.slow),
+        pytest.param(qos.SENSOR_WANT, id="best effort", marks=pytest.mark.slow),
+    ],
 )
 def test_the_emergency_stop_holds_and_needs_a_fresh_enable(
     running_graph, bundle, tmp_path, spec, listen, eventually, button
@@ -92,6 +97,7 @@ def test_the_emergency_stop_holds_and_needs_a_fresh_enable(
     assert "emergency stop" in (tmp_path / "policy.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_stop_that_was_pressed_before_the_node_came_is_heard(running_graph, bundle, tmp_path, eventually):
     with running_graph(SIM, logs=tmp_path / "sim") as (_, client):
         client.node.create_publisher(Bool, "/e_stop", qos.LATCHED).publish(Bool(data=True))
@@ -102,6 +108,7 @@ def test_a_stop_that_was_pressed_before_the_node_came_is_heard(running_graph, bu
                 client.switch("/policy/enable", True)
 
 
+@pytest.mark.slow
 def test_two_policy_nodes_never_command_at_once(running_graph, bundle, tmp_path, spec, listen, eventually):
     second = policy(bundle, name="second")
     with running_graph(SIM, policy(bundle), second, logs=tmp_path) as (_, client):
@@ -140,6 +147,7 @@ def test_a_stranger_that_commands_meanwhile_makes_the_policy_let_go(
     assert "stopped: another node commands the robot: commands of /tester" in log
 
 
+@pytest.mark.slow
 def test_the_policys_process_is_killed_the_arm_holds_and_goes_on_with_the_next(
     running_graph, bundle, tmp_path, spec, listen, eventually
 ):
@@ -153,7 +161,14 @@ def test_the_policys_process_is_killed_the_arm_holds_and_goes_on_with_the_next(
         assert said is not None
         # The chunk in play is finished, then it holds, and follows the new process when that is warm. On a fast machine
         # there may be no hold between.
-        assert client.wait_for(STATE, lambda s: s["mode"] == "running" and not s["inference_error"], PATIENCE_S)
+        over = ("running", "stopped")
+        again = client.wait_for(STATE, lambda s: s["mode"] in over and not s["inference_error"], PATIENCE_S)
+        assert again, client.heard(STATE)
+        if again["mode"] == "stopped":
+            # The new process kept the simulator from its turn for so long that the arm's state was not known: a person
+            # enables again then.
+            client.switch("/policy/enable", True)
+            assert client.wait_for(STATE, lambda s: s["mode"] == "running", PATIENCE_S), client.heard(STATE)
         assert child_of(graph.pids["policy"]).pid != child.pid
         assert within_limits(spec, list(commands.messages))
         assert graph.stop()["policy"] == 0
@@ -162,6 +177,7 @@ def test_the_policys_process_is_killed_the_arm_holds_and_goes_on_with_the_next(
     assert "runs again (start 2)" in log
 
 
+@pytest.mark.slow
 def test_the_node_is_killed_and_another_one_takes_its_place(running_graph, bundle, tmp_path, spec, listen, eventually):
     with running_graph(SIM, logs=tmp_path / "sim") as (_, client):
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)

@@ -131,6 +131,7 @@ def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph,
         assert client.wait_for("/teleop/state", lambda s: s["state"] == "driving", PATIENCE_S) is not None
 
 
+@pytest.mark.slow
 def test_a_person_corrects_a_policy_and_the_dataset_knows_which_frames(
     running_graph, bundle, spec, tmp_path, listen, eventually
 ):
@@ -235,6 +236,7 @@ def _check_dataset(folder, spec, out, meta):
     assert marked.sum() == pytest.approx((end - start) / 1e9 * spec.fps, abs=1.01)
 
 
+@pytest.mark.slow
 def test_record_with_the_keyboard_from_a_real_terminal(tmp_path):
     person, program = pty.openpty()
     verb = [sys.executable, "-m", "emma", "record", "--operator", "keyboard", "--episodes", "1"]

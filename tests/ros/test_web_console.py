@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import httpx
 import numpy as np
+import pytest
 from console_browser import Browser, free_port
 from std_msgs.msg import Bool
 
@@ -111,6 +112,7 @@ def test_a_camera_without_viewers_is_not_subscribed(running_graph: Any, tmp_path
             browser.http.get("/api/about")
 
 
+@pytest.mark.slow
 def test_the_node_serves_and_ends_in_order(running_graph: Any, tmp_path: Path, eventually: Any) -> None:
     port = free_port()
     page = NodeProcess(module="web_console", parameters={"port": port, "folders": [str(tmp_path)]})

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -43,6 +44,8 @@ class Stop:
     def __init__(self) -> None:
         self._asked: SimpleQueue[None] = SimpleQueue()
         self.code = 0
+        # Whether `wait` has returned: the node is being closed.
+        self.ending = False
 
     def request(self, code: int = 0) -> None:
         """Ask the process to end; the highest code counts."""
@@ -58,7 +61,9 @@ class Stop:
         # A wait without end could not be interrupted by a signal handler on every platform.
         while True:
             with suppress(Empty):
-                return self._asked.get(timeout=1.0)
+                self._asked.get(timeout=1.0)
+                self.ending = True
+                return
 
 
 class Closable(Protocol):
@@ -136,7 +141,15 @@ def _spin(executor: SingleThreadedExecutor, node: Node, stop: Stop) -> None:
         executor.spin()
     except ExternalShutdownException:
         stop.request()
+    except InvalidHandle as error:
+        # A callback that ends while the executor shuts down finds its guard condition gone.
+        if not stop.ending:
+            _broken(node, stop, error)
     except Exception as error:  # an error in a callback must end the process with a message, not leave it deaf
-        node.get_logger().fatal(f"{type(error).__name__}: {error}")
-        traceback.print_exc()
-        stop.request(1)
+        _broken(node, stop, error)
+
+
+def _broken(node: Node, stop: Stop, error: Exception) -> None:
+    node.get_logger().fatal(f"{type(error).__name__}: {error}")
+    traceback.print_exc()
+    stop.request(1)
