@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emma.bench.control import CORES, Case, cores, robot_of
+from emma.bench.control import CORES, HEIGHT, WIDTH, Case, cores, robot_of
 from emma.bench.random_vla import CAMERAS, SMALL_SMOLVLA, write_random
 from emma.datasets.writer import DatasetWriter
 from emma.environment import cleaned
@@ -57,7 +58,8 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="emma-bench-", dir=_memory()) as warm:
             write_dataset(Path(warm) / "many", EPISODES, FRAMES, seed)
             review = _found("review", folder, "--folder", warm, "--port", free_port())
-        bundle = write_random("smolvla", SMALL_SMOLVLA, folder / "policy", cameras=len(CAMERAS), seed=seed)
+        size = replace(SMALL_SMOLVLA, camera=(HEIGHT, WIDTH))
+        bundle = write_random("smolvla", size, folder / "policy", cameras=len(CAMERAS), seed=seed)
         robot = robot_of(folder / "robot", Case(prefix=""))
         options = ("--out", folder / "run", "--robot", robot, "--policy", bundle.path)
         robots = _found("console", folder, *options, "--port", free_port(), "--seconds", seconds)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"seconds": seconds}
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, cores(CORES) as count:
         folder = Path(scratch)
-        bundle = write_random("smolvla", SMALL_SMOLVLA, folder / "policy", cameras=len(CAMERAS), seed=seed)
+        size = replace(SMALL_SMOLVLA, camera=(HEIGHT, WIDTH))
+        bundle = write_random("smolvla", size, folder / "policy", cameras=len(CAMERAS), seed=seed)
         figures["cores"] = count
         for case in QUICK_CASES if quick else CASES:
             print(f"{case.prefix or 'raw_'}*: {seconds:g} s of commands", file=sys.stderr, flush=True)

@@ -43,8 +43,8 @@ class Gemma(NamedTuple):
 class Size:
     """smolvlm: SmolVLA's backbone; backbone, expert: pi's Gemmas; vision: pi's SigLIP as (width, layers, heads, mlp).
 
-    image: edge in pixels; tokens: of language, padded to; chunk: actions; width: state and actions are padded to it;
-    steps: of the flow.
+    image: edge in pixels; camera: (height, width) of the pictures where SmolVLA itself shrinks them to `image`; tokens:
+    of language, padded to; chunk: actions; width: state and actions are padded to it; steps: of the flow.
     """
 
     image: int
@@ -56,6 +56,7 @@ class Size:
     backbone: Gemma | None = None
     expert: Gemma | None = None
     vision: tuple[int, int, int, int] | None = None
+    camera: tuple[int, int] | None = None
 
 
 # SmolVLM2-500M with the 16 of its 32 layers that SmolVLA keeps; PaliGemma 2B and the 300M expert.
@@ -141,7 +142,7 @@ def configuration(kind: str, size: Size, folder: Path, cameras: int, dtype: str 
 
     if kind not in KINDS:
         raise EmmaError(f"unknown policy '{kind}'", found=kind, expected=f"one of {', '.join(KINDS)}")
-    edge = (3, size.image, size.image)
+    edge = (3, *(size.camera or (size.image, size.image)))
     images = {f"observation.images.{c}": PolicyFeature(FeatureType.VISUAL, edge) for c in CAMERAS[:cameras]}
     joints = (len(JOINTS),)
     common: dict[str, Any] = {
