@@ -187,7 +187,7 @@ class Controller:
         )
 
     def _stuck(self, t_ns: int, safe: SafeCommand) -> str:
-        if "reach" not in safe.clipped:
+        if not safe.waits:
             self._stuck_ns = None
             return ""
         if self._stuck_ns is None:

@@ -13,12 +13,21 @@ PARTS = (1.0, 0.75, 0.5, 0.25)
 TOUCH_M = 1e-6
 
 
+# A command waits at the end of its reach when it is this near to it, as a share of the whole way through the reach.
+EDGE = 0.05
+
+
 @dataclass(frozen=True, kw_only=True)
 class SafeCommand:
-    """A command that keeps every limit. position: (J,) float64; clipped: which limits acted, empty when none did."""
+    """A command that keeps every limit. position: (J,) float64; clipped: which limits acted, empty when none did.
+
+    waits: the command is at the end of the arm's reach and its target is beyond, as when the arm does not follow. A far
+    target alone is not that: an arm that follows takes the reach along.
+    """
 
     position: np.ndarray
     clipped: tuple[str, ...] = ()
+    waits: bool = False
 
 
 class SafetyFilter:
@@ -130,7 +139,8 @@ class SafetyFilter:
         position = np.clip(self._q + limited * self._dt, lower, upper)
         self._v = (position - self._q) / self._dt
         self._q = position
-        return SafeCommand(position=position.copy(), clipped=tuple(reasons))
+        waits = "reach" in reasons and within is not None and _at_edge(position, within)
+        return SafeCommand(position=position.copy(), clipped=tuple(reasons), waits=waits)
 
     def _workspace_velocity(self, workspace: Workspace, velocity: np.ndarray) -> np.ndarray:
         """The largest part of `velocity` (J,) from which the tool can still be stopped within the workspace.
@@ -165,6 +175,13 @@ class SafetyFilter:
         step = self._acceleration * self._dt
         n = np.maximum(np.ceil(np.sqrt(0.25 + 2.0 * distance / (step * self._dt)) - 0.5), 1.0)
         return distance / (n * self._dt) + step * (n - 1.0) / 2.0
+
+
+def _at_edge(position: np.ndarray, within: tuple[np.ndarray, np.ndarray]) -> bool:
+    lower, upper = within
+    width = upper - lower
+    near = np.minimum(position - lower, upper - position) <= EDGE * np.where(np.isfinite(width), width, 0.0)
+    return bool((near & np.isfinite(width)).any())
 
 
 def _both(limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
