@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-HELP = """what would break in a LeRobotDataset, whoever made it; exit code 1 if anything would
+HELP = """find what would break training in a LeRobotDataset from any source; exit code 1 if there is anything
 
 Opens every file: metadata, tables, videos; compares counts, times, sizes and statistics. With --full it decodes every
 picture and every video to its last frame and compares each file with its checksum, where the dataset has them.

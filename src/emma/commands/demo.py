@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from emma.console.config import PORT
 
     parser.add_argument("--episodes", type=int, default=EPISODES, help=f"episodes to run (default {EPISODES})")
-    parser.add_argument("--robot", choices=POLICIES, default="desk_arm", help="simulated robot (default desk_arm)")
+    parser.add_argument("--robot", choices=POLICIES, help="simulated robot (default desk_arm, or that of --policy)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument("--policy", type=Path, help=f"policy bundle (default models/{DEFAULT_POLICY}, or the robot's)")
     parser.add_argument("--runtime", default="auto", help="what runs the policy (default auto)")
@@ -71,16 +71,16 @@ def run(args: argparse.Namespace) -> int:
         found = f"--episodes {args.episodes}, --compared {args.compared}"
         raise EmmaError("nothing to show", found=found, expected="1 or more episodes, 0 or more to compare")
     models = data_dir("models")
-    policy = (args.policy or models / POLICIES[args.robot]).resolve()
+    policy = (args.policy or models / POLICIES[args.robot or EMBEDDED]).resolve()
     if args.policy is None and not (policy / "emma.json").is_file():
         raise EmmaError(
-            f"no policy for {args.robot} is here",
+            f"no policy for {args.robot or EMBEDDED} is here",
             found=f"no {policy}",
             expected="a policy bundle",
             fix="make one as docs/tutorials/robots-of-others.md shows, then name it with --policy",
         )
     spec = load_robot(load_bundle(policy).info.robot)
-    if args.policy and args.robot != "desk_arm" and spec.name != args.robot:
+    if args.robot and spec.name != args.robot:
         raise EmmaError(
             "the policy is for another robot", found=spec.name, expected=args.robot, fix="leave out --robot"
         )

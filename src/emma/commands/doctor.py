@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from emma.doctor import Check
 
-HELP = """say what is in use on this machine, what is wrong with it, and how to mend it
+HELP = """show what is in use on this machine, what is wrong with it, and how to fix it
 
 Looks at Python and its packages, torch and GPU libraries, rclpy, NumPy and middleware, who hears whom on the network,
 a sourced ROS installation and colcon build, rendering, disk, shared memory and

@@ -92,16 +92,17 @@ def _pixels(image: Any) -> Any:
 
 def _simulated(args: argparse.Namespace, bundle: Any) -> Iterator[Any]:
     """The expert's episodes, seen at moments spread over each."""
+    from emma.envs.maker import EMBEDDED
     from emma.errors import EmmaError
     from emma.policy.export.parity import Case
     from emma.robots.spec import load_robot
     from emma.sim.demonstrations import demonstrations
 
-    if bundle.info.robot != "desk_arm":
+    if bundle.info.robot != EMBEDDED:
         raise EmmaError(
             "the simulator has no such robot",
             found=bundle.info.robot,
-            expected="desk_arm",
+            expected=EMBEDDED,
             fix="give recorded observations with --data DATASET",
         )
     each = 8

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _person(args: argparse.Namespace) -> int:
+    from emma.envs.maker import EMBEDDED
     from emma.errors import EmmaError
     from emma.sessions.interactive import InteractiveConfig, work
     from emma.sessions.session import Trial
@@ -60,7 +61,7 @@ def _person(args: argparse.Namespace) -> int:
 
     if args.lockstep or args.noise:
         raise EmmaError("a person works in real time and makes noise enough", fix="leave out --lockstep and --noise")
-    if args.robot != "desk_arm" or args.python or args.cameras:
+    if args.robot != EMBEDDED or args.python or args.cameras:
         raise EmmaError(
             "a person at the keys drives the embedded arm",
             found=f"--robot {args.robot}",
@@ -125,7 +126,6 @@ def _scripted(args: argparse.Namespace) -> int:
     result = drive(config, plan, wanted=args.episodes)
     sheet = draw_sheet(result, spec, config.out / "contact_sheet.png")
     show(result, bags=out, sheet=sheet, logs=config.logs)
-    more = "" if args.robot == "desk_arm" else f" --robot {args.robot}"
-    more += f" --cameras {' '.join(args.cameras)}" if args.cameras else ""
+    more = f" --cameras {' '.join(args.cameras)}" if args.cameras else ""
     print(f"next          emma episodes convert {args.out}{more} --out dataset")
     return 0

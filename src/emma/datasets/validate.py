@@ -1,4 +1,4 @@
-"""What would break in a LeRobotDataset, whoever made it: found by reading it, told with numbers and what to do."""
+"""What would break training in a LeRobotDataset from any source, with numbers and the fix."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
