@@ -129,7 +129,8 @@ def collect(
     with DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth) as writer:
         there = {entry["seed"] for entry in writer.provenance if _same(entry, config)}
         kept = min(len(there), config.episodes)
-        seeds = (seed for seed in count(config.seed) if seed not in there)
+        # Episodes are written in the order of their seeds: those between that are not there have failed.
+        seeds = count(max(there, default=config.seed - 1) + 1)
         with closing(_episodes(spec, config, seeds, config.episodes - kept)) as episodes:
             for episode in episodes:
                 rows = zip(episode.observations, episode.action, strict=True)
