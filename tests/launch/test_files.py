@@ -19,7 +19,6 @@ LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 PARAMETERS = {
     "sim": "SimParameters",
-    "env": "EnvParameters",
     "policy": "PolicyParameters",
     "recorder": "RecorderParameters",
     "scripted_operator": "ScriptedOperatorParameters",

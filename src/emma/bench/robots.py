@@ -8,6 +8,7 @@ import numpy as np
 
 from emma.bench.loop import through_ros
 from emma.envs.environments import ENVIRONMENTS, Environment
+from emma.envs.maker import maker_of
 from emma.envs.robot import EnvRobot
 from emma.errors import EmmaError
 from emma.resources import data_dir
@@ -76,7 +77,9 @@ def kinematics_error(spec: RobotSpec, poses: int, seed: int) -> tuple[float, flo
     joints = rng.uniform(lower, upper, (poses, len(lower)))
     ours = Kinematics.of(spec)
     metres = radians = 0.0
-    with EnvRobot(spec, cameras=()) as robot:
+    maker = maker_of(spec)
+    with maker.make(spec, cameras=(), task=maker.tasks[0]) as robot:
+        assert isinstance(robot, EnvRobot)
         for tool, theirs in robot.tools(joints).items():
             mine = ours.poses(joints, tool)
             metres = max(metres, float(np.linalg.norm(mine[:, :3, 3] - theirs[:, :3, 3], axis=1).max()))

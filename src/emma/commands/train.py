@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
     from emma.adamix.config import AdaMixConfig
     from emma.policy.bundle import load_bundle
-    from emma.robots.spec import list_robots, load_robot
+    from emma.robots.spec import known_robot
     from emma.training.loop import LOG, RUN, mean_loss, train
 
     config = TrainConfig(data=tuple(args.data), **chosen(TrainConfig, args))
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     out = train(config, args.out, resume=args.resume)
     info = load_bundle(out).info
     print(f"{out}: {info.policy_type} for {info.robot}, loss {mean_loss(out / RUN / LOG):.4f}")
-    simulated = info.robot in list_robots() and load_robot(info.robot).simulated
+    spec = known_robot(info.robot)
     deploy = f"ros2 launch emma deploy.launch.py robot:={info.robot} policy:={out}"
-    print(f"next: {f'emma eval {out}' if simulated else deploy}")
+    print(f"next: {f'emma eval {out}' if spec and spec.simulator else deploy}")
     return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from emma.errors import EmmaError
 from emma.options import build, help_of, option, read_yaml, yaml_example
+from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import load_robot
 from emma.training.config import TrainOptions
 from emma.training.mixture import SAMPLERS
@@ -169,7 +170,7 @@ class PauseSettings:
 class ImproveConfig:
     """Everything that decides a cycle's result."""
 
-    robot: str = option("desk_arm", help="a name that `emma robots` lists, or a path to a robot.yaml")
+    robot: str = option(DEFAULT_ROBOT, help="a name that `emma robots` lists, or a path to a robot.yaml")
     bags: tuple[str, ...] = option((), help="folders where recorded episodes turn up, looked through at every start")
     datasets: tuple[str, ...] = option(
         (), help="LeRobotDatasets to train on in every cycle, as the demonstrations the policy came from"
