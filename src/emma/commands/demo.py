@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     maker = maker_of(spec, args.python)
     after = after_policy(args, policy, models)
     require_known(maker, maker.tasks[0], [args.domain, *([args.unlike] if after else [])])
+    maker.require_here()
     config = DriveConfig(
         out=(args.out or run_folder("demo")).resolve(),
         robot=args.robot or spec.name,

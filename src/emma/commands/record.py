@@ -68,6 +68,7 @@ def _person(args: argparse.Namespace) -> int:
     maker = maker_of(load_robot(args.robot), args.python)
     task = args.task or maker.tasks[0]
     require_known(maker, task, [args.domain])
+    maker.require_here()
     out, targets = args.out.resolve(), maker.targets
     config = InteractiveConfig(
         bags=out,
@@ -110,6 +111,7 @@ def _scripted(args: argparse.Namespace) -> int:
     maker = maker_of(spec, args.python)
     task = args.task or maker.tasks[0]
     require_known(maker, task, [args.domain])
+    maker.require_here()
     out = args.out.resolve()
     config = DriveConfig(
         out=out / "session",

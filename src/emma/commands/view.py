@@ -36,9 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("viewer", choices=VIEWERS, help="which viewer")
     parser.add_argument("path", type=Path, nargs="?", metavar="PATH", help="a bag or a dataset (default: the robot)")
     parser.add_argument("--episode", type=int, default=0, metavar="N", help="episode of a dataset (default 0)")
-    parser.add_argument(
-        "--robot", default=DEFAULT_ROBOT, help="robot whose graph it follows (default %(default)s)"
-    )
+    parser.add_argument("--robot", default=DEFAULT_ROBOT, help="robot whose graph it follows (default %(default)s)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="rerun: write a .rrd file instead of the viewer")
     parser.add_argument("--port", type=int, metavar="N", help="foxglove: port to listen on (default 8765)")
 

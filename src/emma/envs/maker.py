@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from emma.envs.environments import ENVIRONMENTS, Environment
+from emma.envs.environments import ENVIRONMENTS, Environment, interpreter
 from emma.errors import EmmaError
 from emma.robots.simulators import load_simulator
 from emma.robots.spec import RobotSpec
@@ -39,6 +39,10 @@ class EnvMaker:
     @property
     def timeout_s(self) -> float:
         return self.environment.timeout_s
+
+    def require_here(self) -> None:
+        """Raise EmmaError if the package's interpreter is missing."""
+        interpreter(self.environment, self.python)
 
     def make(
         self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, domain: str = "source", seed: int = 0, task: str

@@ -42,6 +42,7 @@ def evaluate_ros(
     maker = maker_of(load_robot(robot), python)
     task = task or maker.tasks[0]
     require_known(maker, task, [domain])
+    maker.require_here()
     config = DriveConfig(
         out=(out or run_folder("eval")) / domain,
         robot=robot,

@@ -27,8 +27,8 @@ PERSONS = ("keyboard", "gamepad", "leader")
 @dataclass(frozen=True, kw_only=True)
 class InteractiveConfig:
     """bags: folder of the episodes; logs: folder of the nodes' output. operator: what the person moves the arm with.
-    python: as in `DriveConfig`. policy: a bundle that moves it until the person takes over. episodes: end after so many,
-    None to go on."""
+    python: as in `DriveConfig`. policy: a bundle that moves it until the person takes over. episodes: end after so
+    many, None to go on."""
 
     bags: Path
     logs: Path

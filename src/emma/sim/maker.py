@@ -36,6 +36,10 @@ class SimulatorMaker(Protocol):
     @property
     def timeout_s(self) -> float: ...
 
+    def require_here(self) -> None:
+        """Raise EmmaError where this machine lacks what it needs."""
+        ...
+
     def make(
         self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, domain: str = "source", seed: int = 0, task: str
     ) -> Simulator:
@@ -79,6 +83,9 @@ class DeskArmMaker:
         from emma.sim.domains import list_domains, load_domain
 
         return {name: load_domain(name).role for name in list_domains()} | {RANDOM: "drawn"}
+
+    def require_here(self) -> None:
+        """It comes with emma."""
 
     def make(
         self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, domain: str = "source", seed: int = 0, task: str
