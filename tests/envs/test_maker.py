@@ -2,6 +2,7 @@
 
 import json
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 import yaml
 
 from emma.cli import main
+from emma.commands.export import observations as export_observations
 from emma.datasets.index import read_provenance
 from emma.envs.maker import EnvMaker, maker_of
 from emma.errors import EmmaError
+from emma.policy.bundle import load_bundle
 from emma.robots.simulators import load_simulator, simulators
 from emma.robots.spec import load_robot
 from emma.sim.maker import DESK_ARM, ROLES, require_known
@@ -94,13 +97,15 @@ def test_a_renamed_copy_of_the_desk_arm_learns_and_is_evaluated(copied: str, tmp
     assert main([*collect, "--workers", "1", "--out", str(data)]) == 0
     assert main(["train", "--data", str(data), "--steps", "3", "--batch-size", "4", "--out", str(out)]) == 0
     assert json.loads((out / "emma.json").read_text())["robot"] == copied
-    assert main(["export", str(out), "--observations", "1"]) == 0
+    seen = export_observations(Namespace(data=None, robot=None, observations=2, seed=0), load_bundle(out))
+    assert [set(case.observation.images) for case in seen] == [{"top", "wrist"}] * 2
     assert main(["eval", str(out), "--episodes", "1", "--domain", "medium", "--json", str(result)]) == 0
     (episode,) = json.loads(result.read_text())["results"]["medium"]["episodes"]
     assert episode["target"] in ("bin", "plate")
     assert episode["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_one_episode_of_a_renamed_so101(tmp_path: Path) -> None:
     maker = load_simulator("so101")
     if not (maker.environment.folder / "bin" / "python").is_file():

@@ -116,7 +116,7 @@ class EvaluateSettings:
     episodes: int = option(50, help="in each appearance, the same starts in all; cycle n takes the n-th 50")
     seed: int = option(20_000, help="of the first cycle's first start")
     latency_ms: float = option(60.0, help="from observation to usable chunk")
-    timeout_s: float | None = option(None, help="an episode that has not ended by then has failed; null: as usual")
+    timeout_s: float | None = option(None, help="an episode fails that has not ended by then; null: the simulator's")
     runtime: str = option("auto", help="for both")
     frames: int = option(8, help="held-out: compared in each episode")
 
