@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from emma.commands.subverbs import subverbs
 from emma.robots import DEFAULT_ROBOT
 
 HELP = """calibrate cameras and where they are, with errors that are estimated and checked
@@ -59,15 +60,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(
-            name,
-            help=text.splitlines()[0],
-            description=text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    add = subverbs(parser)
 
     board = add("board", "a ChArUco board to print, and its description")
     board.add_argument("--out", type=Path, default=Path("board"), help="folder to write (default board)")
