@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.install_scripts import install_scripts
 
 ROOT = Path(__file__).resolve().parent
-NODES = ("sim", "env", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "web_console", "learner")
+NODES = ("sim", "policy", "recorder", "scripted_operator", "teleop", "keys", "console", "web_console", "learner")
 
 
 def files_under(folder: str, pattern: str = "*") -> list[tuple[str, list[str]]]:

@@ -1,24 +1,24 @@
 """The main job on the embedded arm: cameras, policy in closed loop, every run recorded. Ends by itself."""
 
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, Shutdown
-from launch.events.process import ProcessExited
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-# share/emma of the installed package, or the checkout.
-SHARE = Path(__file__).resolve().parents[1]
+common = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("common.py"))))
 ARGUMENTS = (
     DeclareLaunchArgument("episodes", default_value="6", description="How many episodes to run."),
     DeclareLaunchArgument("seed", default_value="10000", description="Seed of the first episode; the next follow it."),
     DeclareLaunchArgument("domain", default_value="source", description="Visual appearance of the arm and its desk."),
     DeclareLaunchArgument(
         "policy",
-        default_value=str(SHARE / "models" / "desk_arm_source"),
+        default_value=str(common.SHARE / "models" / "desk_arm_source"),
         description="Policy bundle: the path of a folder that `emma train` wrote.",
     ),
     DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
@@ -40,20 +40,11 @@ TEXTS = ("domain", "sheet", "result")
 REACH = "LOCALHOST"
 
 
-def over(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
-    """The launch ends with the console, after a failure with exit code 1."""
-    if context.is_shutdown:
-        return None
-    if event.returncode:
-        raise RuntimeError(f"the console ended with exit code {event.returncode}")
-    return Shutdown(reason="the demonstration is over")
-
-
 def generate_launch_description() -> LaunchDescription:
     loop = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(SHARE / "launch" / "deploy.launch.py")),
+        PythonLaunchDescriptionSource(str(common.SHARE / "launch" / "deploy.launch.py")),
         launch_arguments={
-            "robot": "desk_arm",
+            "robot": common.DEFAULT_ROBOT,
             "sim": "true",
             "discovery": REACH,
             **{name: LaunchConfiguration(name) for name in ("policy", "domain", "seed", "out", "console")},
@@ -67,11 +58,11 @@ def generate_launch_description() -> LaunchDescription:
             {
                 "episodes": ParameterValue(LaunchConfiguration("episodes"), value_type=int),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
-                **{name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in TEXTS},
+                **{name: common.text(name) for name in TEXTS},
             }
         ],
         output="screen",
-        on_exit=over,
+        on_exit=common.last("the demonstration"),
     )
     moves = LogInfo(msg="the simulated arm moves by itself, episode after episode; Ctrl+C ends it")
     return LaunchDescription([*ARGUMENTS, moves, loop, console])

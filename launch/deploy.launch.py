@@ -1,7 +1,7 @@
 """Run a policy on a robot, and a recorder beside it.
 
-The robot's camera and arm drivers run already, or sim:=true starts the embedded arm in their place. The policy holds
-still until it is enabled:
+The robot's camera and arm drivers run already; of a simulated robot the simulator is started in their place. The policy
+holds still until it is enabled:
 
     ros2 service call /policy/enable std_srvs/srv/SetBool "{data: true}"
 
@@ -9,28 +9,21 @@ With teleop:=jog or teleop:=leader a person takes the robot over (/teleop/take) 
 (/teleop/give); the keys for it need a terminal of their own: emma node keys --ros-args -p teleop:=true -p policy:=true
 """
 
-from collections.abc import Callable
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, SetEnvironmentVariable, Shutdown
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, SetEnvironmentVariable
 from launch.conditions import IfCondition, UnlessCondition
-from launch.events.process import ProcessExited
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
-# share/emma of the installed package, or the checkout.
-SHARE = Path(__file__).resolve().parents[1]
+common = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("common.py"))))
 ARGUMENTS = (
     DeclareLaunchArgument(
-        "robot",
-        default_value="desk_arm",
-        description="Robot: a name that `emma robots` lists, or the path of a robot.yaml.",
-    ),
-    DeclareLaunchArgument(
         "policy",
-        default_value=str(SHARE / "models" / "desk_arm_source"),
+        default_value=str(common.SHARE / "models" / "desk_arm_source"),
         description="Policy bundle: the path of a folder that `emma train` wrote.",
     ),
     DeclareLaunchArgument(
@@ -53,109 +46,12 @@ ARGUMENTS = (
         choices=["true", "false"],
         description="Run the recorder. An episode begins with /recorder/start and ends with /recorder/save.",
     ),
-    DeclareLaunchArgument(
-        "teleop",
-        default_value="none",
-        choices=["none", "jog", "leader"],
-        description="How a person may take over: jog (keys or gamepad, by `emma node keys`), leader (a second arm).",
-    ),
-    DeclareLaunchArgument(
-        "leader_map", default_value="", description="Leader arm: YAML file of its joints; empty: named and built alike."
-    ),
-    DeclareLaunchArgument("out", default_value="bags", description="Folder that gets one folder per episode."),
-    DeclareLaunchArgument(
-        "sim",
-        default_value="auto",
-        choices=["auto", "true", "false"],
-        description="Start the embedded arm in place of the robot's drivers; auto: when robot is desk_arm.",
-    ),
-    DeclareLaunchArgument("domain", default_value="source", description="Embedded arm: its visual appearance."),
-    DeclareLaunchArgument("seed", default_value="0", description="Embedded arm: seed of the first start pose."),
-    DeclareLaunchArgument(
-        "console",
-        default_value="false",
-        choices=["true", "false"],
-        description="Serve the web page to record, supervise and review; it prints its address.",
-    ),
-    DeclareLaunchArgument(
-        "params",
-        default_value=str(SHARE / "launch" / "params" / "default.yaml"),
-        description="Parameter file of all nodes; arguments given here come on top.",
-    ),
-    DeclareLaunchArgument(
-        "discovery",
-        default_value=EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
-        description="Who hears and commands these nodes: LOCALHOST (this machine) or SUBNET (all of the network).",
-    ),
+    *common.MOVING,
 )
 
 
-def text(argument: str) -> ParameterValue:
-    """The launch argument as text, whatever it looks like."""
-    return ParameterValue(LaunchConfiguration(argument), value_type=str)
-
-
-# Seconds from SIGINT to SIGTERM: a bag is finished, the arm brought to a hold, and a busy machine is slow at both.
-PATIENCE = "15"
-ROBOT, SIM = LaunchConfiguration("robot"), LaunchConfiguration("sim")
-TELEOPERATED = IfCondition(PythonExpression(["'", LaunchConfiguration("teleop"), "' != 'none'"]))
-SIMULATED = IfCondition(PythonExpression(["'", SIM, "' == 'true' or '", SIM, " ", ROBOT, "' == 'auto desk_arm'"]))
-# Exit code of a node that refuses its settings, and how often a node that crashed is started again.
-REFUSED, RETRIES = 2, 3
-
-
-def watched(what: str) -> Callable[[ProcessExited, LaunchContext], None]:
-    """An on_exit that ends the launch, with exit code 1, where starting the node again cannot help."""
-    ends: list[int] = []
-
-    def ended(event: ProcessExited, context: LaunchContext) -> None:
-        ends.append(event.returncode)
-        if context.is_shutdown:
-            return
-        if event.returncode == REFUSED:
-            raise RuntimeError(f"{what} refuses its settings: the line that begins with emma: tells which")
-        if len(ends) > RETRIES:
-            raise RuntimeError(f"{what} ended {len(ends)} times")
-
-    return ended
-
-
-def last(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown | None]:
-    """An on_exit of the node without which there is nothing to do: the launch ends, after a failure with code 1."""
-
-    def ended(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
-        if context.is_shutdown:
-            return None
-        if event.returncode:
-            raise RuntimeError(f"{what} ended with exit code {event.returncode}")
-        return Shutdown(reason=f"{what} has ended")
-
-    return ended
-
-
 def generate_launch_description() -> LaunchDescription:
-    params = LaunchConfiguration("params")
-    sim = Node(
-        package="emma",
-        executable="sim",
-        name="sim",
-        condition=SIMULATED,
-        parameters=[
-            params,
-            {
-                "robot": text("robot"),
-                "domain": text("domain"),
-                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
-            },
-        ],
-        output="screen",
-        # As a driver: the policy holds the arm while it is away.
-        respawn=True,
-        respawn_delay=2.0,
-        respawn_max_retries=RETRIES,
-        on_exit=watched("the simulated arm"),
-        sigterm_timeout=PATIENCE,
-    )
+    params, text = LaunchConfiguration("params"), common.text
     policy = Node(
         package="emma",
         executable="policy",
@@ -167,27 +63,13 @@ def generate_launch_description() -> LaunchDescription:
                 "policy": text("policy"),
                 "instruction": text("instruction"),
                 "device": text("device"),
-                "enable": ParameterValue(LaunchConfiguration("enable"), value_type=bool),
+                "enable": common.flag("enable"),
             },
         ],
         output="screen",
         # A policy that failed must not begin to move again by itself.
-        on_exit=last("the policy"),
-        sigterm_timeout=PATIENCE,
-    )
-    teleop = Node(
-        package="emma",
-        executable="teleop",
-        name="teleop",
-        condition=TELEOPERATED,
-        parameters=[
-            params,
-            {"robot": text("robot"), "device": text("teleop"), "leader_map": text("leader_map")},
-        ],
-        output="screen",
-        # Whoever moved the robot by it decides whether to go on.
-        on_exit=watched("teleop"),
-        sigterm_timeout=PATIENCE,
+        on_exit=common.last("the policy"),
+        sigterm_timeout=common.PATIENCE,
     )
     recorder = Node(
         package="emma",
@@ -199,24 +81,12 @@ def generate_launch_description() -> LaunchDescription:
             {"robot": text("robot"), "root": text("out"), "kind": "policy", "policy": text("policy")},
         ],
         output="screen",
-        respawn=True,
-        respawn_delay=2.0,
-        respawn_max_retries=RETRIES,
-        on_exit=watched("the recorder"),
-        sigterm_timeout=PATIENCE,
+        **common.AGAIN,
+        on_exit=common.watched("the recorder"),
+        sigterm_timeout=common.PATIENCE,
     )
-    web_console = Node(
-        package="emma",
-        executable="web_console",
-        name="web_console",
-        condition=IfCondition(LaunchConfiguration("console")),
-        # A list in a list: one text would be made of the items of a plain one.
-        parameters=[params, {"robot": text("robot"), "folders": [[LaunchConfiguration("out")]]}],
-        output="screen",
-        respawn=True,
-        respawn_delay=2.0,
-        respawn_max_retries=3,
-    )
+    # A list in a list: one text would be made of the items of a plain one.
+    web_console = common.web_console_node(folders=[[LaunchConfiguration("out")]])
     reach = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery"))
     moves = LogInfo(
         msg="enable:=true: the arm begins to move as soon as all streams are there; keep clear of it",
@@ -226,4 +96,5 @@ def generate_launch_description() -> LaunchDescription:
         msg="the arm is not commanded until somebody calls /policy/enable",
         condition=UnlessCondition(LaunchConfiguration("enable")),
     )
-    return LaunchDescription([*ARGUMENTS, moves, holds, reach, sim, policy, teleop, recorder, web_console])
+    nodes = [common.sim_node(), policy, common.teleop_node(take=False), recorder, web_console]
+    return LaunchDescription([*ARGUMENTS, moves, holds, reach, common.decide_sim(), *nodes])

@@ -23,7 +23,7 @@ _domain = own_domain()
 _domain.__enter__()
 atexit.register(_domain.__exit__, None, None, None)
 
-pytest_plugins = ["bag_fixtures"]
+pytest_plugins = ["bag_fixtures", "simulator_fixtures"]
 
 
 SLOW_TIMEOUT_S = 3600.0

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from emma.robots import DEFAULT_ROBOT
+
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From bottom to top. Modules that share a layer do not know each other, except within the base and the entry points.
@@ -98,6 +100,40 @@ def test_ros_stays_in_one_folder(path: Path) -> None:
 def test_policy_plugin_needs_what_lerobot_brings_only(path: Path) -> None:
     allowed = {"lerobot", "lerobot_policy_spatial_flow", "numpy", "tokenizers", "torch"} | sys.stdlib_module_names
     assert {name.partition(".")[0] for name in imports(path)} <= allowed
+
+
+# Where robots and their simulators are told apart, and which robot is meant where none is named.
+NAMING = (SOURCE / "emma" / "robots" / "simulators.py", SOURCE / "emma" / "robots" / "__init__.py")
+
+
+def compared(tree: ast.AST) -> set[str]:
+    """Every text that a comparison or a case of a match holds."""
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Compare | ast.MatchValue))
+    return {
+        inner.value
+        for node in found
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+    }
+
+
+def texts(tree: ast.AST) -> set[str]:
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if p not in NAMING], ids=lambda p: str(p.relative_to(SOURCE)))
+def test_no_module_decides_by_a_robots_name(path: Path) -> None:
+    """What a robot has, its robot.yaml says: a copy under another name is the same robot."""
+    tree = ast.parse(path.read_text(), str(path))
+    robots = {file.parent.name for file in (SOURCE.parent / "calibration").glob("*/robot.yaml")}
+    assert robots
+    assert not compared(tree) & robots
+    assert DEFAULT_ROBOT not in texts(tree), "import emma.robots.DEFAULT_ROBOT"
+
+
+def test_a_comparison_with_a_name_would_be_seen() -> None:
+    tree = ast.parse('if spec.name == "desk_arm" or name in ("so101",):\n    pass\n')
+    assert compared(tree) == {"desk_arm", "so101"}
 
 
 def test_a_wrong_import_would_be_seen(tmp_path: Path) -> None:

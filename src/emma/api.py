@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import load_robot
 
 if TYPE_CHECKING:
@@ -72,17 +73,21 @@ def load_policy(folder: str | Path, *, runtime: str = "auto", device: str = "aut
 
 
 def collect(
-    out: str | Path, *, episodes: int, robot: str | Path = "desk_arm", seed: int = 0, **options: Any
+    out: str | Path, *, episodes: int, robot: str | Path = DEFAULT_ROBOT, seed: int = 0, **options: Any
 ) -> CollectReport:
     """Demonstrations of the simulator's scripted expert, written as a LeRobotDataset. options: of `CollectConfig`."""
+    from emma.envs.maker import maker_of
     from emma.sim.collect import CollectConfig
     from emma.sim.collect import collect as run
 
-    return run(out, load_robot(robot), CollectConfig(episodes=episodes, seed=seed, **options))
+    spec = load_robot(robot)
+    maker = maker_of(spec)
+    chosen = {"maker": maker, "task": maker.tasks[0], "depth": maker.depth, **options}
+    return run(out, spec, CollectConfig(episodes=episodes, seed=seed, **chosen))
 
 
 def convert(
-    bags: str | Path, out: str | Path, *, robot: str | Path = "desk_arm", config: ConvertConfig | None = None
+    bags: str | Path, out: str | Path, *, robot: str | Path = DEFAULT_ROBOT, config: ConvertConfig | None = None
 ) -> ConvertReport:
     """Every bag at or below `bags` into the LeRobotDataset `out`, which is made or continued.
 
@@ -131,18 +136,19 @@ def evaluate(
 
     `result.success` is a Rate with `value` and the 95 % `interval`. A run depends on its seeds alone.
     """
-    from emma.envs.maker import maker_of, timeout_of
+    from emma.envs.maker import maker_of
     from emma.sim.evaluate import EvalConfig
     from emma.sim.evaluate import evaluate as run
+    from emma.sim.maker import require_known
 
     if not isinstance(policy, Policy):
         with load_policy(policy) as opened:
             return evaluate(opened, episodes=episodes, domains=domains, **options)
     info, spec = policy.bundle.info, load_robot(policy.robot)
     policy.bundle.check(spec)
-    maker = maker_of(spec.name)
-    chosen = {"task": maker.tasks[0], "timeout_s": timeout_of(spec.name), "targets": maker.targets, **options}
-    maker.check(chosen["task"], list(domains))
+    maker = maker_of(spec)
+    chosen = {"task": maker.tasks[0], "timeout_s": maker.timeout_s, "targets": maker.targets, **options}
+    require_known(maker, chosen["task"], domains)
     with maker.make(spec, cameras=info.cameras, task=chosen["task"]) as sim:
         configs = {d: EvalConfig(episodes=episodes, domain=d, depth=info.depth, **chosen) for d in domains}
         return {domain: run(sim, policy.runtime, info.fps, config) for domain, config in configs.items()}

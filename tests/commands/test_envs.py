@@ -30,7 +30,9 @@ def test_an_environment_must_be_named_and_known(capsys):
     [
         ["collect", "--robot", "so101", "--task", "push", "--episodes", "1", "--out"],
         ["record", "--robot", "so101", "--domain", "unseen_1", "--episodes", "1", "--out"],
+        ["record", "--robot", "so101", "--operator", "keyboard", "--domain", "medium", "--out"],
         ["record", "--robot", "so101", "--operator", "keyboard", "--out"],
+        ["demo", "--robot", "franka", "--out"],
     ],
 )
 def test_what_the_package_does_not_have_is_refused_before_anything_is_written(verb, capsys, tmp_path):

@@ -37,7 +37,7 @@ def test_the_first_policy_becomes_version_one(config: ImproveConfig) -> None:
     assert versions_from(config).current == 1
     assert versions_from(config).numbers() == [1]
     with pytest.raises(EmmaError, match="for another robot"):
-        versions_from(replace(config, robot="other_arm", out=config.out + "2"))
+        versions_from(replace(config, robot="so101", out=config.out + "2"))
     with pytest.raises(EmmaError, match="no policy to begin with"):
         versions_from(replace(config, policy="", out=config.out + "2"))
 

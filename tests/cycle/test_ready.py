@@ -29,7 +29,8 @@ def test_a_cycle_that_can_begin(config: ImproveConfig) -> None:
         ({"bags": ("/nowhere/bags",)}, "no such folder of episodes"),
         ({"datasets": ("/nowhere/dataset",)}, "no such dataset"),
         ({"policy": ""}, "there is no policy to begin with"),
-        ({"robot": "another"}, "the policy is for another robot"),
+        ({"robot": "so101"}, "the policy is for another robot"),
+        ({"robot": "another"}, "unknown robot"),
     ],
 )
 def test_what_is_missing_is_told_by_the_answer_to_start(config: ImproveConfig, changes: dict, told: str) -> None:

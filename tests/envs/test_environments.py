@@ -13,14 +13,14 @@ from emma.robots.spec import load_robot
 def test_every_environment_has_a_driver_a_robot_and_exact_versions(name):
     environment = ENVIRONMENTS[name]
     assert environment.driver.is_file()
-    assert load_robot(name).name == name
+    assert load_robot(name).simulator == name
     pins = environment.requirements.read_text().split()
     assert f"{environment.package}=={environment.version}" in pins
     assert all(pin.count("==") == 1 for pin in pins)
 
 
-def test_a_robot_without_a_simulator_is_refused():
-    with pytest.raises(EmmaError, match="no simulator") as error:
+def test_an_unknown_environment_is_refused_with_those_there_are():
+    with pytest.raises(EmmaError, match="no environment") as error:
         environment_of("franka")
     assert "so101" in str(error.value)
 

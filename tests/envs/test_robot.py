@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from emma.envs.maker import maker_of
 from emma.envs.robot import TARGET, EnvRobot
 from emma.errors import EmmaError
 from emma.sim.demonstrations import demonstrate
@@ -13,8 +14,8 @@ from emma.sim.simulator import observation
 
 
 @pytest.fixture
-def robot(toy_spec):
-    with EnvRobot(toy_spec, python=sys.executable) as made:
+def robot(toy_spec, toy):
+    with EnvRobot(toy_spec, toy, python=sys.executable) as made:
         yield made
 
 
@@ -60,7 +61,7 @@ def test_a_demonstration_keeps_to_the_limits(robot):
     np.testing.assert_array_equal(made.executed, again.executed)
 
 
-def test_what_does_not_fit_is_refused(robot, toy_spec):
+def test_what_does_not_fit_is_refused(robot, toy_spec, toy):
     with pytest.raises(EmmaError, match="finite joint targets"):
         robot.step(np.array([np.nan, 0.0]))
     with pytest.raises(EmmaError, match="no task"):
@@ -71,13 +72,14 @@ def test_what_does_not_fit_is_refused(robot, toy_spec):
         robot.depth("top")
     joints = (dataclasses.replace(toy_spec.joints[0], name="elbow"), toy_spec.joints[1])
     with pytest.raises(EmmaError, match="another robot"):
-        EnvRobot(dataclasses.replace(toy_spec, joints=joints), python=sys.executable)
+        EnvRobot(dataclasses.replace(toy_spec, joints=joints), toy, python=sys.executable)
     with pytest.raises(EmmaError, match="no camera"):
         robot.render("side")
 
 
 def test_the_packages_robots_are_those_of_the_specs(installed):
-    with EnvRobot(installed, cameras=installed.camera_names[:1]) as sim:
+    maker = maker_of(installed)
+    with maker.make(installed, cameras=installed.camera_names[:1], task=maker.tasks[0]) as sim:
         assert sim.info["joints"]
         start = sim.state()
         for joint, value in zip(installed.joints, start, strict=True):

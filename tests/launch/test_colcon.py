@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[2]
 COLCON = Path(sys.executable).with_name("colcon")
 EXECUTABLES = {
     "sim",
-    "env",
     "policy",
     "recorder",
     "scripted_operator",

@@ -45,6 +45,8 @@ def test_unknown_robot_lists_the_known_ones():
         (lambda r: r.update(fps=51), "fps", "control_rate_hz"),
         (lambda r: r.update(fps=True), "fps", "a whole number"),
         (lambda r: r.update(speed=3), "speed", "one of"),
+        (lambda r: r.update(simulator="moon"), "simulator", "desk_arm, so101, aloha"),
+        (lambda r: r.update(simulator=True), "simulator", "text"),
         (lambda r: r.pop("state_topic"), "state_topic", "a value for"),
         (lambda r: r["joints"][2].update(upper=-9.0), "joints[2].lower", "below upper"),
         (lambda r: r["joints"][2].update(unit="deg"), "joints[2].unit", "rad, m"),

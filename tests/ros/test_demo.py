@@ -21,14 +21,16 @@ def arguments(*words: str) -> Namespace:
 
 
 def test_what_is_compared(tmp_path: Path) -> None:
-    assert demo.after_policy(arguments(), tmp_path) is None, "it does not ship yet"
+    default, mine = tmp_path / demo.DEFAULT_POLICY, tmp_path / "mine"
+    assert demo.after_policy(arguments(), default, tmp_path) is None, "it does not ship yet"
     ships = tmp_path / demo.AFTER_POLICY
     ships.mkdir()
     (ships / "emma.json").write_text("{}")
-    assert demo.after_policy(arguments(), tmp_path) == ships
-    assert demo.after_policy(arguments("--compared", "0"), tmp_path) is None
-    assert demo.after_policy(arguments("--policy", "mine"), tmp_path) is None, "of another policy nobody knows the data"
-    named = demo.after_policy(arguments("--policy", "mine", "--after", str(tmp_path)), tmp_path)
+    assert demo.after_policy(arguments(), default, tmp_path) == ships
+    assert demo.after_policy(arguments(), tmp_path / "another_robots", tmp_path) is None
+    assert demo.after_policy(arguments("--compared", "0"), default, tmp_path) is None
+    assert demo.after_policy(arguments("--policy", "mine"), mine, tmp_path) is None, "nobody knows its data"
+    named = demo.after_policy(arguments("--policy", "mine", "--after", str(tmp_path)), mine, tmp_path)
     assert named == tmp_path
 
 

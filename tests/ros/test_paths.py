@@ -18,6 +18,7 @@ from emma.sessions.session import Trial
 from emma.sim.arm import DeskArm
 from emma.sim.demonstrations import demonstrate
 from emma.sim.evaluate import EvalConfig, run_episode
+from emma.sim.tasks import DEFAULT
 
 # How long an untrained policy may wave about, s of the arm's time.
 TIMEOUT_S = 2.0
@@ -40,7 +41,7 @@ def in_process(spec):
         episodes = []
         for trial in TRIALS:
             sim.set_domain(trial.domain)
-            sim.set_task(trial.task)
+            sim.set_task(trial.task or DEFAULT)
             episodes.append(demonstrate(sim, trial.seed, trial.target, noise=0.0, fps=spec.fps))
     return episodes
 

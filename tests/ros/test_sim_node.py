@@ -113,7 +113,7 @@ def test_its_appearance_changes_while_it_runs(live, spec, listen, eventually):
     before = decode_image(color.wait(1)[-1], camera).astype(float)
     client.set_parameters("/sim", {"domain": "light_dim"})
     eventually(lambda: decode_image(color.messages[-1], camera).mean() < 0.8 * before.mean(), "it gets darker")
-    with pytest.raises(EmmaError, match="unknown visual domain"):
+    with pytest.raises(EmmaError, match="no look 'nowhere'"):
         client.set_parameters("/sim", {"domain": "nowhere"})
     client.set_parameters("/sim", {"domain": "source"})
 
@@ -156,7 +156,8 @@ def test_lockstep_waits_for_commands_and_stamps_with_its_own_time(running_graph,
     [
         ({"robot": "nobody"}, "unknown robot 'nobody'"),
         ({"cameras": ["nowhere"]}, "no camera 'nowhere'"),
-        ({"domain": "nowhere"}, "unknown visual domain"),
+        ({"domain": "nowhere"}, "no look 'nowhere'"),
+        ({"robot": "franka"}, "has no simulator"),
         ({"seed": "three"}, "parameter seed of node sim has the wrong type"),
     ],
 )

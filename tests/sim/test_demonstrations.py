@@ -127,11 +127,11 @@ def test_pushes_are_the_same_every_time():
     ("change", "problem"),
     [
         ({"domains": ("unseen_2",)}, "kept for evaluation"),
-        ({"domains": ("nowhere",)}, "unknown visual domain"),
+        ({"domains": ("nowhere",)}, "no look 'nowhere'"),
         ({"seed": 9_999, "episodes": 2}, "seeds are kept for evaluation"),
         ({"noise": 1.0}, "noise"),
         ({"episodes": 0}, "nothing to collect"),
-        ({"task": "stack"}, "unknown task"),
+        ({"task": "stack"}, "no task 'stack'"),
         ({"task": "push", "motion": "wander"}, "has no task"),
     ],
 )

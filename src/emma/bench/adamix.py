@@ -44,7 +44,7 @@ JERKY = 0.03
 def run(quick: bool, seed: int) -> dict[str, Any]:
     """Times are processor time of the training thread: what else runs on the machine does not count."""
     torch.set_num_threads(1)
-    spec = load_robot("desk_arm")
+    spec = load_robot()
     good, bad = (QUICK_GOOD, QUICK_BAD) if quick else (GOOD, BAD)
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
         data = Path(scratch) / "data"

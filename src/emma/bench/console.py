@@ -82,7 +82,7 @@ def _figures(found: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def write_dataset(root: Path, episodes: int, frames: int, seed: int) -> None:
     """Episodes of the desk arm with two cameras of its own size and pictures of noise."""
-    spec, random = load_robot("desk_arm"), np.random.default_rng(seed)
+    spec, random = load_robot(), np.random.default_rng(seed)
     pictures = {
         name: random.integers(0, 255, (spec.camera(name).height, spec.camera(name).width, 3)).astype(np.uint8)
         for name in ("top", "wrist")

@@ -96,7 +96,7 @@ def _figures(case: Case, found: dict[str, Any]) -> dict[str, Any]:
 
 def robot_of(folder: Path, case: Case) -> Path:
     """The embedded robot with large cameras and fast joint states, as `<folder>/robot.yaml`."""
-    source = load_robot("desk_arm").folder / "robot.yaml"
+    source = load_robot().folder / "robot.yaml"
     values = yaml.safe_load(source.read_text())
     size = {"width": WIDTH, "height": HEIGHT, "rate_hz": CAMERA_HZ, "transport": case.transport}
     colour = ("name", "image_topic", "frame_id")

@@ -53,7 +53,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     clips = QUICK_CLIPS if quick else CLIPS
     prompts = Grammar.load("desk").sample(clips, seed, held_out=True)
     views = generator.views or ("top", "wrist")
-    with DeskArm(load_robot("desk_arm"), cameras=views) as sim, progress_bar() as bar:
+    with DeskArm(load_robot(), cameras=views) as sim, progress_bar() as bar:
         task = bar.add_task("dream", total=clips * (1 + len(ways)), note="")
         episode = FIRST_SEED + seed
         for n, prompt in enumerate(prompts):

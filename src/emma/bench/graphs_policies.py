@@ -8,6 +8,7 @@ from emma.bench.random_vla import CAMERAS, JOINTS, Gemma, Size, random_cases, si
 from emma.policy.bundle import Bundle, BundleInfo, load_bundle, write_manifest
 from emma.policy.export.parity import Case
 from emma.policy.loading import BACKBONE, register_plugins
+from emma.robots import DEFAULT_ROBOT
 from emma.training.small_smolvla import BackboneSize
 
 POLICIES = ("spatial_flow", "act", "smolvla", "pi0", "pi05")
@@ -75,7 +76,7 @@ def _plain(kind: str, folder: Path, seed: int) -> Bundle:
     for pipeline in make_pre_post_processors(config):
         pipeline.save_pretrained(folder)
     info = BundleInfo(
-        robot="desk_arm",
+        robot=DEFAULT_ROBOT,
         policy_type=kind,
         cameras=CAMERAS[:2],
         fps=10,

@@ -35,7 +35,7 @@ def transfer(plan: Plan) -> dict[str, Any]:
     from emma.bench.human_trials import SOURCE, source_policy, trials, tuned
     from emma.robots.spec import load_robot
 
-    spec = load_robot("desk_arm")
+    spec = load_robot()
     plan.root.mkdir(parents=True, exist_ok=True)
 
     def tried(level: int, condition: Condition) -> list[dict[str, list[bool]]]:

@@ -74,7 +74,7 @@ class Detour(CartesianRuntime):
 
 def quick_figures(quick: bool, seed: int) -> dict[str, Any]:
     """Times are of one thread."""
-    spec = load_robot("desk_arm")
+    spec = load_robot()
     figures = kinematics(spec, QUICK_CHUNKS if quick else CHUNKS, seed)
     figures |= imports(QUICK_RECORDINGS if quick else RECORDINGS, seed)
     return figures | detour(spec, QUICK_EPISODES if quick else EPISODES, seed)

@@ -68,7 +68,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         cells = Cells("joins", key | {"weights": {n: weights_of(b.path) for n, b in bundles.items()}}, root)
         bar = stack.enter_context(progress_bar())
         task = bar.add_task("joins", total=len(names) * len(latencies) * episodes, note="")
-        spec = load_robot("desk_arm")
+        spec = load_robot()
         runtimes: dict[str, PolicyRuntime] = {}
         sims: dict[tuple[str, ...], DeskArm] = {}
         rows = []

@@ -20,6 +20,7 @@ from emma.policy.bundle import Bundle, BundleInfo, load_bundle, write_manifest
 from emma.policy.export.parity import Case
 from emma.policy.export.smolvla_patches import swapped
 from emma.policy.loading import BACKBONE
+from emma.robots import DEFAULT_ROBOT
 from emma.training.small_smolvla import BackboneSize, write_backbone, write_tokenizer
 
 KINDS = ("smolvla", "pi0", "pi05")
@@ -189,7 +190,7 @@ def write_random(kind: str, size: Size, folder: Path, *, cameras: int, seed: int
     for pipeline in make_pre_post_processors(config):
         pipeline.save_pretrained(folder)
     info = BundleInfo(
-        robot="desk_arm",
+        robot=DEFAULT_ROBOT,
         policy_type=kind,
         cameras=CAMERAS[:cameras],
         fps=10,

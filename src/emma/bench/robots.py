@@ -8,6 +8,7 @@ import numpy as np
 
 from emma.bench.loop import through_ros
 from emma.envs.environments import ENVIRONMENTS, Environment
+from emma.envs.maker import maker_of
 from emma.envs.robot import EnvRobot
 from emma.errors import EmmaError
 from emma.resources import data_dir
@@ -16,6 +17,8 @@ from emma.robots.spec import RobotSpec, load_robot
 
 HELP = "robots of others: success of policies through the ROS graph, kinematics against their own models"
 EPISODES, QUICK_EPISODES = 50, 10
+# Driven through the graph also where it must be quick.
+QUICK = ("so101",)
 POSES, QUICK_POSES = 1000, 100
 # What ships; a bundle of your own: --set so101=DIR, --set aloha=DIR.
 BUNDLES = {"so101": "so101_pick_place", "aloha": "aloha_transfer_cube"}
@@ -48,7 +51,7 @@ def run_with(quick: bool, seed: int, options: Mapping[str, Any]) -> dict[str, An
         bundle = Path(options.get(name) or data_dir("models") / BUNDLES[name])
         if not (bundle / "emma.json").is_file():
             missing[f"{name}_success"] = f"no {bundle}: docs/tutorials/robots-of-others.md makes it"
-        elif name == "so101" or not quick:
+        elif name in QUICK or not quick:
             figures |= success(environment, bundle, QUICK_EPISODES if quick else EPISODES, seed)
     if not errors_m:
         raise EmmaError(
@@ -76,7 +79,9 @@ def kinematics_error(spec: RobotSpec, poses: int, seed: int) -> tuple[float, flo
     joints = rng.uniform(lower, upper, (poses, len(lower)))
     ours = Kinematics.of(spec)
     metres = radians = 0.0
-    with EnvRobot(spec, cameras=()) as robot:
+    maker = maker_of(spec)
+    with maker.make(spec, cameras=(), task=maker.tasks[0]) as robot:
+        assert isinstance(robot, EnvRobot)
         for tool, theirs in robot.tools(joints).items():
             mine = ours.poses(joints, tool)
             metres = max(metres, float(np.linalg.norm(mine[:, :3, 3] - theirs[:, :3, 3], axis=1).max()))

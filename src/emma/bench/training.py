@@ -26,7 +26,7 @@ RUNS = {
 
 def run(quick: bool, seed: int) -> dict[str, Any]:
     """Medians over windows of steps, one policy after the other."""
-    spec = load_robot("desk_arm")
+    spec = load_robot()
     windows, every = (3, 2) if quick else (8, 10)
     figures: dict[str, Any] = {"batch_size": BATCH}
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from emma.commands.subverbs import subverbs
+from emma.robots import DEFAULT_ROBOT
 
 HELP = """calibrate cameras and where they are, with errors that are estimated and checked
 
@@ -71,7 +72,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, text in (("camera", CAMERA), ("hand-eye", HAND_EYE), ("check", CHECK)):
         verb = add(name, text)
         verb.add_argument("camera", help="name of the camera in robot.yaml")
-        verb.add_argument("--robot", default="desk_arm", help="robot.yaml, or the name of a robot (default desk_arm)")
+        verb.add_argument(
+            "--robot", default=DEFAULT_ROBOT, help="robot.yaml, or the name of a robot (default %(default)s)"
+        )
         verb.add_argument("--board", type=Path, default=Path("board"), help="board.yaml or its folder (default board)")
         verb.add_argument(
             "--from",

@@ -1,7 +1,9 @@
-"""`emma collect`: demonstrations of the simulated arm as a dataset, without ROS."""
+"""`emma collect`: demonstrations of a simulated robot as a dataset, without ROS."""
 
 import argparse
 from pathlib import Path
+
+from emma.robots import DEFAULT_ROBOT
 
 HELP = """scripted demonstrations in the simulator, straight into a LeRobotDataset
 
@@ -22,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
     parser.add_argument("--episodes", type=int, default=100, help="episodes the dataset shall hold (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
-    parser.add_argument("--robot", default="desk_arm", help="desk_arm, so101 or aloha (default desk_arm)")
+    parser.add_argument("--robot", default=DEFAULT_ROBOT, help="a simulated robot (default %(default)s)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument("--task", help="what the expert does; desk_arm: place or push (default: the robot's first)")
     parser.add_argument(
@@ -52,11 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from emma.progress import progress_bar
     from emma.robots.spec import load_robot
     from emma.sim.collect import CollectConfig, CollectReport, collect
-    from emma.sim.maker import DeskArmMaker
 
     spec = load_robot(args.robot)
-    maker = maker_of(spec.name, args.python)
-    embedded = isinstance(maker, DeskArmMaker)
+    maker = maker_of(spec, args.python)
     config = CollectConfig(
         maker=maker,
         episodes=args.episodes,
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         noise=args.noise,
         jitter=args.jitter,
         cameras=tuple(args.cameras) if args.cameras else None,
-        depth=embedded and not args.no_depth,
+        depth=maker.depth and not args.no_depth,
         evaluation_domains=args.evaluation_domains,
         motion=args.motion,
         frames=args.frames,

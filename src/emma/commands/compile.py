@@ -12,7 +12,6 @@ examples:
   emma compile models/desk_arm_source
   emma compile models/mine --precision fp32 --data dataset
 """
-SIMULATED = "desk_arm"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,15 +33,16 @@ def run(args: argparse.Namespace) -> int:
     from emma.policy.runtime.probe import read_probe
     from emma.policy.runtime.tensorrt import compile_bundle, require_tensorrt
     from emma.progress import progress_bar
-    from emma.robots.spec import load_robot
+    from emma.robots.spec import known_robot, load_robot
 
     bundle = load_bundle(args.bundle, load_robot(args.robot) if args.robot else None)
     for line in bundle.assumed:
         print(f"assumed: {line}")
     info = usable_export(args.bundle)
     platform = require_tensorrt()
-    probe = None if args.data or bundle.info.robot == SIMULATED else read_probe(args.bundle / FOLDER)
-    # Of a robot that the simulator does not have, the hardest input of the export is at hand.
+    spec = known_robot(bundle.info.robot)
+    # Of a robot without a simulator, the hardest input of the export is at hand.
+    probe = None if args.data or (spec and spec.simulator) else read_probe(args.bundle / FOLDER)
     cases = [Case(probe.observation, probe.instruction)] if probe else observations(args, bundle)
     with progress_bar() as bar:
         task = bar.add_task(f"compile for {platform.gpu}", total=len(info.graphs) + 1, note="")

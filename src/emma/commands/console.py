@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emma.robots import DEFAULT_ROBOT
+
 if TYPE_CHECKING:
     from emma.console.config import ConsoleConfig
 
@@ -33,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from emma.console.config import PORT
 
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="bags, datasets and policies to show")
-    parser.add_argument("--robot", default="desk_arm", help="robot whose graph it joins (default desk_arm)")
+    parser.add_argument("--robot", default=DEFAULT_ROBOT, help="robot whose graph it joins (default %(default)s)")
     parser.add_argument("--sim", action="store_true", help="start the simulated arm and a recorder, too")
     parser.add_argument("--policy", type=Path, help="with --sim: bundle that moves the arm")
     parser.add_argument("--no-robot", action="store_true", help="recordings only, without ROS")

@@ -1,8 +1,10 @@
-"""`emma demo`: the main job on the embedded arm, recorded and summed up."""
+"""`emma demo`: the main job on a simulated robot, recorded and summed up."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from emma.robots import DEFAULT_ROBOT
 
 if TYPE_CHECKING:
     from emma.sessions.before_after import BeforeAfter
@@ -25,7 +27,8 @@ examples:
 """
 EPISODES, SEED = 6, 10_000
 DEFAULT_POLICY = "desk_arm_source"
-POLICIES = {"desk_arm": DEFAULT_POLICY, "so101": "so101_pick_place", "aloha": "aloha_transfer_cube"}
+# By robot; the default one's is compared with a policy that learned from re-imagined episodes.
+POLICIES = {DEFAULT_ROBOT: DEFAULT_POLICY, "so101": "so101_pick_place", "aloha": "aloha_transfer_cube"}
 # The policy of the full recipe; a graded shift, because the unseen appearances are kept for the final comparison.
 AFTER_POLICY, UNLIKE, COMPARED = "desk_arm_adamix", "medium", 3
 
@@ -34,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from emma.console.config import PORT
 
     parser.add_argument("--episodes", type=int, default=EPISODES, help=f"episodes to run (default {EPISODES})")
-    parser.add_argument("--robot", choices=POLICIES, help="simulated robot (default desk_arm, or that of --policy)")
+    parser.add_argument("--robot", help=f"a simulated robot (default {DEFAULT_ROBOT}, or that of --policy)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument("--policy", type=Path, help=f"policy bundle (default models/{DEFAULT_POLICY}, or the robot's)")
     parser.add_argument("--runtime", default="auto", help="what runs the policy (default auto)")
@@ -56,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from emma.envs.maker import EMBEDDED, maker_of, timeout_of
+    from emma.envs.maker import maker_of
     from emma.errors import EmmaError
     from emma.policy.bundle import load_bundle
     from emma.resources import data_dir
@@ -65,35 +68,36 @@ def run(args: argparse.Namespace) -> int:
     from emma.sessions.drive import DriveConfig, Part, drive_parts, run_folder
     from emma.sessions.session import trials
     from emma.sessions.summary import draw_sheet, show
-    from emma.sim.domains import load_domain
+    from emma.sim.maker import require_known
 
     if args.episodes < 1 or args.compared < 0:
         found = f"--episodes {args.episodes}, --compared {args.compared}"
         raise EmmaError("nothing to show", found=found, expected="1 or more episodes, 0 or more to compare")
     models = data_dir("models")
-    policy = (args.policy or models / POLICIES[args.robot or EMBEDDED]).resolve()
+    asked = load_robot(args.robot) if args.robot else None
+    ships = models / POLICIES.get(asked.name if asked else DEFAULT_ROBOT, "")
+    policy = (args.policy or ships).resolve()
     if args.policy is None and not (policy / "emma.json").is_file():
         raise EmmaError(
-            f"no policy for {args.robot or EMBEDDED} is here",
-            found=f"no {policy}",
+            f"no policy for {args.robot or DEFAULT_ROBOT} is here",
+            found=f"no policy in {policy}",
             expected="a policy bundle",
             fix="make one as docs/tutorials/robots-of-others.md shows, then name it with --policy",
         )
-    spec = load_robot(load_bundle(policy).info.robot)
-    if args.robot and spec.name != args.robot:
-        raise EmmaError(
-            "the policy is for another robot", found=spec.name, expected=args.robot, fix="leave out --robot"
-        )
-    maker = maker_of(spec.name, args.python)
-    maker.check(maker.tasks[0], [args.domain])
-    after = after_policy(args, models) if spec.name == EMBEDDED else None
+    bundle = load_bundle(policy)
+    spec = asked or load_robot(bundle.info.robot)
+    bundle.check(spec)
+    maker = maker_of(spec, args.python)
+    after = after_policy(args, policy, models)
+    require_known(maker, maker.tasks[0], [args.domain, *([args.unlike] if after else [])])
+    maker.require_here()
     config = DriveConfig(
         out=(args.out or run_folder("demo")).resolve(),
-        robot=spec.name,
+        robot=args.robot or spec.name,
         policy=policy,
         runtime=args.runtime,
         python=args.python,
-        timeout_s=timeout_of(spec.name),
+        timeout_s=maker.timeout_s,
         domain_id=args.domain_id,
         console=args.console,
     )
@@ -102,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
     shown = trials(args.episodes, args.seed, args.domain, task=maker.tasks[0], targets=maker.targets)
     parts = [Part(trials=shown)]
     if after is not None:
-        load_domain(args.unlike)
-        same = trials(args.compared, args.seed, args.unlike)
+        same = trials(args.compared, args.seed, args.unlike, task=maker.tasks[0], targets=maker.targets)
         parts += [Part(trials=same), Part(trials=same, policy=after)]
     result, *rest = drive_parts(config, parts)
     sheet = draw_sheet(result, spec, config.out / "contact_sheet.png")
@@ -127,15 +130,16 @@ def _announce(port: int) -> None:
     print(f"open {config.url} in a few seconds", flush=True)
 
 
-def after_policy(args: argparse.Namespace, models: Path) -> Path | None:
-    """The policy to compare with: the one named, else the shipped one beside the shipped first; None for none."""
+def after_policy(args: argparse.Namespace, policy: Path, models: Path) -> Path | None:
+    """The policy to compare with: the one named, else the shipped one beside the default; None for none."""
     if args.compared == 0:
         return None
     if args.after is not None:
         named: Path = args.after.resolve()
         return named
     ships = models / AFTER_POLICY
-    return ships.resolve() if args.policy is None and (ships / "emma.json").is_file() else None
+    default = args.policy is None and policy == (models / DEFAULT_POLICY).resolve()
+    return ships.resolve() if default and (ships / "emma.json").is_file() else None
 
 
 def _write(args: argparse.Namespace, result: "SessionResult", both: "BeforeAfter | None", bundle: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from emma.device import AUTO
 from emma.device import HELP as DEVICES
+from emma.robots import DEFAULT_ROBOT
 
 HELP = """train a generator: a small one from scratch, or LoRA on Wan2.1-VACE
 
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", action="append", type=Path, required=True, help="a LeRobotDataset; repeatable")
     parser.add_argument("--out", type=Path, required=True, help="generator folder to write; also holds the checkpoints")
     parser.add_argument("--views", nargs="+", metavar="CAMERA", help="cameras in order (default: all of the dataset)")
-    parser.add_argument("--robot", default="desk_arm", help="robot.yaml with its calibration (default desk_arm)")
+    parser.add_argument("--robot", default=DEFAULT_ROBOT, help="robot.yaml with its calibration (default %(default)s)")
     parser.add_argument("--prompts", default="desk", help="prompt grammar: a name or a YAML file (default desk)")
     parser.add_argument("--frames", type=int, help="frames of a clip (default 8; with --lora 81)")
     parser.add_argument(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from emma.commands import dataset_validate
 from emma.commands.subverbs import subverbs
+from emma.robots import DEFAULT_ROBOT
 
 if TYPE_CHECKING:
     from emma.conversion.convert import EpisodeResult
@@ -98,7 +99,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert = add("convert", CONVERT)
     convert.add_argument("bags", type=Path, help="folder of episodes, or one of them")
     convert.add_argument("--out", type=Path, required=True, help="dataset folder, made or continued")
-    convert.add_argument("--robot", help="robot whose topics the bags hold (default: episode.yaml's, else desk_arm)")
+    convert.add_argument(
+        "--robot", help=f"robot whose topics the bags hold (default: episode.yaml's, else {DEFAULT_ROBOT})"
+    )
     convert.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to store (default all)")
     convert.add_argument("--no-depth", action="store_true", help="store colour only")
     convert.add_argument("--video", action="store_true", help="colour as lossy video: a hundredth of the size")
@@ -219,7 +222,7 @@ def _robot_of(bag: Path, name: str | None) -> "RobotSpec | None":
 
 
 def _robot_of_all(folder: Path) -> str:
-    """The robot of all episodes in `folder`, desk_arm if none names one. EmmaError if they are of several."""
+    """The robot of all episodes in `folder`, the default one if none names one. EmmaError if they are of several."""
     from emma.bags.episode import EpisodeMeta, is_episode
     from emma.bags.files import find_bags
     from emma.errors import EmmaError
@@ -235,7 +238,7 @@ def _robot_of_all(folder: Path) -> str:
             expected="one robot a dataset",
             fix="name one with --robot; the episodes of others are refused then",
         )
-    return robots.pop() if robots else "desk_arm"
+    return robots.pop() if robots else DEFAULT_ROBOT
 
 
 def _replay(args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """`emma eval`: how good is a policy, in closed loop."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from emma.provenance import write_figures
     from emma.robots.agreement import parse_map
     from emma.robots.spec import load_robot
+    from emma.sim.maker import require_known
 
     bundle = load_bundle(args.bundle, load_robot(args.robot) if args.robot else None)
     spec = load_robot(args.robot or bundle.info.robot)
@@ -93,10 +95,10 @@ def run(args: argparse.Namespace) -> int:
     if args.judge == "person":
         rows = _person(args, bundle, spec)
     else:
-        maker = maker_of(spec.name, args.python)
+        maker = maker_of(spec, args.python)
         args.task = args.task or maker.tasks[0]
-        domains = expand(args.domain or ["source"])
-        maker.check(args.task, domains)
+        domains = expand(args.domain or ["source"], maker.looks)
+        require_known(maker, args.task, domains)
         rows = (_ros if args.ros else _in_process)(args, bundle, spec, agreement, domains)
 
     person = args.judge == "person"
@@ -128,34 +130,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def expand(names: list[str]) -> list[str]:
-    """Appearances by name, with the groups spelled out. Raises EmmaError for an unknown one."""
-    from emma.sim.demonstrations import RANDOM
-    from emma.sim.domains import list_domains, load_domain
-
-    groups = {
-        "graded": ["small", "medium", "large"],
-        "unseen": [f"unseen_{i}" for i in range(1, 5)],
-        "all": list_domains(),
-    }
-    domains = [domain for name in names for domain in groups.get(name, [name])]
-    for domain in domains:
-        if domain != RANDOM:
-            load_domain(domain)
-    return list(dict.fromkeys(domains))
+def expand(names: list[str], looks: Mapping[str, str]) -> list[str]:
+    """Appearances by name, with the groups spelled out: the names of `looks` that have the group's role."""
+    groups = {role: [name for name, its in looks.items() if its == role] for role in GROUPS}
+    groups["all"] = [name for name, role in looks.items() if role != "drawn"]
+    # A group of which there is none stays, to be refused as a look.
+    return list(dict.fromkeys(name for asked in names for name in groups.get(asked) or [asked]))
 
 
 def _in_process(
     args: argparse.Namespace, bundle: Any, spec: Any, agreement: Any, domains: list[str]
 ) -> dict[str, dict[str, Any]]:
-    from emma.envs.maker import maker_of, timeout_of
+    from emma.envs.maker import maker_of
     from emma.policy.fitted import fitted
     from emma.policy.runtime import open_runtime
     from emma.progress import progress_bar
     from emma.sim.evaluate import EvalConfig, evaluate
 
     runtime = fitted(open_runtime(bundle, kind=args.runtime, device=args.device), agreement)
-    maker = maker_of(spec.name, args.python)
+    maker = maker_of(spec, args.python)
     sim = maker.make(spec, cameras=tuple(agreement.cameras), task=args.task)
     rows = {}
     try:
@@ -170,7 +163,7 @@ def _in_process(
                     task=args.task,
                     depth=bundle.info.depth,
                     targets=maker.targets,
-                    timeout_s=timeout_of(spec.name),
+                    timeout_s=maker.timeout_s,
                 )
                 done: list[Any] = []
                 task = bar.add_task(domain, total=args.episodes, note="")
@@ -211,7 +204,7 @@ def _ros(
     return {
         domain: evaluate_ros(
             bundle.path,
-            robot=spec.name,
+            robot=args.robot or spec.name,
             episodes=args.episodes,
             seed=args.seed,
             domain=domain,

@@ -8,7 +8,7 @@ from typing import Any
 HELP = """write a policy's ONNX graphs into its bundle, checked against the policy itself
 
 The graphs are compared with LeRobot's unpatched policy on observations: from a dataset with --data, else from the
-simulator if the bundle is for its arm. If any action differs by more than the tolerance nothing is exported and the
+simulator if the bundle's robot has one. If any action differs by more than the tolerance nothing is exported and the
 worst input is saved.
 
 examples:
@@ -69,13 +69,12 @@ def _recorded(args: argparse.Namespace, bundle: Any) -> Iterator[Any]:
 
     from emma.observation import Observation
     from emma.policy.export.parity import Case
-    from emma.robots.spec import list_robots, load_robot
+    from emma.robots.spec import known_robot
     from emma.training.frames import IMAGES, STATE, FrameTable
     from emma.training.sources import fitted, only, open_source
 
-    known = bundle.info.robot in list_robots()
     source = only(open_source(args.data), bundle.info.cameras, {})
-    sources = fitted([source], load_robot(bundle.info.robot) if known else None)
+    sources = fitted([source], known_robot(bundle.info.robot))
     table = FrameTable(sources, bundle.info.cameras, threads=1, memory_bytes=0)
     chosen = np.random.default_rng(args.seed).choice(len(table), min(args.observations, len(table)), replace=False)
     for index in sorted(chosen):
@@ -93,23 +92,24 @@ def _pixels(image: Any) -> Any:
 
 def _simulated(args: argparse.Namespace, bundle: Any) -> Iterator[Any]:
     """The expert's episodes, seen at moments spread over each."""
-    from emma.envs.maker import EMBEDDED
+    from emma.envs.maker import maker_of
     from emma.errors import EmmaError
     from emma.policy.export.parity import Case
     from emma.robots.spec import load_robot
     from emma.sim.demonstrations import demonstrations
 
-    if bundle.info.robot != EMBEDDED:
+    spec = load_robot(args.robot or bundle.info.robot)
+    if not spec.simulator:
         raise EmmaError(
-            "the simulator has no such robot",
-            found=bundle.info.robot,
-            expected=EMBEDDED,
+            f"the robot {spec.name} has no simulator",
+            found="no observations",
+            expected="a simulated robot, or recordings",
             fix="give recorded observations with --data DATASET",
         )
     each = 8
     left = args.observations
     episodes = demonstrations(
-        -(-left // each), seed=args.seed, cameras=bundle.info.cameras, depth=False, spec=load_robot(bundle.info.robot)
+        -(-left // each), seed=args.seed, cameras=bundle.info.cameras, depth=False, spec=spec, maker=maker_of(spec)
     )
     for episode in episodes:
         count = min(each, left)

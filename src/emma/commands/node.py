@@ -7,12 +7,12 @@ HELP = """start one ROS node, with ROS arguments
 
 examples:
   emma node sim --ros-args -p seed:=3
-  emma node env --ros-args -p robot:=so101
+  emma node sim --ros-args -p robot:=so101
   emma node policy --ros-args -p policy:=models/desk_arm_source
   emma node recorder --ros-args -p root:=bags
 """
 NAMES = (
-    *("sim", "env", "policy", "recorder", "scripted_operator"),
+    *("sim", "policy", "recorder", "scripted_operator"),
     *("teleop", "keys", "console", "web_console", "learner"),
 )
 

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from emma.robots import DEFAULT_ROBOT
+
 HELP = """record demonstrations on the simulated arm: every topic into one bag per episode
 
 Starts simulated arm, operator and recorder as ROS nodes in a domain of their own. A scripted demonstration that fails
@@ -35,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the bags; one that has bags gets more")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
     parser.add_argument("--domain", default="source", metavar="NAME", help="visual appearance (default source)")
-    parser.add_argument("--robot", default="desk_arm", help="desk_arm, so101 or aloha (default desk_arm)")
+    parser.add_argument("--robot", default=DEFAULT_ROBOT, help="a simulated robot (default %(default)s)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument("--task", help="what is asked for; desk_arm: place or push (default: the robot's first)")
     parser.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to draw and record (default all)")
@@ -49,36 +51,35 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _person(args: argparse.Namespace) -> int:
-    from emma.envs.maker import EMBEDDED
+    from emma.envs.maker import maker_of
     from emma.errors import EmmaError
+    from emma.robots.spec import load_robot
     from emma.sessions.interactive import InteractiveConfig, work
     from emma.sessions.session import Trial
     from emma.sim.demonstrations import target_of
-    from emma.sim.domains import load_domain
-    from emma.sim.tasks import DEFAULT, load_task
+    from emma.sim.maker import require_known
     from emma.teleop.gamepad import Gamepad
     from emma.teleop.sources import Keyboard
 
     if args.lockstep or args.noise:
         raise EmmaError("a person works in real time and makes noise enough", fix="leave out --lockstep and --noise")
-    if args.robot != EMBEDDED or args.python or args.cameras:
-        raise EmmaError(
-            "a person at the keys drives the embedded arm",
-            found=f"--robot {args.robot}",
-            fix="choose --operator scripted, or start `emma node env` and the launch files of teleoperation",
-        )
-    load_domain(args.domain)
-    task = args.task or DEFAULT
-    load_task(task)
-    out = args.out.resolve()
+    if args.cameras:
+        raise EmmaError("a person sees all cameras", found=f"--cameras {' '.join(args.cameras)}", fix="leave it out")
+    maker = maker_of(load_robot(args.robot), args.python)
+    task = args.task or maker.tasks[0]
+    require_known(maker, task, [args.domain])
+    maker.require_here()
+    out, targets = args.out.resolve(), maker.targets
     config = InteractiveConfig(
         bags=out,
         logs=out / "session" / "logs",
         operator=args.operator,
         trials=tuple(
-            Trial(seed=args.seed + i, target=target_of(args.seed + i), domain=args.domain, task=task)
-            for i in range(999)
+            Trial(seed=s, target=target_of(s, targets), domain=args.domain, task=task)
+            for s in range(args.seed, args.seed + 999)
         ),
+        robot=args.robot,
+        python=args.python,
         policy=args.policy.resolve() if args.policy else None,
         leader_topic=args.leader_topic,
         leader_map=args.leader_map.resolve() if args.leader_map else None,
@@ -99,15 +100,18 @@ def _scripted(args: argparse.Namespace) -> int:
     from emma.sessions.drive import MAX_FAILED, DriveConfig, drive
     from emma.sessions.session import Trial
     from emma.sessions.summary import draw_sheet, show
+    from emma.sim.demonstrations import target_of
+    from emma.sim.maker import require_known
 
     if args.policy is not None:
         raise EmmaError("a scripted operator takes nothing over", found="--policy", fix="choose --operator keyboard")
     if args.episodes is None or args.episodes < 1:
         raise EmmaError("nothing to record", found=f"--episodes {args.episodes}", expected="--episodes 1 or more")
     spec = load_robot(args.robot)
-    maker = maker_of(spec.name, args.python)
+    maker = maker_of(spec, args.python)
     task = args.task or maker.tasks[0]
-    maker.check(task, [args.domain])
+    require_known(maker, task, [args.domain])
+    maker.require_here()
     out = args.out.resolve()
     config = DriveConfig(
         out=out / "session",
@@ -122,7 +126,7 @@ def _scripted(args: argparse.Namespace) -> int:
     )
     seeds = range(args.seed, args.seed + MAX_FAILED * args.episodes)
     targets = maker.targets
-    plan = [Trial(seed=s, target=targets[s % len(targets)], domain=args.domain, task=task) for s in seeds]
+    plan = [Trial(seed=s, target=target_of(s, targets), domain=args.domain, task=task) for s in seeds]
     result = drive(config, plan, wanted=args.episodes)
     sheet = draw_sheet(result, spec, config.out / "contact_sheet.png")
     show(result, bags=out, sheet=sheet, logs=config.logs)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emma.robots import DEFAULT_ROBOT
+
 if TYPE_CHECKING:
     from emma.robots.describe import Source
     from emma.robots.heard import Heard
@@ -14,6 +16,7 @@ examples:
   emma robots                                       all that ship
   emma robots desk_arm                              one of them
   emma robots path/to/robot.yaml                    check a file of your own
+  emma robots so101 --simulator                     the name of its simulator alone, for scripts and launch files
   emma robots new my_arm --urdf my_arm.urdf         write calibration/my_arm from a description
   emma robots new my_arm --topic /robot_description --listen 10      and from its running drivers
   emma robots check my_arm                          compare names, rates, sizes, clocks, limits with the drivers
@@ -39,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     heard.add_argument("--listen", type=float, metavar="S", help=f"seconds to listen (new: off, check: {CHECK_S:g})")
     heard.add_argument("--state-topic", default="", metavar="TOPIC", help="new: the joint states of this robot")
     heard.add_argument("--offline", action="store_true", help="check: the description alone, without drivers")
+    parser.add_argument(
+        "--simulator", action="store_true", help="print what simulates the robot, an empty line for one with drivers"
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="new: where the robot's folder goes (calibration)")
 
 
@@ -55,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
         return _new(args) if args.robot == "new" else _check(args)
     if args.name:
         raise EmmaError("one robot at a time", found=f"{args.robot} {args.name}", expected="new, check, or one name")
-    if args.robot:
+    if args.simulator:
+        print(load_robot(args.robot or DEFAULT_ROBOT).simulator)
+    elif args.robot:
         show_robot(Console(), load_robot(args.robot))
     else:
         show_list(Console())

@@ -25,7 +25,9 @@ def show_robot(console: Any, spec: Any) -> None:
     from rich.table import Table
 
     console.print(f"[bold]{escape(spec.name)}[/]  {escape(spec.description)}")
-    console.print(f"{spec.folder}; control {spec.control_rate_hz:g} Hz, dataset {spec.fps} fps\n", highlight=False)
+    driven = f"simulator {spec.simulator}" if spec.simulator else "drivers of its own"
+    rates = f"control {spec.control_rate_hz:g} Hz, dataset {spec.fps} fps"
+    console.print(f"{spec.folder}; {driven}; {rates}\n", highlight=False)
     joints = Table(box=None)
     for column in ("joint", "unit", "lower", "upper", "velocity", "acceleration", "in messages"):
         joints.add_column(column)

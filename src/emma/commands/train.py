@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from emma.adamix.config import AdaMixConfig
     from emma.datasets.files import dataset_root
     from emma.policy.bundle import load_bundle
-    from emma.robots.spec import list_robots, load_robot
+    from emma.robots.spec import known_robot
     from emma.training.mixture import parse_data
 
     for data in args.data:  # a wrong path is answered before the libraries load
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     out = train(config, args.out, resume=args.resume)
     info = load_bundle(out).info
     print(f"{out}: {info.policy_type} for {info.robot}, loss {mean_loss(out / RUN / LOG):.4f}")
-    simulated = info.robot in list_robots() and load_robot(info.robot).simulated
+    spec = known_robot(info.robot)
     deploy = f"ros2 launch emma deploy.launch.py robot:={info.robot} policy:={out}"
-    print(f"next: {f'emma eval {out}' if simulated else deploy}")
+    print(f"next: {f'emma eval {out}' if spec and spec.simulator else deploy}")
     return 0

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emma.robots import DEFAULT_ROBOT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -34,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("viewer", choices=VIEWERS, help="which viewer")
     parser.add_argument("path", type=Path, nargs="?", metavar="PATH", help="a bag or a dataset (default: the robot)")
     parser.add_argument("--episode", type=int, default=0, metavar="N", help="episode of a dataset (default 0)")
-    parser.add_argument("--robot", default="desk_arm", help="robot whose graph it follows (default desk_arm)")
+    parser.add_argument("--robot", default=DEFAULT_ROBOT, help="robot whose graph it follows (default %(default)s)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="rerun: write a .rrd file instead of the viewer")
     parser.add_argument("--port", type=int, metavar="N", help="foxglove: port to listen on (default 8765)")
 

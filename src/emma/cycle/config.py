@@ -7,7 +7,8 @@ from typing import Any
 
 from emma.errors import EmmaError
 from emma.options import build, help_of, option, read_yaml, yaml_example
-from emma.robots.spec import load_robot
+from emma.robots import DEFAULT_ROBOT
+from emma.robots.spec import RobotSpec, load_robot
 from emma.training.config import TrainOptions
 from emma.training.mixture import SAMPLERS
 
@@ -107,19 +108,20 @@ class EvaluateSettings:
 
     measure: str = option("auto", choices=MEASURES, help="simulator, held-out, or auto: simulator if the robot has one")
     appearances: tuple[str, ...] = option(
-        ("source", "small", "medium", "large"),
-        help="looks of the simulator; those called unseen_* are refused: they are for final results",
+        (),
+        help="looks of the simulator; none named: source and the graded shifts it has, as small, medium and large of "
+        "the desk arm; those kept for final results (unseen_*) are refused",
     )
+    task: str = option("", help="what is asked for in the simulator; empty: its first task")
     episodes: int = option(50, help="in each appearance, the same starts in all; cycle n takes the n-th 50")
     seed: int = option(20_000, help="of the first cycle's first start")
     latency_ms: float = option(60.0, help="from observation to usable chunk")
-    timeout_s: float = option(13.0, help="an episode that has not ended by then has failed")
+    timeout_s: float | None = option(None, help="an episode fails that has not ended by then; null: the simulator's")
     runtime: str = option("auto", help="for both")
     frames: int = option(8, help="held-out: compared in each episode")
 
     def __post_init__(self) -> None:
         require(self.measure in MEASURES, "measure", self.measure, f"one of {', '.join(MEASURES)}")
-        require(self.appearances, "appearances", "none", "one or more looks of the simulator")
         require(self.episodes >= 1 and self.frames >= 1, "episodes or frames", self.episodes, "1 or more")
         require(self.seed >= 10_000, "seed", self.seed, "10000 or more: lower ones are for training")
 
@@ -169,7 +171,7 @@ class PauseSettings:
 class ImproveConfig:
     """Everything that decides a cycle's result."""
 
-    robot: str = option("desk_arm", help="a name that `emma robots` lists, or a path to a robot.yaml")
+    robot: str = option(DEFAULT_ROBOT, help="a name that `emma robots` lists, or a path to a robot.yaml")
     bags: tuple[str, ...] = option((), help="folders where recorded episodes turn up, looked through at every start")
     datasets: tuple[str, ...] = option(
         (), help="LeRobotDatasets to train on in every cycle, as the demonstrations the policy came from"
@@ -209,11 +211,16 @@ class ImproveConfig:
         return Path(self.out)
 
     @property
+    def spec(self) -> RobotSpec:
+        """Raises EmmaError if there is no such robot."""
+        return load_robot(self.robot)
+
+    @property
     def measure(self) -> str:
         """simulator or held-out."""
         if self.evaluate.measure != "auto":
             return self.evaluate.measure
-        return "simulator" if load_robot(self.robot).simulated else "held-out"
+        return "simulator" if self.spec.simulated else "held-out"
 
 
 def example() -> str:
@@ -234,8 +241,10 @@ def anchored(config: ImproveConfig, folder: Path) -> ImproveConfig:
         return str(folder / text) if text else ""
 
     augment = config.augment
+    path = "/" in config.robot or Path(config.robot).suffix
     return replace(
         config,
+        robot=place(config.robot) if path else config.robot,
         bags=tuple(map(place, config.bags)),
         datasets=tuple(map(place, config.datasets)),
         human=tuple(map(place, config.human)),
@@ -247,10 +256,11 @@ def anchored(config: ImproveConfig, folder: Path) -> ImproveConfig:
 
 def quick(config: ImproveConfig) -> ImproveConfig:
     """The same in minutes, to see it run: too few steps and episodes to expect a better policy."""
+    looks = config.gate.guard or config.evaluate.appearances
     return replace(
         config,
         train=replace(config.train, steps=min(config.train.steps, 60), batch_size=min(config.train.batch_size, 16)),
         export=replace(config.export, observations=2),
-        evaluate=replace(config.evaluate, episodes=min(config.evaluate.episodes, 3), appearances=("source", "medium")),
+        evaluate=replace(config.evaluate, episodes=min(config.evaluate.episodes, 3), appearances=looks),
         augment=replace(config.augment, variants=1),
     )

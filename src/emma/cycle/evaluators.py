@@ -9,12 +9,10 @@ import numpy as np
 
 from emma.cycle.config import EvaluateSettings
 from emma.cycle.parity_inputs import observed
+from emma.cycle.simulation import Simulation
 from emma.errors import EmmaError
 from emma.policy.bundle import Bundle
 from emma.policy.runtime import PolicyRuntime
-from emma.robots.spec import load_robot
-from emma.sim.arm import DeskArm
-from emma.sim.domains import load_domain
 from emma.sim.evaluate import EvalConfig, run_episode
 from emma.training.frames import FrameTable, open_source
 
@@ -40,27 +38,26 @@ class InSimulator:
 
     rates = True
 
-    def __init__(self, settings: EvaluateSettings, robot: str, cameras: Sequence[str], cycle: int) -> None:
-        for name in settings.appearances:
-            if load_domain(name).role == "unseen":
-                raise EmmaError(
-                    f"{name} is kept for the final comparison",
-                    found=name,
-                    expected="an appearance whose results may decide something",
-                    fix="choose others in evaluate.appearances",
-                )
-        self._settings, self._sim = settings, DeskArm(load_robot(robot), cameras=cameras)
+    def __init__(self, settings: EvaluateSettings, simulation: Simulation, cameras: Sequence[str], cycle: int) -> None:
+        maker = simulation.maker
+        self._looks = simulation.looks
+        self._sim = maker.make(simulation.spec, cameras=cameras, task=simulation.task)
         # Each cycle its own starts: a gate that always asked the same ones would in time be passed by luck.
         first = settings.seed + (cycle - 1) * settings.episodes
         self._config = EvalConfig(
-            episodes=settings.episodes, seed=first, latency_s=settings.latency_ms / 1e3, timeout_s=settings.timeout_s
+            episodes=settings.episodes,
+            seed=first,
+            latency_s=settings.latency_ms / 1e3,
+            timeout_s=simulation.timeout_s,
+            task=simulation.task,
+            targets=maker.targets,
         )
         self._targets = {str(seed): target for seed, target in self._config.tasks()}
         self._shown = ""
 
     @property
     def trials(self) -> list[tuple[str, str]]:
-        return [(name, start) for name in self._settings.appearances for start in self._targets]
+        return [(name, start) for name in self._looks for start in self._targets]
 
     def run(self, bundle: Bundle, runtime: PolicyRuntime, trial: tuple[str, str]) -> tuple[float, dict[str, Any]]:
         appearance, start = trial

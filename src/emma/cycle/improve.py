@@ -10,7 +10,7 @@ from emma.cycle.inventory import take_stock
 from emma.cycle.manifest import Manifest, load_manifest
 from emma.cycle.pause import PauseRules
 from emma.cycle.priority import stand_back
-from emma.cycle.ready import first_policy
+from emma.cycle.ready import first_policy, require_measurable
 from emma.cycle.report import TEXT
 from emma.cycle.runner import Runner
 from emma.cycle.stage_plans import FREE, STAGES
@@ -36,6 +36,7 @@ def improve(
     config.root.mkdir(parents=True, exist_ok=True)
     with alone(config.root), raising():
         state = StateFile(config.root, changed)
+        require_measurable(config)
         versions = versions_from(config)
         state.set(version=versions.current)
         cycle = _open_cycle(config, versions, again)
@@ -85,7 +86,7 @@ def _open_cycle(config: ImproveConfig, versions: Versions, again: bool) -> Cycle
     earlier = [load_cycle(folder) for folder in folders]
     # Of one that was given up before its episodes were converted, they are still new.
     known = {e.id for cycle in earlier if load_manifest(cycle.stage("convert")) for e in cycle.inventory.episodes}
-    inventory = take_stock(config.bags, config.convert, config.robot, known)
+    inventory = take_stock(config.bags, config.convert, config.spec.name, known)
     first = not earlier and bool(config.datasets)
     new = len(inventory.episodes) >= config.min_new_episodes
     other = bool(earlier) and _decisive(earlier[-1]) != _decisive(replace(earlier[-1], config=config))

@@ -29,6 +29,16 @@ def require_ready(config: ImproveConfig) -> None:
             )
     if Versions(config.root / "versions", config.keep).current == 0:
         first_policy(config)
+    require_measurable(config)
+
+
+def require_measurable(config: ImproveConfig) -> None:
+    """Raise EmmaError where the stage evaluate would end, hours later."""
+    if config.measure == "simulator":
+        # MuJoCo comes with it.
+        from emma.cycle.simulation import simulation_of
+
+        simulation_of(config)
 
 
 def first_policy(config: ImproveConfig) -> Bundle:
@@ -40,12 +50,12 @@ def first_policy(config: ImproveConfig) -> Bundle:
             expected="a bundle",
             fix="give one with --policy, or train one with `emma train`",
         )
-    bundle = load_bundle(config.policy)
-    if bundle.info.robot != config.robot:
+    bundle, robot = load_bundle(config.policy), config.spec.name
+    if bundle.info.robot != robot:
         raise EmmaError(
             "the policy is for another robot",
             found=bundle.info.robot,
-            expected=config.robot,
+            expected=robot,
             fix="set robot, or --policy",
         )
     return bundle

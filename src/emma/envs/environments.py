@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """name: of the environment, its driver's file and the robot in calibration/. package, version: what it runs.
+    """name: of the environment and its driver's file. package, version: what it runs.
 
     task: what it asks for. timeout_s: of an episode, in the environment's own time.
     """
@@ -55,16 +55,11 @@ def envs_dir() -> Path:
     return Path(data).expanduser() / "emma" / "envs"
 
 
-def environment_of(robot: str) -> Environment:
-    """The environment that simulates the robot of this name. Raises EmmaError if there is none."""
-    if robot not in ENVIRONMENTS:
-        raise EmmaError(
-            f"no simulator for the robot {robot}",
-            found=robot,
-            expected=f"desk_arm, or one of {', '.join(ENVIRONMENTS)}",
-            fix="start the robot's drivers and use the launch files: docs/how-to/deploying.md",
-        )
-    return ENVIRONMENTS[robot]
+def environment_of(name: str) -> Environment:
+    """The environment of this name. Raises EmmaError if there is none."""
+    if name not in ENVIRONMENTS:
+        raise EmmaError(f"no environment '{name}'", found=name, expected=f"one of {', '.join(ENVIRONMENTS)}")
+    return ENVIRONMENTS[name]
 
 
 def interpreter(environment: Environment, python: str = "") -> Path:

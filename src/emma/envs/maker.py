@@ -1,15 +1,15 @@
-"""The simulator that a robot has: the embedded arm's own, or an environment of others."""
+"""The simulator that a robot has: the embedded arm's, an environment of others, or a package's own."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
-from emma.envs.environments import Environment, environment_of
+from emma.envs.environments import ENVIRONMENTS, Environment, interpreter
 from emma.errors import EmmaError
+from emma.robots.simulators import load_simulator
 from emma.robots.spec import RobotSpec
-from emma.sim.maker import DeskArmMaker, SimulatorMaker
+from emma.sim.maker import SimulatorMaker, require_known
 from emma.sim.simulator import Simulator
-
-EMBEDDED = "desk_arm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class EnvMaker:
 
     environment: Environment
     python: str = ""
+    depth: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -29,17 +30,19 @@ class EnvMaker:
 
         return (TARGET,)
 
-    def check(self, task: str, domains: Iterable[str]) -> None:
-        """Raises EmmaError for a task or look that the package does not have."""
+    @property
+    def looks(self) -> Mapping[str, str]:
         from emma.envs.robot import LOOK
 
-        for kind, found, known in (("task", [task], self.environment.task), ("look", list(domains), LOOK)):
-            if strange := [name for name in found if name != known]:
-                raise EmmaError(
-                    f"{self.environment.package} has no {kind} {', '.join(strange)}",
-                    found=", ".join(strange),
-                    expected=known,
-                )
+        return {LOOK: "source"}
+
+    @property
+    def timeout_s(self) -> float:
+        return self.environment.timeout_s
+
+    def require_here(self) -> None:
+        """Raise EmmaError if the package's interpreter is missing."""
+        interpreter(self.environment, self.python)
 
     def make(
         self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, domain: str = "source", seed: int = 0, task: str
@@ -47,24 +50,31 @@ class EnvMaker:
         """An EnvRobot."""
         from emma.envs.robot import EnvRobot
 
-        self.check(task, [domain])
-        return EnvRobot(spec, cameras=cameras, seed=seed, task=task, python=self.python)
+        require_known(self, task, [domain])
+        return EnvRobot(spec, self.environment, cameras=cameras, seed=seed, python=self.python)
 
 
-def maker_of(robot: str, python: str = "") -> SimulatorMaker:
-    """What simulates the robot of this name. Raises EmmaError if nothing does.
+SO101: Final = EnvMaker(environment=ENVIRONMENTS["so101"])
+ALOHA: Final = EnvMaker(environment=ENVIRONMENTS["aloha"])
+
+
+def maker_of(spec: RobotSpec, python: str = "") -> SimulatorMaker:
+    """What simulates the robot, as its robot.yaml says. Raises EmmaError if nothing does.
 
     python: an interpreter with the environment's package, "" for the one that `emma envs install` made.
     """
-    if robot != EMBEDDED:
-        return EnvMaker(environment=environment_of(robot), python=python)
-    if python:
-        raise EmmaError("the embedded arm runs in this interpreter", found=f"--python {python}", fix="leave it out")
-    return DeskArmMaker()
-
-
-def timeout_of(robot: str) -> float:
-    """Seconds of the simulator's own time after which an episode has failed."""
-    from emma.sim.evaluate import EvalConfig
-
-    return EvalConfig().timeout_s if robot == EMBEDDED else environment_of(robot).timeout_s
+    if not spec.simulator:
+        raise EmmaError(
+            f"the robot {spec.name} has no simulator",
+            found=f"no `simulator` in {spec.folder / 'robot.yaml'}",
+            expected="a simulated robot (`emma robots`)",
+            fix="start the robot's drivers and use the launch files: docs/how-to/deploying.md",
+        )
+    maker: SimulatorMaker = load_simulator(spec.simulator)
+    if not python:
+        return maker
+    if not isinstance(maker, EnvMaker):
+        raise EmmaError(
+            f"the simulator {spec.simulator} runs in this interpreter", found=f"--python {python}", fix="leave it out"
+        )
+    return replace(maker, python=python)

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from emma.envs.environments import environment_of
+from emma.envs.environments import Environment
 from emma.envs.process import DriverProcess
 from emma.envs.script import feasible, near_grips
 from emma.errors import EmmaError
@@ -40,11 +40,17 @@ class EnvRobot:
     """The environment's robot. A context manager. Success counts from the first tick at which the package sees it."""
 
     def __init__(
-        self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, seed: int = 0, task: str = "", python: str = ""
+        self,
+        spec: RobotSpec,
+        environment: Environment,
+        *,
+        cameras: Iterable[str] | None = None,
+        seed: int = 0,
+        python: str = "",
     ) -> None:
         """python: an interpreter with the package. Raises EmmaError if the environment and the spec do not fit."""
         self.spec = spec
-        self.environment = environment_of(spec.name)
+        self.environment = environment
         self.domain = EnvLook(name=LOOK, caption=spec.description)
         self.cameras = tuple(spec.camera_names if cameras is None else (spec.camera(name).name for name in cameras))
         sizes = {name: (spec.camera(name).width, spec.camera(name).height) for name in self.cameras}
@@ -56,7 +62,6 @@ class EnvRobot:
             self._drawn: dict[str, np.ndarray] = {}
             self._said: dict[str, Any] = {}
             self.tick = 0
-            self.set_task(task or self.environment.task)
             self.task = self.reset(seed)
         except BaseException:
             self.close()

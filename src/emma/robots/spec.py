@@ -8,9 +8,11 @@ from typing import Any
 
 from emma.errors import EmmaError
 from emma.resources import data_dir
+from emma.robots import DEFAULT_ROBOT
 from emma.robots.checked import build, build_list, require, require_name, require_topic, unique
 from emma.robots.command_groups import COMMAND_KINDS, Command, CommandGroup, Mimic, StateTopic
 from emma.robots.parts import TRANSPORTS, Camera, Joint, KinematicModel, Tool
+from emma.robots.simulators import is_simulator, simulators
 from emma.robots.units import UNITS, MessageForm
 from emma.robots.yaml_file import read_yaml
 
@@ -28,6 +30,7 @@ __all__ = [
     "RobotSpec",
     "StateTopic",
     "Tool",
+    "known_robot",
     "list_robots",
     "load_robot",
     "robots_dir",
@@ -40,6 +43,8 @@ _OLDEST_S = 10.0
 @dataclass(frozen=True, kw_only=True)
 class RobotSpec:
     """Everything the stack must know about one robot. State and action vectors follow the order of `joints`.
+
+    simulator: what simulates it (`emma.robots.simulators`), as `desk_arm`; none for a robot with drivers of its own.
 
     command: the one topic that takes all joints. groups: several, instead; then `command` is the first of them.
     state_topic: where joint states come from; `states` names the joints that come elsewhere. mimics: joints that follow
@@ -57,7 +62,7 @@ class RobotSpec:
     control_rate_hz: float
     fps: int
     description: str = ""
-    simulated: bool = False
+    simulator: str = ""
     gripper: tuple[str, ...] = ()
     state_rate_hz: float = 50.0
     home: tuple[float, ...] = ()
@@ -72,6 +77,9 @@ class RobotSpec:
 
     def __post_init__(self) -> None:
         require_name(self.name)
+        if self.simulator and not is_simulator(self.simulator):
+            allowed = f"one of {', '.join(simulators())}, or no key for a robot with drivers of its own"
+            require(False, "simulator", self.simulator, allowed)
         require(len(self.joints) > 0, "joints", "none", "at least one joint")
         unique("joints", self.joint_names)
         unique("cameras", self.camera_names)
@@ -153,6 +161,10 @@ class RobotSpec:
         for state in self.state_topics:
             require(len(state.joints) > 0, "states", state.topic, "a topic with joints: all others are named elsewhere")
             unique(f"names on {state.topic}", tuple(self.joint(name).message_name for name in state.joints))
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.simulator)
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -250,8 +262,13 @@ def list_robots() -> list[str]:
     return sorted(path.parent.name for path in robots_dir().glob("*/robot.yaml"))
 
 
-def load_robot(name_or_path: str | Path) -> RobotSpec:
-    """Read a RobotSpec by name (`desk_arm`) or by path to a `robot.yaml` or its folder. Raises EmmaError."""
+def known_robot(name: str) -> RobotSpec | None:
+    """The robot called `name`, None for one that is not here: bundles and bags may be of another machine's robot."""
+    return load_robot(name) if name in list_robots() else None
+
+
+def load_robot(name_or_path: str | Path = DEFAULT_ROBOT) -> RobotSpec:
+    """Read a RobotSpec by name or by path to a `robot.yaml` or its folder. Raises EmmaError."""
     text = str(name_or_path)
     path = Path(text)
     if "/" not in text and not path.suffix:

@@ -4,6 +4,6 @@ from typing import Final
 
 # What `emma node NAME` starts; each is a module here with main() -> exit code.
 NODES: Final = (
-    *("sim", "env", "policy", "recorder", "scripted_operator"),
+    *("sim", "policy", "recorder", "scripted_operator"),
     *("teleop", "keys", "console", "web_console", "learner"),
 )

@@ -13,6 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from emma.errors import EmmaError
+from emma.robots import DEFAULT_ROBOT
 
 KINDS: dict[Any, Parameter.Type] = {
     bool: Parameter.Type.BOOL,
@@ -56,6 +57,11 @@ def parameter(
     return field(
         default=default, metadata={"parameter": _About(description, minimum, maximum, tuple(choices), runtime)}
     )
+
+
+def robot_parameter() -> Any:
+    """The parameter that names a node's robot."""
+    return parameter(DEFAULT_ROBOT, "robot: a name that `emma robots` lists, or a path to a robot.yaml")
 
 
 def declare[T](node: Node, cls: type[T]) -> T:

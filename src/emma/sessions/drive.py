@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from emma.envs.maker import EMBEDDED
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
+from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import RobotSpec, load_robot
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
@@ -39,7 +39,7 @@ class DriveConfig:
 
     out: Path
     bags: Path | None = None
-    robot: str = "desk_arm"
+    robot: str = DEFAULT_ROBOT
     operator: str = POLICY
     policy: Path | None = None
     runtime: str = "auto"
@@ -77,18 +77,15 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
     skip = [
         t for c in spec.cameras for t in _unwanted(config, c.name, (c.image_topic, c.info_topic), c.depth_topic) if t
     ]
-    sim = {"robot": config.robot, "cameras": list(config.cameras), "depth": config.depth, "lockstep": config.lockstep}
-    embedded = spec.name == EMBEDDED
-    own = {} if embedded else {"python": config.python}
-    graph = [NodeProcess(module="sim" if embedded else "env", name="sim", parameters=sim | own)]
+    both = {"robot": config.robot, "python": config.python, "lockstep": config.lockstep}
+    graph = [NodeProcess(module="sim", parameters={**both, "cameras": list(config.cameras), "depth": config.depth})]
     if config.record:
         recorder: dict[str, Any] = {"robot": config.robot, "root": str(config.bag_folder), "skip": skip}
         recorder |= {"operator": config.operator, "check_rates": not config.lockstep}
         recorder |= {"kind": "policy", "policy": str(config.policy)} if config.policy else {"kind": "teleop"}
         graph.append(NodeProcess(module="recorder", parameters=recorder))
     if config.operator == SCRIPTED:
-        scripted = {"robot": config.robot, "lockstep": config.lockstep, "noise": config.noise, **own}
-        graph.append(NodeProcess(module="scripted_operator", parameters=scripted))
+        graph.append(NodeProcess(module="scripted_operator", parameters={**both, "noise": config.noise}))
     else:
         policy = {
             "robot": config.robot,

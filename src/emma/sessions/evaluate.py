@@ -4,20 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emma.envs.maker import maker_of, timeout_of
+from emma.envs.maker import maker_of
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
+from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.sessions.drive import DriveConfig, drive, run_folder, shown
 from emma.sessions.scene import START_S, PersonScene
 from emma.sessions.session import POLICY_STATE, RECORDER, Session, Trial, trials
+from emma.sim.maker import require_known
 
 
 def evaluate_ros(
     bundle: Path | str,
     *,
-    robot: str = "desk_arm",
+    robot: str = DEFAULT_ROBOT,
     episodes: int = 100,
     seed: int = 10_000,
     domain: str = "source",
@@ -37,9 +39,10 @@ def evaluate_ros(
     The words are ones that no training data has, as in process. Only the policy's cameras are drawn, without depth.
     """
     loaded = load_bundle(bundle)
-    maker = maker_of(load_robot(robot).name, python)
+    maker = maker_of(load_robot(robot), python)
     task = task or maker.tasks[0]
-    maker.check(task, [domain])
+    require_known(maker, task, [domain])
+    maker.require_here()
     config = DriveConfig(
         out=(out or run_folder("eval")) / domain,
         robot=robot,
@@ -53,7 +56,7 @@ def evaluate_ros(
         lockstep=lockstep,
         domain_id=domain_id,
         python=python,
-        timeout_s=timeout_of(robot),
+        timeout_s=maker.timeout_s,
     )
     plan = trials(episodes, seed, domain, held_out_words=True, task=task, targets=maker.targets)
     result = drive(config, plan)

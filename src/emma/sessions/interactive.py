@@ -11,6 +11,7 @@ from rich.live import Live
 
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
+from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
@@ -26,13 +27,15 @@ PERSONS = ("keyboard", "gamepad", "leader")
 @dataclass(frozen=True, kw_only=True)
 class InteractiveConfig:
     """bags: folder of the episodes; logs: folder of the nodes' output. operator: what the person moves the arm with.
-    policy: a bundle that moves it until the person takes over. episodes: end after so many, None to go on."""
+    python: as in `DriveConfig`. policy: a bundle that moves it until the person takes over. episodes: end after so
+    many, None to go on."""
 
     bags: Path
     logs: Path
     operator: str
     trials: tuple[Trial, ...]
-    robot: str = "desk_arm"
+    robot: str = DEFAULT_ROBOT
+    python: str = ""
     policy: Path | None = None
     leader_topic: str = "/leader/joint_states"
     leader_map: Path | None = None
@@ -54,7 +57,7 @@ def nodes(config: InteractiveConfig) -> list[NodeProcess]:
     if config.policy is not None:
         recorder |= {"kind": "policy", "policy": str(config.policy)}
     graph = [
-        NodeProcess(module="sim", parameters={"robot": config.robot}),
+        NodeProcess(module="sim", parameters={"robot": config.robot, "python": config.python}),
         NodeProcess(module="recorder", parameters=recorder),
         NodeProcess(module="teleop", parameters=teleop),
     ]

@@ -11,7 +11,6 @@ from emma.ros.client import RosClient
 from emma.sessions.scene import ANSWER_S, START_S, Asked, Ending, Scene, SimulatedScene
 from emma.sim.evaluate import EvalConfig
 from emma.sim.scene import TARGETS
-from emma.sim.tasks import DEFAULT
 from emma.stats import Rate
 
 POLICY, SCRIPTED = "policy", "scripted"
@@ -25,14 +24,14 @@ DEMONSTRATION_S = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one episode asks for. domain: appearance to change to, "" to leave it as it is; task: of
-    `emma.sim.tasks.TASKS`."""
+    """What one episode asks for. domain: appearance to change to, "" to leave it as it is; task: of the simulator, ""
+    for its first."""
 
     seed: int
     target: str
     domain: str = "source"
     held_out_words: bool = False
-    task: str = DEFAULT
+    task: str = ""
 
     def parameters(self) -> dict[str, Any]:
         """Of the sim node, for its next reset."""
@@ -92,7 +91,7 @@ def trials(
     domain: str = "source",
     *,
     held_out_words: bool = False,
-    task: str = DEFAULT,
+    task: str = "",
     targets: tuple[str, ...] = TARGETS,
 ) -> list[Trial]:
     """The episodes of an evaluation from `seed` on: targets alternate, as in process (`emma.sim.evaluate`)."""

@@ -247,7 +247,7 @@ class DeskArm:
                 "the simulator is the desk arm, not this robot",
                 found=f"{self.spec.name}: {', '.join(self.spec.joint_names)}",
                 expected=f"joints {', '.join(joints)}",
-                fix="choose --robot desk_arm",
+                fix=f"correct the joints or the simulator in {self.spec.folder / 'robot.yaml'}",
             )
         there = [self.model.camera(i).name for i in range(self.model.ncam)]
         missing = sorted(set(self.cameras) - set(there))

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from emma.errors import EmmaError
 from emma.robots.spec import RobotSpec
-from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of
-from emma.sim.domains import list_domains, load_domain
+from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
 from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
-from emma.sim.maker import DeskArmMaker, SimulatorMaker
+from emma.sim.maker import DESK_ARM, DeskArmMaker, SimulatorMaker, require_known
 from emma.sim.simulator import Simulator
 from emma.sim.tasks import DEFAULT
 from emma.worker_pool import AHEAD, in_order
@@ -48,10 +47,10 @@ class CollectConfig:
     motion: str = "task"
     frames: int = 8
     task: str = DEFAULT
-    maker: SimulatorMaker = field(default_factory=DeskArmMaker)
+    maker: SimulatorMaker = DESK_ARM
 
     def __post_init__(self) -> None:
-        self.maker.check(self.task, self.domains)
+        require_known(self.maker, self.task, self.domains)
         if self.episodes < 1 or self.workers < 1:
             raise EmmaError(
                 "nothing to collect",
@@ -79,9 +78,9 @@ class CollectConfig:
             )
         if not self.domains:
             raise EmmaError("no visual domain", found="none", expected="at least one name, or random")
-        unseen = [name for name in list_domains() if load_domain(name).role == "unseen"]
+        looks = self.maker.looks
         for name in self.domains:
-            if name in unseen and not self.evaluation_domains:
+            if looks[name] == "unseen" and not self.evaluation_domains:
                 raise EmmaError(
                     f"{name} is kept for evaluation",
                     found=name,
@@ -95,7 +94,7 @@ class CollectConfig:
 
     def target(self, seed: int) -> str:
         """The target of a seed's episode: they take turns."""
-        return self.maker.targets[seed % len(self.maker.targets)]
+        return target_of(seed, self.maker.targets)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,16 @@
 """Expert episodes as plain arrays, in this process."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from emma.observation import Observation
 from emma.robots.spec import RobotSpec, load_robot
-from emma.sim.arm import DeskArm
 from emma.sim.domains import Domain, random_domain
+from emma.sim.maker import DESK_ARM, SimulatorMaker
 from emma.sim.scene import TARGETS
 from emma.sim.simulator import Look, Simulator, observation
-from emma.sim.tasks import DEFAULT
 
 RANDOM = "random"
 _LOOK = 4
@@ -62,20 +61,24 @@ def demonstrations(
     jitter: float = 0.0,
     depth: bool = True,
     spec: RobotSpec | None = None,
-    task: str = DEFAULT,
+    maker: SimulatorMaker = DESK_ARM,
+    task: str = "",
 ) -> Iterator[Demonstration]:
     """Yield `n` successful episodes with seeds from `seed` on; failed ones are dropped and counted in `failed`.
 
     domain: a name, a Domain, or "random" for a new look each episode (`jitter` as in `random_domain`).
-    target: bin or plate for all of them; by default they alternate with the seed. depth: without it a fifth faster.
-    task: one of `emma.sim.tasks.TASKS`.
+    target: one for all of them; by default they alternate with the seed. depth: without it a fifth faster.
+    maker: of the robot's simulator; task: one of its tasks, "" for the first.
     """
-    spec = load_robot("desk_arm") if spec is None else spec
+    spec = load_robot() if spec is None else spec
     failed = 0
-    with DeskArm(spec, cameras=cameras, task=task) as sim:
+    targets = maker.targets
+    with maker.make(spec, cameras=cameras, task=task or maker.tasks[0]) as sim:
         while n > 0:
             sim.set_domain(domain_of(domain, seed, jitter))
-            episode = demonstrate(sim, seed, target or target_of(seed), noise=noise, fps=fps or spec.fps, depth=depth)
+            episode = demonstrate(
+                sim, seed, target or target_of(seed, targets), noise=noise, fps=fps or spec.fps, depth=depth
+            )
             seed += 1
             if episode is None:
                 failed += 1
@@ -84,9 +87,9 @@ def demonstrations(
             n, failed = n - 1, 0
 
 
-def target_of(seed: int) -> str:
-    """The target of a seed's episode: half of the seeds each."""
-    return TARGETS[seed % len(TARGETS)]
+def target_of(seed: int, targets: Sequence[str] = TARGETS) -> str:
+    """The target of a seed's episode: they take turns."""
+    return targets[seed % len(targets)]
 
 
 def domain_of(domain: str | Domain, seed: int, jitter: float = 0.0) -> str | Domain:

@@ -1,17 +1,24 @@
 """Who makes the simulator of a robot, and what can be asked of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from emma.errors import EmmaError
 from emma.robots.spec import RobotSpec
 from emma.sim.simulator import Simulator
+
+# Roles of looks: what policies train on, shifts of it that may decide something, one change alone, kept for the final
+# comparison, and a new one each episode.
+ROLES: Final = ("source", "graded", "single", "unseen", "drawn")
 
 
 class SimulatorMaker(Protocol):
     """Makes one kind of simulator, in this process or, since it can be pickled, in another.
 
-    tasks: kinds that it knows, the default first. targets: what an instruction may name; episodes take turns.
+    tasks: kinds that it knows, the default first. targets: what an instruction may name; episodes take turns. looks:
+    name -> one of `ROLES`; `source`, which verbs show where none is named, is always among them. depth: whether its
+    cameras give depth. timeout_s: of an episode, in the simulator's own time.
     """
 
     @property
@@ -20,26 +27,49 @@ class SimulatorMaker(Protocol):
     @property
     def targets(self) -> tuple[str, ...]: ...
 
-    def check(self, task: str, domains: Iterable[str]) -> None:
-        """Raises EmmaError for a task or a look that this simulator does not have."""
+    @property
+    def looks(self) -> Mapping[str, str]: ...
+
+    @property
+    def depth(self) -> bool: ...
+
+    @property
+    def timeout_s(self) -> float: ...
+
+    def require_here(self) -> None:
+        """Raise EmmaError where this machine lacks what it needs."""
         ...
 
     def make(
         self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, domain: str = "source", seed: int = 0, task: str
     ) -> Simulator:
-        """A simulator. Raises EmmaError if spec and simulator do not fit."""
+        """A simulator. cameras: those it draws, None for all. Raises EmmaError if spec and simulator do not fit."""
         ...
+
+
+def require_known(maker: SimulatorMaker, task: str, looks: Iterable[str]) -> None:
+    """Raise EmmaError for a task or a look that this simulator does not have."""
+    for kind, wanted, known in (("task", [task], maker.tasks), ("look", looks, tuple(maker.looks))):
+        if strange := [name for name in wanted if name not in known]:
+            raise EmmaError(
+                f"this simulator has no {kind} '{strange[0]}'",
+                found=", ".join(strange),
+                expected=f"one of {', '.join(known)}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeskArmMaker:
     """The embedded arm."""
 
+    depth: bool = True
+    timeout_s: float = 13.0
+
     @property
     def tasks(self) -> tuple[str, ...]:
-        from emma.sim.tasks import TASKS
+        from emma.sim.tasks import MORE, TASKS
 
-        return tuple(TASKS)
+        return (*TASKS, *MORE)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -47,16 +77,15 @@ class DeskArmMaker:
 
         return TARGETS
 
-    def check(self, task: str, domains: Iterable[str]) -> None:
-        """Raises EmmaError for an unknown task or look."""
+    @property
+    def looks(self) -> Mapping[str, str]:
         from emma.sim.demonstrations import RANDOM
-        from emma.sim.domains import load_domain
-        from emma.sim.tasks import load_task
+        from emma.sim.domains import list_domains, load_domain
 
-        load_task(task)
-        for name in domains:
-            if name != RANDOM:
-                load_domain(name)
+        return {name: load_domain(name).role for name in list_domains()} | {RANDOM: "drawn"}
+
+    def require_here(self) -> None:
+        """It comes with emma."""
 
     def make(
         self, spec: RobotSpec, *, cameras: Iterable[str] | None = None, domain: str = "source", seed: int = 0, task: str
@@ -65,3 +94,6 @@ class DeskArmMaker:
         from emma.sim.arm import DeskArm
 
         return DeskArm(spec, cameras=cameras, domain=domain, seed=seed, task=task)
+
+
+DESK_ARM: Final = DeskArmMaker()

@@ -102,7 +102,7 @@ def measure(budget: Budget, file: Path) -> None:
     from emma.sim.evaluate import EvalConfig, evaluate
     from emma.training.frames import FrameTable, open_source
 
-    spec = load_robot("desk_arm")
+    spec = load_robot()
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
         tiny = replace(budget, demonstrations=1, variants=1, shards=1, steps=2 * STEPS, workspace=scratch, seeds=1)
         data = Data(budget=tiny)

@@ -108,7 +108,7 @@ def generate(data: Data, way: str, shard: int) -> None:
     tools = Tools(
         generator=partial(load_generator, data.generator, WAYS[way]),
         scorer=ClipScorer,
-        poses=partial(calibrated_poses, load_robot("desk_arm")),
+        poses=partial(calibrated_poses, load_robot()),
     )
     config = AugmentConfig(
         variants=data.budget.variants,
@@ -151,7 +151,7 @@ def render(data: Data) -> None:
     from emma.sim.arm import DeskArm
     from emma.sim.demonstrations import demonstrate, target_of
 
-    spec = load_robot("desk_arm")
+    spec = load_robot()
     motions = _Motions(data.demonstrations)
     with (
         DatasetWriter(data.true(), spec, cameras=CAMERAS, depth=False) as writer,

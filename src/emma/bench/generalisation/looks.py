@@ -35,7 +35,7 @@ def film(data: Data, seed: int) -> None:
     from emma.datasets.writer import DatasetWriter
     from emma.sim.arm import DeskArm
 
-    spec, b = load_robot("desk_arm"), data.budget
+    spec, b = load_robot(), data.budget
     with (
         DatasetWriter(folder_of(data, seed), spec, cameras=CAMERAS, depth=False) as writer,
         DeskArm(spec, cameras=CAMERAS, task=b.task) as sim,
@@ -114,7 +114,7 @@ def errors(policy: Policy, folders: Sequence[Path]) -> np.ndarray:
     loaded = load_policy(load_bundle(policy.folder))
     table = FrameTable([open_source(folder) for folder in folders], CAMERAS)
     config = AdaMixConfig(frames=FRAMES)
-    judge = Judge(config, table, loaded.pre, loaded.post, load_robot("desk_arm"), seed=policy.seed)
+    judge = Judge(config, table, loaded.pre, loaded.post, load_robot(), seed=policy.seed)
     difficulty = Difficulty.from_table(*judge(loaded.policy, 0))
     of = np.repeat(np.arange(len(table.starts) - 1), np.diff(table.starts))
     return difficulty.by_episode(of, len(table.starts) - 1)["error"]

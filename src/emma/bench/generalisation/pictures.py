@@ -25,7 +25,7 @@ def draw_appearances(file: Path, task: str | None = None) -> None:
     from emma.sim.arm import DeskArm
     from emma.sim.demonstrations import demonstrate, target_of
 
-    spec = load_robot("desk_arm")
+    spec = load_robot()
     shown: dict[str, dict[str, list[np.ndarray]]] = {name: {camera: [] for camera in CAMERAS} for name in ALL}
     moment, every = 0, 14
 

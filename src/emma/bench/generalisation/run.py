@@ -151,4 +151,4 @@ def _demonstrate(data: Data) -> None:
         def advance(report: CollectReport) -> None:
             bar.update(task, completed=report.kept + report.episodes)
 
-        collect(data.demonstrations, load_robot("desk_arm"), config, advance)
+        collect(data.demonstrations, load_robot(), config, advance)

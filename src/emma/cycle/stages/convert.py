@@ -11,7 +11,6 @@ from emma.cycle.inventory import Episode, held_out
 from emma.cycle.job import Job, Made
 from emma.cycle.manifest import dataset_hash
 from emma.datasets.index import read_provenance
-from emma.robots.spec import load_robot
 
 
 def work(job: Job) -> Made:
@@ -53,5 +52,5 @@ def _convert(episode: Episode, out: Path, job: Job, settings: ConvertSettings) -
         keep_stale=settings.keep_stale,
     )
     # One by one: which bags there are was decided when the cycle began, and more may lie beside them now.
-    report = convert(episode.path, out, load_robot(job.cycle.config.robot), config)
+    report = convert(episode.path, out, job.cycle.config.spec, config)
     return report.results[0]

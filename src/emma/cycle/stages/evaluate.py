@@ -10,6 +10,7 @@ from emma.cycle.evaluators import InSimulator, Measure, OnHeldOut, remaining
 from emma.cycle.gate import Trial, judge
 from emma.cycle.job import Job, Made
 from emma.cycle.report import write_report
+from emma.cycle.simulation import simulation_of
 from emma.files import atomic_write_text, read_json_lines, sha256_file
 from emma.policy.bundle import load_bundle
 from emma.policy.runtime import open_runtime
@@ -53,7 +54,7 @@ def work(job: Job) -> Made:
 def _measure(job: Job, cameras: tuple[str, ...]) -> Measure:
     config = job.cycle.config
     if config.measure == "simulator":
-        return InSimulator(config.evaluate, config.robot, cameras, job.cycle.number)
+        return InSimulator(config.evaluate, simulation_of(config), cameras, job.cycle.number)
     return OnHeldOut(config.evaluate, held_out_datasets(job.cycle, job.before), cameras)
 
 

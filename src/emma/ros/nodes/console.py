@@ -10,7 +10,7 @@ from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
-from emma.ros.parameters import declare, parameter
+from emma.ros.parameters import declare, parameter, robot_parameter
 from emma.sessions.drive import shown
 from emma.sessions.scene import JUDGES, PERSON, PersonScene
 from emma.sessions.session import OPERATORS, POLICY, RECORDER, Session, trials
@@ -21,7 +21,7 @@ from emma.sessions.summary import draw_sheet, show
 class ConsoleParameters:
     """Parameters of the console node."""
 
-    robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
+    robot: str = robot_parameter()
     episodes: int = parameter(6, "episodes to run", minimum=1)
     seed: int = parameter(10_000, "seed of the first episode", minimum=0)
     domain: str = parameter("", "visual appearance of the simulator; empty: leave it as it is")

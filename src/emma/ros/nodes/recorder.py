@@ -19,7 +19,7 @@ from emma.recording.stream_monitor import Watch
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.intervention_gate import INTERVENTION
-from emma.ros.parameters import declare, parameter, read
+from emma.ros.parameters import declare, parameter, read, robot_parameter
 from emma.ros.raw_subscriptions import RawSubscriptions
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
@@ -36,7 +36,7 @@ NICE = -5
 class RecorderParameters:
     """Parameters of the recorder node."""
 
-    robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
+    robot: str = robot_parameter()
     root: str = parameter("episodes", "folder that gets one folder per episode")
     extra: tuple[str, ...] = parameter((), "more topics, as names or patterns with * and ?")
     skip: tuple[str, ...] = parameter((), "topics of the robot not to record, as depth that is not needed")

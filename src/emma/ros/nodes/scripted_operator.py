@@ -24,7 +24,7 @@ from emma.errors import EmmaError
 from emma.messages import decode_state, stamp_ns
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
-from emma.ros.parameters import declare, parameter, read
+from emma.ros.parameters import declare, parameter, read, robot_parameter
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
 
@@ -38,7 +38,7 @@ LOOK_S = 0.1
 class ScriptedOperatorParameters:
     """Parameters of the scripted operator node."""
 
-    robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
+    robot: str = robot_parameter()
     operator: str = parameter("scripted", "who moves the robot", choices=OPERATORS)
     task_topic: str = parameter("/sim/outcome", "where the scripted operator learns the task")
     noise: float = parameter(
@@ -55,7 +55,7 @@ class ScriptedOperatorNode(Node):
         super().__init__("scripted_operator")
         values = declare(self, ScriptedOperatorParameters)
         self.spec = load_robot(values.robot)
-        maker = maker_of(self.spec.name, values.python)
+        maker = maker_of(self.spec, values.python)
         self._plan_arm = maker.make(self.spec, cameras=(), task=maker.tasks[0])
         self._lockstep = values.lockstep
         self._lock = threading.Lock()

@@ -27,7 +27,7 @@ from emma.ros import messages, qos
 from emma.ros.e_stop import EStop
 from emma.ros.group_commands import GroupCommands
 from emma.ros.intervention_gate import INTERVENTION
-from emma.ros.parameters import declare, parameter
+from emma.ros.parameters import declare, parameter, robot_parameter
 from emma.ros.policy_watch import JOG_TOPIC, PolicyWatch
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
@@ -45,7 +45,7 @@ QUIET_S = 0.3
 class TeleopParameters:
     """Parameters of the teleop node."""
 
-    robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
+    robot: str = robot_parameter()
     device: str = parameter(
         "jog", "jog: axes of the tool on /jog (sensor_msgs/Joy); leader: a second arm's joints", choices=DEVICES
     )

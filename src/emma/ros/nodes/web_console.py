@@ -16,7 +16,7 @@ from emma.resources import data_dir
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.nodes.web_console_live import GraphLive
-from emma.ros.parameters import declare, parameter
+from emma.ros.parameters import declare, parameter, robot_parameter
 from emma.ros.runner import CLOSE_S, Stop
 
 
@@ -24,7 +24,7 @@ from emma.ros.runner import CLOSE_S, Stop
 class WebConsoleParameters:
     """Parameters of the web_console node."""
 
-    robot: str = parameter("desk_arm", "robot: a name that `emma robots` lists, or a path to a robot.yaml")
+    robot: str = robot_parameter()
     host: str = parameter("127.0.0.1", "address to listen on; any but loopback needs the token that is printed")
     port: int = parameter(PORT, "port to listen on", minimum=1, maximum=65535)
     names: tuple[str, ...] = parameter((), "further host names that browsers use for this machine")

@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from emma.bags.episode import EpisodeMeta
 from emma.bags.index import header_stamp_ns
 from emma.console.graph_state import POLICY, RECORDER, SIM, TELEOP, TOPICS, graph_state
+from emma.envs.maker import maker_of
 from emma.errors import EmmaError
 from emma.messages import decode_command, decode_image, merge_states
 from emma.policy.bundle import load_bundle
@@ -194,9 +195,9 @@ class GraphLive:
         """What the keys may count on in the graph as it is now."""
         there = {topic for topic in TOPICS if self._client.heard(topic)}
         trials: tuple[Trial, ...] = ()
-        if SIM in there:
+        if SIM in there and self._spec.simulator:
             seed = next(self._seeds)
-            trials = (Trial(seed=seed, target=target_of(seed), domain=""),)
+            trials = (Trial(seed=seed, target=target_of(seed, maker_of(self._spec).targets), domain=""),)
         return KeysConfig(teleop=TELEOP in there, policy=POLICY in there, trials=trials)
 
     def _instruct(self, words: str) -> str:

@@ -1,4 +1,4 @@
-"""The env node: a robot in an environment of others publishes, obeys and is reset as the embedded arm is.
+"""The sim node of a robot in an environment of others: it publishes, obeys and is reset as the embedded arm is.
 
 The environment is a toy behind the name of the SO-101's package, so that the whole path runs where no package is.
 """
@@ -17,7 +17,7 @@ from emma.ros import messages, qos
 from emma.ros.client import RosClient
 from emma.sessions.graph import NodeProcess
 
-TOY = Path(__file__).resolve().parents[1] / "envs" / "toy_driver.py"
+TOY = Path(__file__).resolve().parents[1] / "fixtures" / "toy_driver.py"
 SPEC = load_robot("so101")
 # An interpreter that claims to have the package, and runs the toy in place of its driver.
 INTERPRETER = """#!{python}
@@ -38,9 +38,7 @@ def live(running_graph, tmp_path_factory):
     joints = " ".join(reversed(SPEC.joint_names))
     python.write_text(INTERPRETER.format(python=sys.executable, toy=TOY, joints=joints))
     python.chmod(0o755)
-    node = NodeProcess(
-        module="env", name="sim", parameters={"robot": "so101", "python": str(python), "cameras": ["top"]}
-    )
+    node = NodeProcess(module="sim", parameters={"robot": "so101", "python": str(python), "cameras": ["top"]})
     with running_graph(node, logs=folder) as (graph, client):
         client.wait_for_service("/sim/reset", 60.0)
         yield graph, client
