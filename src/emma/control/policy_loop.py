@@ -22,7 +22,6 @@ from emma.control.timing import Timings
 from emma.control.tracking import start_pose
 from emma.errors import EmmaError
 from emma.observation import STATE, Observation
-from emma.policy.isolated import is_isolated
 from emma.robots.spec import RobotSpec
 
 NS = 1_000_000_000
@@ -62,7 +61,7 @@ class LoopPolicy:
 
     def close(self) -> None:
         """End the inference, then the runtime. One that hangs is left alone, unless it has a process of its own."""
-        if self.inference.close() or is_isolated(self.inference.runtime):
+        if self.inference.close() or self.inference.runtime.isolated:
             self.inference.runtime.close()
 
 
@@ -90,7 +89,7 @@ class PolicyLoop:
         self.timings = Timings(TIMINGS_WINDOW)
         self._spec, self._controller = spec, controller
         self._policy = LoopPolicy(source=source, inference=inference, executor=controller.executor.config)
-        self._memory = Memory(getattr(inference.runtime, "past_s", ()))
+        self._memory = Memory(inference.runtime.past_s)
         self._now_ns, self._stamp_ns, self._send, self._conflict = now_ns, stamp_ns, send, conflict
         self._next: LoopPolicy | None = None
         self._retired: list[LoopPolicy] = []
@@ -255,7 +254,7 @@ class PolicyLoop:
     def status(self) -> LoopStatus:
         with self.lock:
             tick = self._tick
-            note = getattr(self._policy.inference.runtime, "note", "") if self.commanding else ""
+            note = self._policy.inference.runtime.note if self.commanding else ""
             return LoopStatus(
                 mode=tick.mode,
                 reason=tick.reason,
@@ -302,7 +301,7 @@ class PolicyLoop:
         self._policy, self._next = following, None
         executor.config = following.executor
         self._frozen_cameras = FrozenCameras()
-        self._memory = Memory(getattr(following.inference.runtime, "past_s", ()))
+        self._memory = Memory(following.inference.runtime.past_s)
         # What the old one was asked is of no use any more; its active chunk is, and is faded out.
         self._asked.clear()
         self.timings.count("swaps")
