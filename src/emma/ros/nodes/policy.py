@@ -25,7 +25,6 @@ from emma.control.real_time import RealTimeLoop
 from emma.errors import EmmaError
 from emma.observation import Aligner
 from emma.policy.bundle import load_bundle
-from emma.records import encode
 from emma.robots.agreement import parse_map
 from emma.robots.turns import Turns
 from emma.ros import messages, qos
@@ -364,7 +363,7 @@ class PolicyNode(LifecycleNode):
 
     def _publish_state(self) -> None:
         state = self._state()
-        self._state_topic.publish(String(data=encode(state)))
+        self._state_topic.publish(messages.text(state))
         complain(self.get_logger(), state)
 
     def _publish_diagnostics(self) -> None:
