@@ -98,6 +98,31 @@ def test_policy_plugin_needs_what_lerobot_brings_only(path: Path) -> None:
     assert {name.partition(".")[0] for name in imports(path)} <= allowed
 
 
+def protocol_members() -> set[str]:
+    """The names that our Protocols declare."""
+    nodes = (node for path in modules() for node in ast.walk(ast.parse(path.read_text())))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    bodies = [cls.body for cls in classes if any(ast.unparse(base).startswith("Protocol") for base in cls.bases)]
+    functions = {node.name for body in bodies for node in body if isinstance(node, ast.FunctionDef)}
+    return functions | {ast.unparse(node.target) for body in bodies for node in body if isinstance(node, ast.AnnAssign)}
+
+
+def guesses(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of every `hasattr(x, "name")` and `getattr(x, "name", default)`."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
+            guess = node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3)
+            if guess and isinstance(node.args[1], ast.Constant):
+                yield node.lineno, str(node.args[1].value)
+
+
+def test_what_a_protocol_declares_is_not_asked_for_with_getattr() -> None:
+    members = protocol_members()
+    assert {"past_s", "note", "isolated", "needs_depth", "sign"} <= members
+    found = [f"{path}:{line}: {name}" for path in modules() for line, name in guesses(path) if name in members]
+    assert not found, "a Protocol promises it, so read it: " + ", ".join(found)
+
+
 def test_a_wrong_import_would_be_seen(tmp_path: Path) -> None:
     lazy = tmp_path / "lazy.py"
     lazy.write_text("def f():\n    import rclpy.node\n    from emma.ros.nodes import sim\n")

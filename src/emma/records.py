@@ -29,7 +29,9 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
 
 def encode(record: Record, *, indent: int | None = None) -> str:
     """One JSON object with the record's fields and version; infinity and NaN become strings, as JSON has neither."""
-    values = {KEY: record.VERSION, **asdict(record)}
+    values = asdict(record)
+    assert KEY not in values, f"{type(record).__name__} has a field {KEY}"
+    values = {KEY: record.VERSION, **values}
     return to_json(values, indent=indent, inf_nan_mode="strings").decode()
 
 

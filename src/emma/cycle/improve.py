@@ -37,7 +37,7 @@ def improve(
     with alone(config.root), raising():
         state = StateFile(config.root, changed)
         versions = versions_from(config)
-        state.set(version=versions.current)
+        state.set(current=versions.current)
         cycle = _open_cycle(config, versions, again)
         if cycle is None:
             state.set(phase="idle", outcome="nothing new to learn from")
@@ -53,7 +53,7 @@ def improve(
             raise
         ended = _outcome(cycle, manifests)
         finish(cycle.folder, ended)
-        state.set(phase="idle", stage="", paused="", outcome=in_words(ended), version=versions.current)
+        state.set(phase="idle", stage="", paused="", outcome=in_words(ended), current=versions.current)
         return ended
 
 
