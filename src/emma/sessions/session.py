@@ -195,7 +195,8 @@ class Session:
             before = self._client.heard(POLICY_STATE)
             seen = before.stats_seq if before else 0
             # The node sums up once a second: wait for a summary that has the last episode in it.
-            said = self._client.wait_for(POLICY_STATE, lambda s: s.stats_seq > seen + 1, 3.0) or before
+            said = self._client.wait_for(POLICY_STATE, lambda s: s.stats_seq > seen + 1, 3.0)
+            said = said or self._client.heard(POLICY_STATE)
             if said is not None:
                 timings, runtime = dict(said.timings), f"{said.runtime}: {said.runtime_reason}"
         return SessionResult(rows=tuple(self.rows), timings=timings, runtime=runtime)

@@ -123,11 +123,11 @@ class LearnerNode(Node):
             self._running = self._policy.read(message.data)
         except EmmaError as error:
             self._running = None
-            self._complain(str(error))
+            if str(error) != self._problem:
+                self._complain(str(error))
 
     def _look(self) -> None:
-        if self._running is not None:
-            self._stand_aside(self._running)
+        self._stand_aside(self._running)
         if failure := self._attendant.failure():
             self._complain(f"the cycle ended: {failure}")
         busy = self._swapping is not None and self._swapping.is_alive()
@@ -146,12 +146,12 @@ class LearnerNode(Node):
             self._said = said
             self._topic.publish(messages.text(said))
 
-    def _stand_aside(self, running: PolicyState) -> None:
+    def _stand_aside(self, running: PolicyState | None) -> None:
         """The robot comes first: after a missed control tick the cycle stands still for a while."""
         if self._calm and time.monotonic() > self._calm:
             self._calm = 0.0
             self._attendant.go_on()
-        missed = running.timings.get("missed_ticks")
+        missed = None if running is None else running.timings.get("missed_ticks")
         if missed is None or not self._values.calm_s:
             return
         if self._missed is not None and missed > self._missed:
