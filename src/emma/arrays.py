@@ -4,4 +4,4 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+type Array = np.ndarray[Any, np.dtype[Any]]
