@@ -11,12 +11,9 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From bottom to top. Modules that share a layer do not know each other, except within the base and the entry points.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset(
-        {"environment", "errors", "files", "long_work", "messages", "observation", "progress", "provenance", "records"}
-    )
-    | frozenset(
-        {"arrays", "device", "gl", "interrupts", "options", "resources", "robots", "signs", "stats", "streams"}
-    ),
+    frozenset({"arrays", "environment", "errors", "files", "long_work", "messages", "observation", "progress"})
+    | frozenset({"device", "gl", "interrupts", "options", "provenance", "records", "resources", "robots", "signs"})
+    | frozenset({"stats", "streams", "worker_pool"}),
     frozenset({"adamix", "bags", "datasets", "policy"}),
     frozenset({"calibrate", "control", "conversion", "dreamtransfer", "human", "recording"}),
     frozenset({"augmentation", "sim", "teleop", "training"}),

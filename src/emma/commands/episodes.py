@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emma.commands import dataset_validate
+from emma.commands.subverbs import subverbs
 
 if TYPE_CHECKING:
     from emma.conversion.convert import EpisodeResult
@@ -60,15 +61,7 @@ own and on this machine only, so that recorded commands move no robot by acciden
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(
-            name,
-            help=text.splitlines()[0],
-            description=text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    add = subverbs(parser)
 
     root = add("list", "the episodes below a folder: state, success, length, size, losses")
     root.add_argument("bags", type=Path, help="folder of episodes")

@@ -119,7 +119,7 @@ class RobotSpec:
 
     def _check_age(self) -> None:
         """Streams are never fresh with an age below their period, and never stale with an age without a bound."""
-        rates = [(each.topic, each.rate_hz) for each in self.state_topics]
+        rates = [(each.topic, each.rate_hz or self.state_rate_hz) for each in self.state_topics]
         rates += [(camera.image_topic, camera.rate_hz) for camera in self.cameras]
         topic, slowest = min(rates, key=lambda each: each[1])
         require(
