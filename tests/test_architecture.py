@@ -13,12 +13,9 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From bottom to top. Modules that share a layer do not know each other, except within the base and the entry points.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset(
-        {"environment", "errors", "files", "long_work", "messages", "observation", "progress", "provenance", "records"}
-    )
-    | frozenset(
-        {"device", "gl", "interrupts", "options", "resources", "robots", "signs", "stats", "streams", "worker_pool"}
-    ),
+    frozenset({"arrays", "environment", "errors", "files", "long_work", "messages", "observation", "progress"})
+    | frozenset({"device", "gl", "interrupts", "options", "provenance", "records", "resources", "robots", "signs"})
+    | frozenset({"stats", "streams", "worker_pool"}),
     frozenset({"adamix", "bags", "datasets", "policy"}),
     frozenset({"calibrate", "control", "conversion", "dreamtransfer", "human", "recording"}),
     frozenset({"augmentation", "sim", "teleop", "training"}),
@@ -134,6 +131,33 @@ def test_no_module_decides_by_a_robots_name(path: Path) -> None:
 def test_a_comparison_with_a_name_would_be_seen() -> None:
     tree = ast.parse('if spec.name == "desk_arm" or name in ("so101",):\n    pass\n')
     assert compared(tree) == {"desk_arm", "so101"}
+
+
+def protocol_members() -> set[str]:
+    """The names that our Protocols declare."""
+    nodes = (node for path in modules() for node in ast.walk(ast.parse(path.read_text())))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    bodies = [cls.body for cls in classes if any(ast.unparse(base).startswith("Protocol") for base in cls.bases)]
+    functions = {node.name for body in bodies for node in body if isinstance(node, ast.FunctionDef)}
+    return functions | {ast.unparse(node.target) for body in bodies for node in body if isinstance(node, ast.AnnAssign)}
+
+
+def guesses(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of every `hasattr(x, "name")` and `getattr(x, "name", default)`."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
+            guess = node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3)
+            if guess and isinstance(node.args[1], ast.Constant):
+                yield node.lineno, str(node.args[1].value)
+
+
+def test_what_a_protocol_declares_is_not_asked_for_with_getattr() -> None:
+    members = protocol_members()
+    assert {"past_s", "note", "isolated", "needs_depth", "sign"} <= members
+    # Messages of ROS have these, too: a pose array, here.
+    members.remove("poses")
+    found = [f"{path}:{line}: {name}" for path in modules() for line, name in guesses(path) if name in members]
+    assert not found, "a Protocol promises it, so read it: " + ", ".join(found)
 
 
 def test_a_wrong_import_would_be_seen(tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from emma.arrays import Array
 from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import load_robot
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from emma.augmentation.config import AugmentConfig, AugmentReport
     from emma.augmentation.tools import ToolOptions
     from emma.conversion.convert import ConvertReport
@@ -41,7 +40,7 @@ class Policy:
         """The robot that it was trained for."""
         return self.bundle.info.robot
 
-    def act(self, observation: Observation, instruction: str) -> np.ndarray:
+    def act(self, observation: Observation, instruction: str) -> Array:
         """(chunk, J) float32 absolute joint targets in the robot's units; action k stands for stamp + k / fps seconds.
 
         observation: state (J,), and an image (H, W, 3) uint8 RGB for each camera of `bundle.info.cameras`.

@@ -100,7 +100,7 @@ def came() -> int:
 
 def exit_code(error: KeyboardInterrupt | None = None) -> int:
     """128 + the number of the signal behind `error`, or of the one that came."""
-    return 128 + (getattr(error, "number", 0) or _process.came or signal.SIGINT)
+    return 128 + (error.number if isinstance(error, Interrupted) else _process.came or signal.SIGINT)
 
 
 def signal_name(number: int) -> str:

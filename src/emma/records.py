@@ -3,7 +3,7 @@
 A record class has a `VERSION`, raised when the meaning of a field changes; a reader refuses other versions.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, Protocol
 
@@ -29,7 +29,9 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
 
 def encode(record: Record, *, indent: int | None = None) -> str:
     """One JSON object with the record's fields and version; infinity and NaN become strings, as JSON has neither."""
-    values = {KEY: record.VERSION, **asdict(record)}
+    values = asdict(record)
+    assert KEY not in values, f"{type(record).__name__} has a field {KEY}"
+    values = {KEY: record.VERSION, **values}
     return to_json(values, indent=indent, inf_nan_mode="strings").decode()
 
 
@@ -52,9 +54,11 @@ def decode[T: Record](cls: type[T], text: str | bytes, source: str) -> T:
             expected=f"version {cls.VERSION} of {cls.__name__}",
             fix="run the version of emma that wrote it, or make it anew with this one",
         )
-    unknown = set(values) - set(cls.__dataclass_fields__)
-    if unknown:
-        raise EmmaError(f"{source} has unknown fields", found=sorted(unknown), expected=f"a {cls.__name__}")
+    # A `ClassVar` is among `__dataclass_fields__`, too.
+    known = {field.name for field in fields(cls)}
+    for problem, names in (("unknown", values.keys() - known), ("missing", known - values.keys())):
+        if names:
+            raise EmmaError(f"{source} has {problem} fields", found=sorted(names), expected=f"a {cls.__name__}")
     try:
         record: T = _adapter(cls).validate_python(values)
     except ValidationError as error:
@@ -62,3 +66,15 @@ def decode[T: Record](cls: type[T], text: str | bytes, source: str) -> T:
         where = ".".join(str(part) for part in first["loc"])
         raise EmmaError(f"{source}: bad value for {where}", found=first["input"], expected=first["msg"]) from None
     return record
+
+
+@dataclass(frozen=True)
+class Topic[T: Record]:
+    """Where nodes publish records of one kind, each as the text of a latched std_msgs/String."""
+
+    name: str
+    kind: type[T]
+
+    def read(self, text: str) -> T:
+        """Raises EmmaError as `decode` does."""
+        return decode(self.kind, text, self.name)

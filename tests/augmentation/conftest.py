@@ -25,6 +25,7 @@ class HueShift:
     views: tuple[str, ...] | None = ("top", "wrist")
     name: str = "hue_shift"
     sha256: str = "0" * 64
+    needs_depth: bool = True
 
     def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
         angle = (sum(prompt.encode()) + seed) % 180

@@ -15,7 +15,7 @@ def observation(stamp: int) -> Observation:
 class Gate:
     """A runtime that works when let."""
 
-    name, reason, rtc = "gate", "a test", ""
+    name, reason, rtc, past_s, note, isolated = "gate", "a test", "", (), "", False
 
     def __init__(self):
         self.go = threading.Event()

@@ -82,7 +82,7 @@ def test_a_damaged_manifest_is_named(cycle: Cycle) -> None:
     runner(cycle, *CHAIN[:1]).run(cycle)
     file = cycle.stage("one") / "manifest.json"
     file.write_text(file.read_text().replace('"seed": 1', '"seed": 2'))
-    with pytest.raises(EmmaError, match="cannot be read"):
+    with pytest.raises(EmmaError, match="was changed"):
         runner(cycle, *CHAIN[:1]).run(cycle)
 
 

@@ -43,7 +43,7 @@ class Clock:
 class Runtime:
     """Moves every joint on by a little; `fault` replaces the next answers."""
 
-    name, reason, rtc = "scripted", "a test", ""
+    name, reason, rtc, past_s, note, isolated = "scripted", "a test", "", (), "", False
 
     def __init__(self):
         self.fault = None

@@ -24,7 +24,7 @@ SPEC = load_robot("desk_arm")
 class Backwards:
     """The other policy: moves every joint back."""
 
-    name, reason, rtc = "backwards", "a test", ""
+    name, reason, rtc, past_s, note, isolated = "backwards", "a test", "", (), "", False
 
     def __init__(self):
         self.calls = 0

@@ -40,7 +40,7 @@ def test_every_message_is_in_the_bag(rig: Rig, tmp_path: Path) -> None:
         folder = recorder.start()
         sent = rig.play(GENTLE, 2.0)
         said = recorder.save()
-    assert (said["dropped"], said["lost"]) == (0, 0)
+    assert (said.dropped, said.lost) == (0, 0)
     assert tally_bag(folder).missing(sent.sent) == 0
     # The same by a reader that is not ours, in order, stamps included.
     numbers: dict[str, list[int]] = {topic: [] for topic in sent.sent}
@@ -89,10 +89,10 @@ def test_stamps_that_go_back_are_said_and_kept(rig: Rig, tmp_path: Path) -> None
         while publisher.get_subscription_count() == 0:
             time.sleep(0.02)
         publisher.publish(messages.joint_state(rig.spec.joint_names, np.zeros(len(rig.spec.joints)), 1_000_000_000))
-        said = recorder.wait_for(lambda s: any("went back" in problem for problem in s["problems"]))
+        said = recorder.wait_for(lambda s: any("went back" in problem for problem in s.problems))
         rig.stop()
         rig.wait(runs, 60.0)
         recorder.save()
-    assert "went back" in said["text"]
+    assert "went back" in said.text
     labels = [mark.label for mark in EpisodeMeta.load(folder).marks]
     assert any(label.startswith("/load/joint_states: stamps went back by ") for label in labels), labels

@@ -73,7 +73,7 @@ def changed(folder, **values):
 class Echo:
     """Answers with the state that it was shown, and keeps what it saw."""
 
-    name, reason, rtc, past_s = "echo", "test", "", ()
+    name, reason, rtc, past_s, note, isolated = "echo", "test", "", (), "", False
 
     def infer(self, observation, instruction, previous=None):
         self.seen, self.previous = observation, previous

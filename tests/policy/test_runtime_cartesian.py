@@ -17,7 +17,7 @@ HOME = np.array(SPEC.home, np.float32)
 class Poses:
     """A policy inside: gives the chunk it was made with, and keeps what it was asked."""
 
-    name, reason, rtc = "poses", "", "guided"
+    name, reason, rtc, past_s, note, isolated = "poses", "", "guided", (), "", False
 
     def __init__(self, chunk: np.ndarray) -> None:
         self.chunk = chunk

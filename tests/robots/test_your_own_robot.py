@@ -1,6 +1,5 @@
 """The tutorial "Your own robot", walked with a driver of another make: from nothing to a policy that moves the arm."""
 
-import json
 import os
 import signal
 import subprocess
@@ -22,7 +21,9 @@ import emma as emma_package
 from emma.bags.files import find_bags
 from emma.bags.reader import Bag
 from emma.cli import main
+from emma.control.policy_state import POLICY_STATE
 from emma.conversion.frames import EpisodeFrames
+from emma.recording.recorder_state import EpisodeEnded
 from emma.robots.spec import RobotSpec, load_robot
 from emma.ros import messages, qos
 from emma.ros.client import RosClient
@@ -125,7 +126,7 @@ def record(spec: RobotSpec, folder: Path, count: int, seconds: float) -> None:
             hand.go_back()
             until(lambda: _started(client), "a recording")
             hand.demonstrate(seconds)
-            assert "folder" in json.loads(client.trigger("/recorder/save"))
+            assert client.ask("/recorder/save", EpisodeEnded).messages
 
 
 def _started(client: RosClient) -> bool:
@@ -144,15 +145,15 @@ def deploy(spec: RobotSpec, bundle: Path, logs: Path) -> float:
     node = NodeProcess(module="policy", parameters={"policy": str(bundle), "robot": str(spec.folder)})
     with Graph([node], logs) as graph, RosClient("person", alive=graph.check) as client:
         hand = Hand(client, spec)
-        client.listen("/policy/state")
+        client.listen(POLICY_STATE)
         client.say("/instruction", "swing to the mark")
         until(lambda: hand.states, "joint states")
         hand.go_back()
-        ready = client.wait_for("/policy/state", lambda s: s["mode"] == "disabled" and s["instruction"], PATIENCE_S)
+        ready = client.wait_for(POLICY_STATE, lambda s: s.mode == "disabled" and s.instruction, PATIENCE_S)
         assert ready is not None
         start = hand.first_joint
         client.switch("/policy/enable", True)
-        assert client.wait_for("/policy/state", lambda s: s["mode"] == "running", PATIENCE_S)
+        assert client.wait_for(POLICY_STATE, lambda s: s.mode == "running", PATIENCE_S)
         until(lambda: abs(hand.first_joint - start) > 0.05, "an arm that moves")
         client.switch("/policy/enable", False)
         return hand.first_joint - start

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from emma.control.policy_state import POLICY_STATE
+from emma.cycle.learner_state import LEARNER_STATE
 from emma.cycle.versions import Versions
 from emma.sessions.graph import NodeProcess
 
 pytestmark = pytest.mark.slow
 
-STATE, POLICY = "/learner/state", "/policy/state"
 PATIENCE_S = 240.0
 
 
@@ -31,16 +32,16 @@ def test_promoted_and_rolled_back_versions_are_swapped(running_graph, bundle, co
         NodeProcess(module="learner", parameters={"config": str(config), "calm_s": 0.0}),
     )
     with running_graph(*nodes, logs=tmp_path / "logs") as (graph, client):
-        client.listen(STATE)
-        client.listen(POLICY)
-        assert client.wait_for(STATE, lambda s: s["running_version"] == 1, PATIENCE_S)
+        client.listen(LEARNER_STATE)
+        client.listen(POLICY_STATE)
+        assert client.wait_for(LEARNER_STATE, lambda s: s.running_version == 1, PATIENCE_S)
         versions.promote(versions.add(bundle, cycle=1, before=1, figures={}), "better")
-        said = client.wait_for(STATE, lambda s: s["swap"].get("phase") == "done", PATIENCE_S)
+        said = client.wait_for(LEARNER_STATE, lambda s: s.swap.phase == "done", PATIENCE_S)
         assert said is not None
-        assert said["swap"]["policy"] == str(versions.path(2))
-        assert client.heard(POLICY)["policy"] == str(versions.path(2))
+        assert said.swap.policy == str(versions.path(2))
+        assert client.heard(POLICY_STATE).policy == str(versions.path(2))
         assert "version 1 is current again" in client.trigger("/learner/rollback")
-        assert client.wait_for(STATE, lambda s: s["running_version"] == 1, PATIENCE_S)
+        assert client.wait_for(LEARNER_STATE, lambda s: s.running_version == 1, PATIENCE_S)
         # Pausing is a file that the cycle looks at.
         client.switch("/learner/pause", True)
         assert (tmp_path / "improve" / "PAUSE").is_file()

@@ -1,7 +1,6 @@
 """Faults of a live policy node: a person presses stop, somebody else commands, processes are killed and come back."""
 
 import contextlib
-import json
 import os
 import signal
 import time
@@ -12,14 +11,18 @@ import pytest
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
+from emma.control.policy_state import POLICY_STATE, PolicyState
 from emma.errors import EmmaError
+from emma.records import Topic
 from emma.ros import qos
 from emma.ros.messages import command
 from emma.sessions.graph import Graph, NodeProcess
+from emma.sim.sim_state import SimState
+from emma.teleop.teleop_state import TELEOP_STATE
 
 CAMERAS = ["top", "wrist"]
 SIM = NodeProcess(module="sim", parameters={"cameras": CAMERAS, "depth": False})
-STATE = "/policy/state"
+SECOND = Topic("/second/state", PolicyState)
 PATIENCE_S = 120.0
 
 
@@ -40,11 +43,11 @@ def enable(client, eventually, node="/policy"):
     eventually(enabled, "enabled")
 
 
-def running(client, eventually, state=STATE):
+def running(client, eventually, state=POLICY_STATE):
     client.listen(state)
-    assert client.wait_for(state, lambda s: s["mode"] == "disabled", PATIENCE_S)
-    enable(client, eventually, state.removesuffix("/state"))
-    assert client.wait_for(state, lambda s: s["mode"] in ("running", "ramping"), PATIENCE_S)
+    assert client.wait_for(state, lambda s: s.mode == "disabled", PATIENCE_S)
+    enable(client, eventually, state.name.removesuffix("/state"))
+    assert client.wait_for(state, lambda s: s.mode in ("running", "ramping"), PATIENCE_S)
 
 
 def child_of(pid):
@@ -83,17 +86,17 @@ def test_the_emergency_stop_holds_and_needs_a_fresh_enable(
         eventually(lambda: stop.get_subscription_count() >= 1, "somebody who listens to the button")
         running(client, eventually)
         stop.publish(Bool(data=True))
-        assert client.wait_for(STATE, lambda s: s["e_stop"] and s["mode"] == "disabled", PATIENCE_S)
+        assert client.wait_for(POLICY_STATE, lambda s: s.e_stop and s.mode == "disabled", PATIENCE_S)
         count = len(commands.messages)
         with pytest.raises(EmmaError, match="emergency stop is pressed"):
             client.switch("/policy/enable", True)
         stop.publish(Bool(data=False))
-        said = client.wait_for(STATE, lambda s: not s["e_stop"], PATIENCE_S)
+        said = client.wait_for(POLICY_STATE, lambda s: not s.e_stop, PATIENCE_S)
         # Released is not enabled.
-        assert said["mode"] == "disabled"
+        assert said.mode == "disabled"
         assert len(commands.messages) == count
         enable(client, eventually)
-        assert client.wait_for(STATE, lambda s: s["mode"] == "running", PATIENCE_S)
+        assert client.wait_for(POLICY_STATE, lambda s: s.mode == "running", PATIENCE_S)
     assert "emergency stop" in (tmp_path / "policy.log").read_text()
 
 
@@ -101,9 +104,9 @@ def test_the_emergency_stop_holds_and_needs_a_fresh_enable(
 def test_a_stop_that_was_pressed_before_the_node_came_is_heard(running_graph, bundle, tmp_path, eventually):
     with running_graph(SIM, logs=tmp_path / "sim") as (_, client):
         client.node.create_publisher(Bool, "/e_stop", qos.LATCHED).publish(Bool(data=True))
-        client.listen(STATE)
+        client.listen(POLICY_STATE)
         with Graph([policy(bundle)], tmp_path):
-            assert client.wait_for(STATE, lambda s: s.get("e_stop"), PATIENCE_S)
+            assert client.wait_for(POLICY_STATE, lambda s: s.e_stop, PATIENCE_S)
             with pytest.raises(EmmaError, match="emergency stop is pressed"):
                 client.switch("/policy/enable", True)
 
@@ -113,19 +116,19 @@ def test_two_policy_nodes_never_command_at_once(running_graph, bundle, tmp_path,
     second = policy(bundle, name="second")
     with running_graph(SIM, policy(bundle), second, logs=tmp_path) as (_, client):
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
-        client.listen("/second/state")
-        assert client.wait_for("/second/state", lambda s: s["mode"] == "disabled", PATIENCE_S)
+        client.listen(SECOND)
+        assert client.wait_for(SECOND, lambda s: s.mode == "disabled", PATIENCE_S)
         running(client, eventually)
         eventually(lambda: len(commands.messages) > 20, "commands")
         with pytest.raises(EmmaError, match="somebody else commands the robot") as caught:
             client.switch("/second/enable", True)
         assert "/policy" in str(caught.value)
-        assert client.heard(STATE)["mode"] in ("running", "ramping")
+        assert client.heard(POLICY_STATE).mode in ("running", "ramping")
         # The first lets go: now the second may.
         client.switch("/policy/enable", False)
         eventually(lambda: _allowed(client, "/second/enable"), "the second one's turn")
-        assert client.wait_for("/second/state", lambda s: s["mode"] in ("running", "ramping"), PATIENCE_S)
-        assert client.heard(STATE)["mode"] == "disabled"
+        assert client.wait_for(SECOND, lambda s: s.mode in ("running", "ramping"), PATIENCE_S)
+        assert client.heard(POLICY_STATE).mode == "disabled"
     assert "/second may publish commands" in (tmp_path / "policy.log").read_text()
 
 
@@ -140,7 +143,7 @@ def test_a_stranger_that_commands_meanwhile_makes_the_policy_let_go(
         def meddle():
             stamp = client.node.get_clock().now().nanoseconds
             publisher.publish(command(spec, np.array(spec.home) + 0.01, stamp))
-            return client.heard(STATE)["mode"] == "stopped"
+            return client.heard(POLICY_STATE).mode == "stopped"
 
         eventually(meddle, "the policy lets go")
     log = (tmp_path / "policy.log").read_text()
@@ -157,18 +160,18 @@ def test_the_policys_process_is_killed_the_arm_holds_and_goes_on_with_the_next(
         running(client, eventually)
         child = child_of(graph.pids["policy"])
         child.kill()
-        said = client.wait_for(STATE, lambda s: "killed by SIGKILL" in s["inference_error"], PATIENCE_S)
+        said = client.wait_for(POLICY_STATE, lambda s: "killed by SIGKILL" in s.inference_error, PATIENCE_S)
         assert said is not None
         # The chunk in play is finished, then it holds, and follows the new process when that is warm. On a fast machine
         # there may be no hold between.
         over = ("running", "stopped")
-        again = client.wait_for(STATE, lambda s: s["mode"] in over and not s["inference_error"], PATIENCE_S)
-        assert again, client.heard(STATE)
-        if again["mode"] == "stopped":
+        again = client.wait_for(POLICY_STATE, lambda s: s.mode in over and not s.inference_error, PATIENCE_S)
+        assert again, client.heard(POLICY_STATE)
+        if again.mode == "stopped":
             # The new process kept the simulator from its turn for so long that the arm's state was not known: a person
             # enables again then.
             client.switch("/policy/enable", True)
-            assert client.wait_for(STATE, lambda s: s["mode"] == "running", PATIENCE_S), client.heard(STATE)
+            assert client.wait_for(POLICY_STATE, lambda s: s.mode == "running", PATIENCE_S), client.heard(POLICY_STATE)
         assert child_of(graph.pids["policy"]).pid != child.pid
         assert within_limits(spec, list(commands.messages))
         assert graph.stop()["policy"] == 0
@@ -190,13 +193,12 @@ def test_the_node_is_killed_and_another_one_takes_its_place(running_graph, bundl
             eventually(lambda: not psutil.pid_exists(child.pid) or child.status() == psutil.STATUS_ZOMBIE, "its end")
         eventually(lambda: _silent(commands), "silence")
         last, count = positions(commands.messages)[-1], len(commands.messages)
-        held = json.loads(client.trigger("/sim/outcome"))
-        assert held
+        assert client.ask("/sim/outcome", SimState).episode
         with Graph([policy(bundle)], tmp_path / "second"):
             # What the dead one said last is still latched nowhere; the new one says its own.
-            assert client.wait_for(STATE, lambda s: s["mode"] == "disabled" and s["timings"] == {}, PATIENCE_S)
+            assert client.wait_for(POLICY_STATE, lambda s: s.mode == "disabled" and s.timings == {}, PATIENCE_S)
             enable(client, eventually)
-            assert client.wait_for(STATE, lambda s: s["mode"] == "running", PATIENCE_S)
+            assert client.wait_for(POLICY_STATE, lambda s: s.mode == "running", PATIENCE_S)
             eventually(lambda: len(commands.messages) > count + 30, "commands of the new one")
         # It starts where the arm stands, which is where the dead one left it.
         assert np.abs(positions(commands.messages)[count] - last).max() < 0.05
@@ -222,18 +224,19 @@ def test_the_emergency_stop_counts_for_a_person_as_well(running_graph, tmp_path,
     with running_graph(SIM, teleop, logs=tmp_path) as (_, client):
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         stop = client.node.create_publisher(Bool, "/e_stop", qos.LATCHED)
-        client.listen("/teleop/state")
+        client.listen(TELEOP_STATE)
 
         def taken():
             with contextlib.suppress(EmmaError):
                 client.trigger("/teleop/take")
-            return client.heard("/teleop/state").get("state") == "driving"
+            said = client.heard(TELEOP_STATE)
+            return said is not None and said.state == "driving"
 
         client.wait_for_service("/teleop/take", PATIENCE_S)
         eventually(taken, "a person who drives")
         eventually(lambda: len(commands.messages) > 10, "commands")
         stop.publish(Bool(data=True))
-        assert client.wait_for("/teleop/state", lambda s: s["state"] == "idle", PATIENCE_S)
+        assert client.wait_for(TELEOP_STATE, lambda s: s.state == "idle", PATIENCE_S)
         with pytest.raises(EmmaError, match="emergency stop is pressed"):
             client.trigger("/teleop/take")
         stop.publish(Bool(data=False))

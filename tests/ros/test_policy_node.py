@@ -1,6 +1,7 @@
 """The policy node: a lifecycle, a fixed rate, and an arm that is held when anything it depends on goes away."""
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from trajectory_msgs.msg import JointTrajectory
 
+from emma.control.policy_state import POLICY_STATE
 from emma.errors import EmmaError
 from emma.policy.bundle import MANIFEST
 from emma.ros import qos
@@ -36,18 +38,18 @@ def test_it_holds_when_the_robot_goes_silent_and_when_it_is_told_to_end(
     running_graph, bundle, spec, tmp_path, listen, eventually
 ):
     with running_graph(*nodes(bundle), logs=tmp_path) as (graph, client):
-        client.listen("/policy/state")
+        client.listen(POLICY_STATE)
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         diagnostics = listen(client, DiagnosticArray, "/diagnostics", 10)
-        assert client.wait_for("/policy/state", lambda s: s["mode"] == "disabled", 90.0)
+        assert client.wait_for(POLICY_STATE, lambda s: s.mode == "disabled", 90.0)
         eventually(lambda: _fresh(client), "all streams")
         with pytest.raises(EmmaError, match="no instruction"):
             client.switch("/policy/enable", True)
         assert commands.messages == []
         client.say("/instruction", "put the cube in the bin")
-        assert client.wait_for("/policy/state", lambda s: s["instruction"], 30.0)
+        assert client.wait_for(POLICY_STATE, lambda s: s.instruction, 30.0)
         _enable(client, eventually)
-        assert client.wait_for("/policy/state", lambda s: s["mode"] == "running", 30.0)
+        assert client.wait_for(POLICY_STATE, lambda s: s.mode == "running", 30.0)
         moving = commands.wait(60)
         assert np.ptp(positions(moving[30:]), axis=0).max() > 0
         stamps = np.array([m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in moving])
@@ -63,9 +65,9 @@ def test_it_holds_when_the_robot_goes_silent_and_when_it_is_told_to_end(
 
         os.kill(graph.pids["sim"], signal.SIGKILL)
         client.alive = lambda: None
-        said = client.wait_for("/policy/state", lambda s: s["mode"] == "stopped", 30.0)
+        said = client.wait_for(POLICY_STATE, lambda s: s.mode == "stopped", 30.0)
         assert said is not None
-        assert "no joint states" in said["reason"]
+        assert "no joint states" in said.reason
         # Never zeros; and a driver that comes back finds no old command.
         held = positions(list(commands.messages))
         assert np.abs(held[-1]).max() > 0.1
@@ -122,9 +124,9 @@ def test_a_policy_for_another_robot_is_refused(running_graph, bundle, tmp_path):
     (other / MANIFEST).write_text(json.dumps(manifest))
     wrong = NodeProcess(module="policy", parameters={"policy": str(other), "robot": "desk_arm"})
     with running_graph(wrong, logs=tmp_path / "logs") as (graph, client):
-        client.listen("/policy/state")
+        client.listen(POLICY_STATE)
         with pytest.raises(EmmaError, match="node policy ended"):
-            client.wait_for("/policy/state", lambda s: s["mode"] == "disabled", 90.0)
+            client.wait_for(POLICY_STATE, lambda s: s.mode == "disabled", 90.0)
         assert "does not fit robot desk_arm" in graph.log("policy").read_text()
     assert graph.stop() == {"policy": 2}
 
@@ -151,8 +153,8 @@ def _said(arrays):
 
 
 def _fresh(client):
-    ages = client.heard("/policy/state").get("ages_s") or {"none": None}
-    return all(isinstance(age, float) for age in ages.values())
+    said = client.heard(POLICY_STATE)
+    return said is not None and bool(said.ages_s) and all(map(math.isfinite, said.ages_s.values()))
 
 
 def _enable(client, eventually):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from trajectory_msgs.msg import JointTrajectory
 
+from emma.control.policy_state import POLICY_STATE
 from emma.errors import EmmaError
 from emma.policy.bundle import MANIFEST
 from emma.ros import qos
 from emma.ros.swap_client import swap_policy
 from emma.sessions.graph import NodeProcess
 
-STATE = "/policy/state"
 PATIENCE_S = 120.0
 
 
@@ -40,8 +40,8 @@ def policy(bundle, **parameters):
 
 
 def running(client, eventually):
-    client.listen(STATE)
-    assert client.wait_for(STATE, lambda s: s["mode"] == "disabled", PATIENCE_S)
+    client.listen(POLICY_STATE)
+    assert client.wait_for(POLICY_STATE, lambda s: s.mode == "disabled", PATIENCE_S)
 
     def enabled():
         try:
@@ -52,7 +52,7 @@ def running(client, eventually):
             raise
 
     eventually(enabled, "enabled")
-    assert client.wait_for(STATE, lambda s: s["mode"] == "running", PATIENCE_S)
+    assert client.wait_for(POLICY_STATE, lambda s: s.mode == "running", PATIENCE_S)
 
 
 def within_limits(spec, messages):
@@ -74,15 +74,15 @@ def test_policies_are_changed_in_motion_and_back(
     with running_graph(sim("top", "wrist"), policy(bundle, isolate=isolate), logs=tmp_path / "logs") as (graph, client):
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         running(client, eventually)
-        before = client.heard(STATE)
-        assert before["runtime"].endswith("own process") is isolate
+        before = client.heard(POLICY_STATE)
+        assert before.runtime.endswith("own process") is isolate
         result = swap_policy(other, client=client)
         assert result.policy == other
         assert result.previous == bundle
         # It commanded all the time: every tick of the loop is in the count, none of them without a command.
         assert result.ticks > 0
-        assert client.heard(STATE)["policy"] == str(other)
-        assert client.heard(STATE)["mode"] in ("running", "holding")
+        assert client.heard(POLICY_STATE).policy == str(other)
+        assert client.heard(POLICY_STATE).mode in ("running", "holding")
         back = swap_policy(bundle, client=client)
         assert (back.policy, back.previous) == (bundle, other)
         client.switch("/policy/enable", False)
@@ -107,10 +107,10 @@ def test_what_does_not_fit_is_refused_and_the_old_one_runs_on(running_graph, bun
             with pytest.raises(EmmaError) as caught:
                 swap_policy(folder, client=client)
             assert why in str(caught.value), folder
-            assert client.heard(STATE)["policy"] == str(bundle)
-        assert client.heard(STATE)["mode"] in ("running", "holding")
+            assert client.heard(POLICY_STATE).policy == str(bundle)
+        assert client.heard(POLICY_STATE).mode in ("running", "holding")
         # The parameter says again what runs.
-        assert client.wait_for(STATE, lambda s: s["swap"]["phase"] == "refused", PATIENCE_S)
+        assert client.wait_for(POLICY_STATE, lambda s: s.swap.phase == "refused", PATIENCE_S)
 
 
 def test_nothing_is_swapped_where_nothing_runs(running_graph, bundle, tmp_path):

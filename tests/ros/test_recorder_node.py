@@ -1,6 +1,5 @@
 """The recorder node takes what any publisher offers, refuses what cannot become an episode, and survives its end."""
 
-import json
 import os
 import signal
 import threading
@@ -16,6 +15,7 @@ from std_msgs.msg import String
 from emma.bags.episode import EpisodeMeta
 from emma.bags.reader import Bag
 from emma.errors import EmmaError
+from emma.recording.recorder_state import RECORDER_STATE, EpisodeBegun, EpisodeEnded
 from emma.ros.messages import header
 from emma.sessions.graph import NodeProcess
 from emma.sessions.session import require_recorder_hears
@@ -65,7 +65,7 @@ def recorder(robot, root):
 
 
 def start(client):
-    return json.loads(client.trigger("/recorder/start"))
+    return client.ask("/recorder/start", EpisodeBegun)
 
 
 def numbers(folder):
@@ -79,7 +79,7 @@ def numbers(folder):
 @pytest.fixture
 def live(running_graph, robot, spec, tmp_path):
     with running_graph(recorder(robot, tmp_path / "bags"), logs=tmp_path / "logs") as (graph, client):
-        client.listen("/recorder/state")
+        client.listen(RECORDER_STATE)
         client.wait_for_service("/recorder/start", 60.0)
         with pytest.raises(EmmaError, match="refused") as refusal:
             start(client)
@@ -96,16 +96,16 @@ def test_an_episode_holds_every_topic_whatever_its_qos(live, eventually):
     eventually(lambda: client.node.count_subscribers("/notes/left"), "a topic found by pattern")
     require_recorder_hears(client, 30.0)
     client.say("/instruction", "put the cube in the bin")
-    client.wait_for("/recorder/state", lambda s: s["instruction"], 30.0)
+    client.wait_for(RECORDER_STATE, lambda s: s.instruction, 30.0)
     before = drivers.sent
-    folder = start(client)["folder"]
+    folder = start(client).folder
     with pytest.raises(EmmaError, match="refused"):
         start(client)
     sent = drivers.sent
     eventually(lambda: drivers.sent > sent + 100, "a hundred messages")
     client.switch("/recorder/mark_success", True)
-    kept = json.loads(client.trigger("/recorder/save"))
-    assert (kept["dropped"], kept["lost"]) == (0, 0)
+    kept = client.ask("/recorder/save", EpisodeEnded)
+    assert (kept.dropped, kept.lost) == (0, 0)
     meta = EpisodeMeta.load(folder)
     assert (meta.state, meta.success, meta.instruction) == ("saved", True, "put the cube in the bin")
     assert meta.topics["/notes/left"].count == 1
@@ -118,7 +118,7 @@ def test_an_episode_holds_every_topic_whatever_its_qos(live, eventually):
     with pytest.raises(EmmaError, match="no episode is being recorded"):
         client.trigger("/recorder/save")
     start(client)
-    assert EpisodeMeta.load(json.loads(client.trigger("/recorder/discard"))["folder"]).state == "discarded"
+    assert EpisodeMeta.load(client.ask("/recorder/discard", EpisodeEnded).folder).state == "discarded"
     assert graph.stop() == {"recorder": 0}
 
 
@@ -126,7 +126,7 @@ def test_an_episode_holds_every_topic_whatever_its_qos(live, eventually):
 def test_a_signal_saves_what_is_running(live, eventually, number):
     graph, client, drivers = live
     eventually(lambda: client.node.count_subscribers("/camera/top/color/image_raw"), "a matching subscription")
-    folder = start(client)["folder"]
+    folder = start(client).folder
     sent = drivers.sent
     eventually(lambda: drivers.sent > sent + 50, "fifty messages")
     os.kill(graph.pids["recorder"], number)
@@ -141,7 +141,7 @@ def test_a_signal_saves_what_is_running(live, eventually, number):
 def test_what_a_killed_recorder_leaves_the_next_one_mends(live, eventually, running_graph, robot, tmp_path):
     graph, client, drivers = live
     eventually(lambda: client.node.count_subscribers("/camera/top/color/image_raw"), "a matching subscription")
-    folder = start(client)["folder"]
+    folder = start(client).folder
     sent = drivers.sent
     # The open chunk is handed to the kernel at least once a second.
     eventually(lambda: drivers.sent > sent + 250, "two and a half seconds of messages")

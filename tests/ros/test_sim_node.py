@@ -1,7 +1,5 @@
 """The sim node is a robot: it publishes what the spec says, obeys commands, and can be reset and repainted."""
 
-import json
-
 import numpy as np
 import pytest
 from rosgraph_msgs.msg import Clock
@@ -14,6 +12,7 @@ from emma.sessions.graph import NodeProcess
 from emma.sim.arm import DeskArm
 from emma.sim.loop import EPOCH_NS
 from emma.sim.scene import TARGETS
+from emma.sim.sim_state import SIM_STATE, SimReset
 from emma.sim.tasks import load_task
 
 TICK_NS = 20_000_000
@@ -83,20 +82,20 @@ def test_it_moves_where_it_is_told_and_stays(live, spec, listen, eventually):
 
 def test_reset_starts_what_the_parameters_say(live):
     _, client = live
-    client.listen("/sim/outcome")
+    client.listen(SIM_STATE)
     for target in TARGETS:
         client.set_parameters("/sim", {"seed": 7, "target": target, "held_out_words": False})
-        task = json.loads(client.trigger("/sim/reset"))
-        assert (task["seed"], task["target"]) == (7, target)
-        assert target in task["instruction"]
-        said = client.wait_for("/sim/outcome", lambda s, task=task: s["episode"] == task["episode"], 30.0)
+        task = client.ask("/sim/reset", SimReset)
+        assert (task.seed, task.target) == (7, target)
+        assert target in task.instruction
+        said = client.wait_for(SIM_STATE, lambda s, task=task: s.episode == task.episode, 30.0)
         assert said is not None
-        assert said["task"]["cube_pose"] == task["cube_pose"]
-        assert not said["success"]
+        assert said.task.cube_pose == task.cube_pose
+        assert not said.success
     client.set_parameters("/sim", {"task": "push"})
-    task = json.loads(client.trigger("/sim/reset"))
-    assert task["kind"] == "push"
-    assert load_task("push").target_of(task["instruction"]) == target
+    task = client.ask("/sim/reset", SimReset)
+    assert task.kind == "push"
+    assert load_task("push").target_of(task.instruction) == target
     client.set_parameters("/sim", {"task": "place"})
     with pytest.raises(EmmaError, match="task"):
         client.set_parameters("/sim", {"task": "stack"})

@@ -3,7 +3,6 @@
 The environment is a toy behind the name of the SO-101's package, so that the whole path runs where no package is.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.client import RosClient
 from emma.sessions.graph import NodeProcess
+from emma.sim.sim_state import SIM_STATE, SimReset, SimState
 
 TOY = Path(__file__).resolve().parents[1] / "fixtures" / "toy_driver.py"
 SPEC = load_robot("so101")
@@ -58,10 +58,10 @@ def test_it_publishes_what_the_spec_says(live, listen):
 
 def test_it_moves_where_it_is_told_until_the_task_is_done(live, listen, eventually):
     client: RosClient = live[1]
-    client.listen("/sim/outcome")
+    client.listen(SIM_STATE)
     client.set_parameters("/sim", {"seed": 4, "target": "goal", "task": "pick_place"})
-    task = json.loads(client.trigger("/sim/reset"))
-    assert (task["seed"], task["instruction"], task["kind"]) == (4, "lift", "pick_place")
+    task = client.ask("/sim/reset", SimReset)
+    assert (task.seed, task.instruction, task.kind) == (4, "lift", "pick_place")
     joints = listen(client, JointState, SPEC.state_topic, qos.SENSOR_WANT)
     commands = client.node.create_publisher(messages.COMMAND_TYPES[SPEC.command.kind], SPEC.command.topic, qos.COMMAND)
     eventually(lambda: commands.get_subscription_count(), "the node listens")
@@ -69,7 +69,7 @@ def test_it_moves_where_it_is_told_until_the_task_is_done(live, listen, eventual
     commands.publish(messages.command(SPEC, target, 0))
     eventually(lambda: np.allclose(decode_state(joints.wait(1)[-1], SPEC), target, atol=1e-6), "the joints follow")
     # The gripper is the toy's first joint.
-    said = client.wait_for("/sim/outcome", lambda s: s["episode"] == task["episode"] and s["success"], 30.0)
+    said = client.wait_for(SIM_STATE, lambda s: s.episode == task.episode and s.success, 30.0)
     assert said is not None
-    assert said["placed_on"] == "goal"
-    assert json.loads(client.trigger("/sim/outcome"))["success"]
+    assert said.placed_on == "goal"
+    assert client.ask("/sim/outcome", SimState).success

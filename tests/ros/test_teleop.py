@@ -1,6 +1,5 @@
 """A person at a live graph: a leader arm, a keyboard on a pseudo-terminal, and a hand that takes over from a policy."""
 
-import json
 import math
 import os
 import pty
@@ -9,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,19 @@ from trajectory_msgs.msg import JointTrajectory
 
 from emma.bags.episode import EpisodeMeta
 from emma.bags.reader import Bag
+from emma.control.policy_state import POLICY_STATE
 from emma.conversion.convert import convert
 from emma.conversion.convert_job import ConvertConfig
 from emma.datasets.marks import intervention_frames
 from emma.errors import EmmaError
 from emma.messages import decode_command
+from emma.recording.recorder_state import RECORDER_STATE
 from emma.ros import qos
 from emma.ros.messages import command, joint_state
 from emma.sessions.graph import NodeProcess
 from emma.sessions.key_console import KeyConsole, KeysConfig
 from emma.sessions.session import Trial
+from emma.teleop.teleop_state import TELEOP_STATE
 
 PATIENCE_S = 60.0
 CAMERAS = ["top", "wrist"]
@@ -82,8 +85,7 @@ def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp
     mapping.write_text("j1: {leader: base, scale: -1.0, offset: 0.1}\n")
     teleop = {"device": "leader", "leader_map": str(mapping)}
     with running_graph(SIM, NodeProcess(module="teleop", parameters=teleop), logs=tmp_path) as (_, client):
-        for topic in ("/teleop/state",):
-            client.listen(topic)
+        client.listen(TELEOP_STATE)
         commands = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         states = listen(client, JointState, spec.state_topic, qos.SENSOR_WANT)
         states.wait(1)
@@ -96,24 +98,24 @@ def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp
         publisher = client.node.create_publisher(JointState, "/leader/joint_states", qos.SENSOR_OFFER)
         timer = client.node.create_timer(0.02, lambda: publisher.publish(joint_state(names, leader, 0)))
         client.trigger("/teleop/take")
-        slow = client.wait_for("/teleop/state", lambda s: s["note"] == "coming to the leader's pose", PATIENCE_S)
+        slow = client.wait_for(TELEOP_STATE, lambda s: s.note == "coming to the leader's pose", PATIENCE_S)
         assert slow is not None
-        followed = client.wait_for("/teleop/state", lambda s: s["state"] == "driving" and not s["note"], PATIENCE_S)
+        followed = client.wait_for(TELEOP_STATE, lambda s: s.state == "driving" and not s.note, PATIENCE_S)
         assert followed is not None
         eventually(lambda: np.abs(np.array(states.messages[-1].position) - wanted).max() < 0.02, "the leader's pose")
         client.node.destroy_timer(timer)
-        assert client.wait_for("/teleop/state", lambda s: "silent" in s["note"], PATIENCE_S) is not None
+        assert client.wait_for(TELEOP_STATE, lambda s: "silent" in s.note, PATIENCE_S) is not None
         commands.messages.clear()
         held = positions(spec, commands.wait(10))
         assert np.ptp(held, axis=0).max() < 1e-6
         client.trigger("/teleop/give")
-        assert client.wait_for("/teleop/state", lambda s: s["state"] == "idle", PATIENCE_S) is not None
+        assert client.wait_for(TELEOP_STATE, lambda s: s.state == "idle", PATIENCE_S) is not None
 
 
 def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph, spec, tmp_path, listen, eventually):
     teleop = NodeProcess(module="teleop", parameters={"take_timeout_s": 1.0})
     with running_graph(SIM, teleop, logs=tmp_path) as (_, client):
-        client.listen("/teleop/state")
+        client.listen(TELEOP_STATE)
         listen(client, JointState, spec.state_topic, qos.SENSOR_WANT).wait(1)
         seen = listen(client, JointTrajectory, spec.command.topic, qos.COMMAND)
         other = client.node.create_publisher(JointTrajectory, spec.command.topic, qos.COMMAND)
@@ -121,14 +123,14 @@ def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph,
         seen.wait(5)
         eventually(lambda: other.get_subscription_count() >= 3, "sim, teleop and this test hear the other")
         client.trigger("/teleop/take")
-        refused = client.wait_for("/teleop/state", lambda s: "somebody commands" in s["problem"], PATIENCE_S)
+        refused = client.wait_for(TELEOP_STATE, lambda s: "somebody commands" in s.problem, PATIENCE_S)
         assert refused is not None
-        assert refused["state"] == "idle"
+        assert refused.state == "idle"
         # What was heard is all from the other one.
         assert {message.header.stamp.nanosec for message in seen.messages} == {1}
         client.node.destroy_timer(timer)
         client.trigger("/teleop/take")
-        assert client.wait_for("/teleop/state", lambda s: s["state"] == "driving", PATIENCE_S) is not None
+        assert client.wait_for(TELEOP_STATE, lambda s: s.state == "driving", PATIENCE_S) is not None
 
 
 @pytest.mark.slow
@@ -151,7 +153,8 @@ def test_a_person_corrects_a_policy_and_the_dataset_knows_which_frames(
         person.wait_until_ready(PATIENCE_S)
 
         def said(topic, **wanted):
-            return all(client.heard(topic).get(key) == value for key, value in wanted.items())
+            state = client.heard(topic)
+            return state is not None and wanted.items() <= asdict(state).items()
 
         def more(count):
             """Wait for so many more commands."""
@@ -160,19 +163,19 @@ def test_a_person_corrects_a_policy_and_the_dataset_knows_which_frames(
                 yield None
 
         def script():
-            while not client.heard("/policy/state").get("instruction"):
+            while said(POLICY_STATE, instruction="") or client.heard(POLICY_STATE) is None:
                 yield None
             yield "space"
-            while not said("/recorder/state", state="recording"):
+            while not said(RECORDER_STATE, state="recording"):
                 yield None
-            while not said("/policy/state", mode="running"):
-                if said("/policy/state", mode="disabled"):
+            while not said(POLICY_STATE, mode="running"):
+                if said(POLICY_STATE, mode="disabled"):
                     yield "p"
                 for _ in range(25):
                     yield None
             yield from more(40)
             yield "t"
-            while not said("/teleop/state", state="driving"):
+            while not said(TELEOP_STATE, state="driving"):
                 yield None
             with pytest.raises(EmmaError, match="a person has the robot"):
                 client.switch("/policy/enable", True)
@@ -180,7 +183,7 @@ def test_a_person_corrects_a_policy_and_the_dataset_knows_which_frames(
             yield from more(60)
             hand.deflection = [0.0] * 5
             yield "t"
-            while not said("/policy/state", mode="running", intervention=False):
+            while not said(POLICY_STATE, mode="running", intervention=False):
                 yield None
             yield from more(40)
             yield "r"
@@ -213,13 +216,10 @@ def _check_bag(folder, spec):
     assert path[person[-1]][6] < 1e-3
     # Two commanders at 50 Hz would make twice as many commands.
     assert len(person) <= (given - taken) / 1e9 * spec.control_rate_hz + 3
-    states = [(topic, json.loads(message.data)) for _, topic, message in log if topic.endswith("/state")]
-    order = [
-        "driving" if said.get("state") == "driving" else "let go" if said.get("intervention") else None
-        for topic, said in states
-        if topic == "/teleop/state" or said.get("mode") == "disabled"
-    ]
-    assert order.index("let go") < order.index("driving")
+    policy = [(at, POLICY_STATE.read(m.data)) for at, topic, m in log if topic == POLICY_STATE.name]
+    person_states = [(at, TELEOP_STATE.read(m.data)) for at, topic, m in log if topic == TELEOP_STATE.name]
+    let_go = next(at for at, said in policy if said.mode == "disabled" and said.intervention)
+    assert let_go < next(at for at, said in person_states if said.state == "driving")
 
 
 def _check_dataset(folder, spec, out, meta):

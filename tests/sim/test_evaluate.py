@@ -20,7 +20,7 @@ FPS, CHUNK = 10, 16
 class Oracle:
     """Answers with the expert's own plan for `target`, or for the instructed one."""
 
-    name, reason, rtc = "oracle", "a test", ""
+    name, reason, rtc, past_s, note, isolated = "oracle", "a test", "", (), "", False
 
     def __init__(self, sim: DeskArm, target: str | None = None):
         self.sim, self.target = sim, target

@@ -92,8 +92,7 @@ class ClipMaker:
             name=self.generator.name,
             sha256=self.generator.sha256,
             views=self.generator.views,
-            # Only a generator that draws from edges alone declares that it needs no depth.
-            needs_depth=getattr(self.generator, "needs_depth", True),
+            needs_depth=self.generator.needs_depth,
         )
 
     def make(self, task: ClipTask) -> MadeClip:

@@ -39,7 +39,8 @@ SHIPPED = "desk_arm_source"
 class AsPoses:
     """A policy with joint actions as one with end-effector actions, through the relative chunks of a training."""
 
-    rtc = ""
+    rtc, note, isolated = "", "", False
+    past_s: tuple[float, ...] = ()
 
     def __init__(self, inner: PolicyRuntime, space: EndEffectorSpace) -> None:
         self._inner, self._space = inner, space
@@ -145,7 +146,7 @@ def detour(spec: RobotSpec, episodes: int, seed: int) -> dict[str, Any]:
             try:
                 config = EvalConfig(episodes=episodes, seed=seed)
                 results[name] = evaluate(sim, runtime, bundle.info.fps, config)
-                unreached += getattr(runtime, "unreached_chunks", 0)
+                unreached += runtime.unreached_chunks if isinstance(runtime, Detour) else 0
             finally:
                 runtime.close()
     joint, pose = results["joint"].success, results["pose"].success

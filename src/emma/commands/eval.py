@@ -173,7 +173,7 @@ def _in_process(
                     bar.update(task, advance=1, note=f"success {sum(e.success for e in done)}/{len(done)}")
 
                 result = evaluate(sim, runtime, bundle.info.fps, config, advance).to_json()
-                rows[domain] = {**result, "runtime": f"{runtime.name}: {getattr(runtime, 'reason', '?')}"}
+                rows[domain] = {**result, "runtime": f"{runtime.name}: {runtime.reason}"}
     finally:
         sim.close()
         runtime.close()

@@ -1,11 +1,16 @@
-"""The states of the nodes in the words of the page. The only file that knows their state topics."""
+"""The states of the nodes in the words of the page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-RECORDER, POLICY, TELEOP = "/recorder/state", "/policy/state", "/teleop/state"
-SIM, LEARNER = "/sim/outcome", "/learner/state"
-TOPICS = (RECORDER, POLICY, TELEOP, SIM, LEARNER)
+from emma.control.controller import Mode
+from emma.control.policy_state import PolicyState
+from emma.cycle.learner_state import LearnerState
+from emma.recording.recorder_state import RecorderState
+from emma.sim.sim_state import SimState
+from emma.teleop.teleop import Phase
+from emma.teleop.teleop_state import TeleopState
 
 # The big word and its colour: what a person across the room must know first.
 STOPPED, HOLDING, RECORDING, DRIVING, RUNNING, READY, ALONE = (
@@ -17,110 +22,113 @@ STOPPED, HOLDING, RECORDING, DRIVING, RUNNING, READY, ALONE = (
     ("ready", "calm"),
     ("no robot", "warn"),
 )
-# The recorder reports five times a second, the policy four; the others when something changes.
-SILENT_S = {RECORDER: 3.0, POLICY: 3.0}
-IDLE_MODES = ("", "inactive", "disabled")
+IDLE_MODES = (Mode.INACTIVE, Mode.DISABLED)
+RECORDER_KEYS = (
+    *("state", "episode", "seconds", "instruction", "success", "minutes_left", "free_bytes", "mb_per_s", "root"),
+    *("intervention", "queue_bytes"),
+)
+POLICY_KEYS = (
+    *("mode", "policy", "runtime", "runtime_reason", "instruction", "swap", "clipped", "timings", "listeners"),
+)
 
-Heard = Mapping[str, Mapping[str, Any]]
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """The newest state of every node, None for one that is not there. unreadable: why a node's state is none."""
+
+    recorder: RecorderState | None = None
+    policy: PolicyState | None = None
+    teleop: TeleopState | None = None
+    sim: SimState | None = None
+    learner: LearnerState | None = None
+    unreadable: tuple[str, ...] = ()
 
 
-def graph_state(heard: Heard, ages_s: Mapping[str, float], *, e_stop: bool, cameras: Mapping[str, str]) -> dict:
-    """The page's view of the graph. heard: topic -> newest state, {} before the first; ages_s: seconds since it came;
-    cameras: name -> image topic. A node that is silent for `SILENT_S` counts as gone."""
-    recorder, policy, teleop = (_fresh(heard, ages_s, topic) for topic in (RECORDER, POLICY, TELEOP))
-    word, tone = _word(recorder, policy, teleop, e_stop)
-    rates = recorder.get("rates_hz") or {}
-    ages = policy.get("ages_s") or {}
+def graph_state(heard: Heard, *, e_stop: bool, cameras: Mapping[str, str]) -> dict[str, Any]:
+    """The page's view of the graph. cameras: name -> image topic."""
+    recorder, policy, teleop = heard.recorder, heard.policy, heard.teleop
+    word, tone = _word(heard, e_stop)
+    rates = recorder.rates_hz if recorder else {}
+    ages = policy.ages_s if policy else {}
+    skew_s = recorder.skew_s if recorder else None
     return {
         "word": word,
         "tone": tone,
-        "why": _why(recorder, policy, teleop, e_stop),
+        "why": _why(heard, e_stop),
         "e_stop": e_stop,
-        "nodes": {topic.split("/")[1]: bool(_fresh(heard, ages_s, topic)) for topic in TOPICS},
+        "nodes": {name: state is not None for name, state in vars(heard).items() if name != "unreadable"},
         "recorder": _recorder(recorder),
-        "policy": _policy(policy),
-        "teleop": {key: teleop.get(key, "") for key in ("state", "device", "note", "problem")},
-        "sim": dict(_fresh(heard, ages_s, SIM)),
-        "cycle": dict(_fresh(heard, ages_s, LEARNER)),
-        "commander": _commander(policy, teleop),
+        "policy": _shown(asdict(policy) if policy else {}, POLICY_KEYS),
+        "teleop": asdict(teleop) if teleop else {},
+        "sim": asdict(heard.sim) if heard.sim else {},
+        "cycle": asdict(heard.learner) if heard.learner else {},
+        "commander": _commander(heard),
         "cameras": {
             name: {"hz": rates.get(topic), "age_s": ages.get(f"images.{name}"), "problem": _about(topic, recorder)}
             for name, topic in cameras.items()
         },
-        "skew_s": recorder.get("skew_s") if recorder.get("skew_s") is not None else policy.get("skew_s"),
-        "problems": _problems(recorder, policy, teleop),
+        "skew_s": policy.skew_s if skew_s is None and policy else skew_s,
+        "problems": _problems(heard),
     }
 
 
-def _fresh(heard: Heard, ages_s: Mapping[str, float], topic: str) -> Mapping[str, Any]:
-    silent = ages_s.get(topic, float("inf")) > SILENT_S.get(topic, float("inf"))
-    return {} if silent else heard.get(topic, {})
-
-
-def _word(
-    recorder: Mapping[str, Any], policy: Mapping[str, Any], teleop: Mapping[str, Any], e_stop: bool
-) -> tuple[str, str]:
+def _word(heard: Heard, e_stop: bool) -> tuple[str, str]:
+    recorder, policy, teleop = heard.recorder, heard.policy, heard.teleop
     if e_stop:
         return STOPPED
     if not (recorder or policy or teleop):
         return ALONE
-    if policy.get("mode") == "holding":
+    if policy and policy.mode is Mode.HOLDING:
         return HOLDING
-    if recorder.get("state", "idle") != "idle":
+    if recorder and recorder.recording:
         return RECORDING
-    if teleop.get("state", "idle") != "idle":
+    if teleop and teleop.state is not Phase.IDLE:
         return DRIVING
-    return READY if policy.get("mode", "") in IDLE_MODES else RUNNING
+    return RUNNING if policy and policy.mode not in IDLE_MODES else READY
 
 
-def _why(recorder: Mapping[str, Any], policy: Mapping[str, Any], teleop: Mapping[str, Any], e_stop: bool) -> str:
+def _why(heard: Heard, e_stop: bool) -> str:
     """One line beside the big word."""
+    recorder, policy, teleop = heard.recorder, heard.policy, heard.teleop
     if e_stop:
         return "the emergency stop is pressed; the arm holds until it is released and enabled again"
-    for text in (policy.get("reason"), policy.get("inference_error"), recorder.get("error"), teleop.get("problem")):
-        if text:
-            return str(text)
-    unheard = recorder.get("unheard") or ()
-    return f"no message on {', '.join(unheard)}" if unheard else str(policy.get("problem") or "")
+    found = [policy.reason, policy.inference_error] if policy else []
+    found += [recorder.error] if recorder else []
+    found += [teleop.problem] if teleop else []
+    found += heard.unreadable
+    found += [f"no message on {', '.join(recorder.unheard)}"] if recorder and recorder.unheard else []
+    found += [policy.problem] if policy else []
+    return next(filter(None, found), "")
 
 
-def _commander(policy: Mapping[str, Any], teleop: Mapping[str, Any]) -> str:
-    if teleop.get("state", "idle") not in ("idle", "taking"):
+def _commander(heard: Heard) -> str:
+    if heard.teleop and heard.teleop.state not in (Phase.IDLE, Phase.TAKING):
         return "person"
-    return "none" if policy.get("mode", "") in IDLE_MODES else "policy"
+    return "policy" if heard.policy and heard.policy.mode not in IDLE_MODES else "none"
 
 
-def _recorder(recorder: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("state", "episode", "seconds", "instruction", "success", "minutes_left", "free_bytes", "mb_per_s", "root")
-    values: dict[str, Any] = {key: recorder.get(key) for key in (*keys, "intervention", "queue_bytes")}
-    values["messages"] = _total(recorder.get("received"))
-    values["dropped"], values["lost"] = _total(recorder.get("dropped")), _total(recorder.get("lost"))
-    return values
+def _recorder(recorder: RecorderState | None) -> dict[str, Any]:
+    if recorder is None:
+        return _shown({}, RECORDER_KEYS) | {"messages": 0, "dropped": 0, "lost": 0}
+    totals = {"messages": recorder.received, "dropped": recorder.dropped, "lost": recorder.lost}
+    values = asdict(recorder) | {"minutes_left": recorder.minutes_left, "root": str(recorder.root)}
+    return _shown(values, RECORDER_KEYS) | {name: sum(counts.values()) for name, counts in totals.items()}
 
 
-def _policy(policy: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("mode", "policy", "runtime", "runtime_reason", "instruction", "swap", "clipped", "timings", "listeners")
-    return {key: policy.get(key) for key in keys}
+def _shown(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: values.get(key) for key in keys}
 
 
-def _problems(*states: Mapping[str, Any]) -> list[str]:
-    recorder, policy, teleop = states
-    found: Sequence[Any] = (
-        *(recorder.get("problems") or ()),
-        *(policy.get("warnings") or ()),
-        policy.get("problem"),
-        policy.get("inference_error"),
-        recorder.get("error"),
-        teleop.get("problem"),
-    )
-    return list(dict.fromkeys(str(text) for text in found if text))
+def _problems(heard: Heard) -> list[str]:
+    recorder, policy, teleop = heard.recorder, heard.policy, heard.teleop
+    found = [*heard.unreadable, *(recorder.problems if recorder else ()), *(policy.warnings if policy else ())]
+    found += [policy.problem, policy.inference_error] if policy else []
+    found += [recorder.error] if recorder else []
+    found += [teleop.problem] if teleop else []
+    return list(dict.fromkeys(filter(None, found)))
 
 
-def _about(topic: str, recorder: Mapping[str, Any]) -> str:
+def _about(topic: str, recorder: RecorderState | None) -> str:
     """What the recorder finds wrong with one topic, without the topic's name."""
-    found = (str(text) for text in recorder.get("problems") or ())
+    found = recorder.problems if recorder else ()
     return next((text.removeprefix(topic).lstrip(": ") for text in found if text.startswith(topic)), "")
-
-
-def _total(counts: Mapping[str, int] | None) -> int:
-    return sum((counts or {}).values())

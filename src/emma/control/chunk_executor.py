@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.policy.chunk_blending import JOINS, Previous
 
 NS = 1_000_000_000
@@ -53,7 +54,7 @@ class ExecutorConfig:
 class _Chunk:
     """t_obs_ns: of the observation; first_ns: the moment of the first action; from_ns: when the chunk could be used."""
 
-    actions: np.ndarray
+    actions: Array
     t_obs_ns: int
     first_ns: int
     from_ns: int
@@ -95,7 +96,7 @@ class ChunkExecutor:
         """An observation at `t_obs_ns` was handed to the policy."""
         self._asked_ns = t_obs_ns
 
-    def offer(self, actions: np.ndarray, t_obs_ns: int, t_ns: int) -> bool:
+    def offer(self, actions: Array, t_obs_ns: int, t_ns: int) -> bool:
         """Take a chunk (K, J) made from the observation at `t_obs_ns`, usable from `t_ns` on.
 
         Returns False for a chunk from an older observation than the active one: it is late and stays unused.
@@ -122,7 +123,7 @@ class ChunkExecutor:
             self._chunks.popleft()
         return True
 
-    def target(self, t_ns: int) -> np.ndarray | None:
+    def target(self, t_ns: int) -> Array | None:
         """The (J,) target for the moment `t_ns`; None before the first chunk and once the last one has run out."""
         if not self._chunks:
             return None
@@ -134,11 +135,11 @@ class ChunkExecutor:
         return self._faded(t_ns)
 
     @property
-    def ahead(self) -> tuple[np.ndarray, int] | None:
+    def ahead(self) -> tuple[Array, int] | None:
         """The newest chunk (K, J) and the moment of its first action, ns; None without one."""
         return (self._chunks[-1].actions, self._chunks[-1].first_ns) if self._chunks else None
 
-    def newest(self, t_ns: int) -> np.ndarray:
+    def newest(self, t_ns: int) -> Array:
         """(J,) what the newest chunk alone says about `t_ns`, whatever it is joined with. Raises IndexError without."""
         return self._at(self._chunks[-1], t_ns)
 
@@ -158,7 +159,7 @@ class ChunkExecutor:
         moments = [t_obs_ns + round(k * NS / fps) for k in range(max(known, delay))]
         return Previous(actions=np.stack([self._faded(t) for t in moments]).astype(np.float32), delay=delay)
 
-    def _faded(self, t_ns: int) -> np.ndarray:
+    def _faded(self, t_ns: int) -> Array:
         newest = self._chunks[-1]
         target = self._at(newest, t_ns)
         if len(self._chunks) > 1:
@@ -168,7 +169,7 @@ class ChunkExecutor:
                 target = fade * target + (1.0 - fade) * self._at(older, t_ns)
         return target
 
-    def _average(self, t_ns: int) -> np.ndarray:
+    def _average(self, t_ns: int) -> Array:
         """Every chunk that covers the moment fades in as it comes and out as it ends, so that the mean has no jumps."""
         latest = self._at(self._chunks[-1], t_ns)
         total, weights = np.zeros_like(latest), 0.0
@@ -183,7 +184,7 @@ class ChunkExecutor:
             return 1.0 if since_ns >= 0 else 0.0
         return min(max(since_ns / (self.config.blend_s * NS), 0.0), 1.0)
 
-    def _at(self, chunk: _Chunk, t_ns: int) -> np.ndarray:
+    def _at(self, chunk: _Chunk, t_ns: int) -> Array:
         """Interpolated; the first action before the chunk begins and the last one after it ends."""
         position = (min(t_ns, self._end_ns(chunk)) - chunk.first_ns) / NS * self.config.fps
         last = len(chunk.actions) - 1
@@ -191,7 +192,7 @@ class ChunkExecutor:
         before = int(position)
         after = min(before + 1, last)
         part = position - before
-        blended: np.ndarray = (1.0 - part) * chunk.actions[before] + part * chunk.actions[after]
+        blended: Array = (1.0 - part) * chunk.actions[before] + part * chunk.actions[after]
         return blended
 
     def _end_ns(self, chunk: _Chunk) -> int:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-
+from emma.arrays import Array
 from emma.control.chunk_executor import ChunkExecutor, ExecutorConfig
 from emma.control.safety import SafeCommand, SafetyFilter
 from emma.control.tracking import BLIND_S, TrackingGuard
@@ -55,7 +54,7 @@ class WatchdogConfig:
 class Tick:
     """What one tick commands and why. command: (J,) float64 to publish now, None for silence."""
 
-    command: np.ndarray | None
+    command: Array | None
     mode: Mode
     reason: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -94,7 +93,7 @@ class Controller:
         """Why it let go by itself since it was last enabled; "" if it did not."""
         return self._stopped
 
-    def enable(self, t_ns: int, pose: np.ndarray) -> None:
+    def enable(self, t_ns: int, pose: Array) -> None:
         """Start commanding from the measured or last commanded pose (J,), ramping the speed in.
 
         Raises ValueError if it is not finite.
@@ -108,7 +107,7 @@ class Controller:
         self.executor.reset()
         self._enabled_ns, self._releasing, self._stopped = None, "", ""
 
-    def stop(self) -> np.ndarray | None:
+    def stop(self) -> Array | None:
         """Stop at once, without braking. Returns the pose (J,) to hold, None if nothing was commanded."""
         held = self.safety.hold().position if self.enabled else None
         self.disable()
@@ -119,7 +118,7 @@ class Controller:
         if self.enabled:
             self._releasing, self._stopped = why or "handing over", why
 
-    def offer(self, actions: np.ndarray, t_obs_ns: int, t_ns: int) -> str | None:
+    def offer(self, actions: Array, t_obs_ns: int, t_ns: int) -> str | None:
         """Hand in a chunk (K, J). Returns why it was refused, or None if it is used from now on."""
         if not self.enabled:
             return "disabled"
@@ -131,7 +130,7 @@ class Controller:
             return str(error)
         return None if taken else "older than the active chunk"
 
-    def tick(self, t_ns: int, ages_s: Mapping[str, float], measured: np.ndarray | None = None) -> Tick:
+    def tick(self, t_ns: int, ages_s: Mapping[str, float], measured: Array | None = None) -> Tick:
         """The command for `t_ns`.
 
         ages_s: seconds since the last good sample of every stream the policy depends on, `math.inf` for one that never
@@ -157,7 +156,7 @@ class Controller:
             self._stopped = why
         return tick
 
-    def _wanted(self, t_ns: int, ages_s: Mapping[str, float], measured: np.ndarray | None) -> Tick:
+    def _wanted(self, t_ns: int, ages_s: Mapping[str, float], measured: Array | None) -> Tick:
         assert self._enabled_ns is not None
         if self._releasing:
             return Tick(command=self.safety.brake().position, mode=Mode.HOLDING, reason=self._releasing)
@@ -195,7 +194,7 @@ class Controller:
         waited = (t_ns - self._stuck_ns) / 1e9
         return f"the arm does not follow its commands for {waited:.1f} s" if waited > self._watchdog.stuck_s else ""
 
-    def _let_go(self, why: str, measured: np.ndarray | None) -> Tick:
+    def _let_go(self, why: str, measured: Array | None) -> Tick:
         """Hold once where the robot is, then command nothing until `enable`; nothing at all where that is not known."""
         self.disable()
         self._stopped = why

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emma.arrays import Array
+
 # A picture may stay the same while the robot rests. Once a joint has moved this far (rad or m) it may not: every camera
 # sees the arm, or at least has noise.
 MOVED = 0.02
@@ -13,7 +15,7 @@ MOVED = 0.02
 @dataclass(frozen=True)
 class _Picture:
     fingerprint: int
-    state: np.ndarray
+    state: Array
     since_ns: int
 
 
@@ -23,7 +25,7 @@ class FrozenCameras:
     def __init__(self) -> None:
         self._pictures: dict[str, _Picture] = {}
 
-    def update(self, fingerprints: Mapping[str, int], state: np.ndarray, stamp_ns: int) -> dict[str, float]:
+    def update(self, fingerprints: Mapping[str, int], state: Array, stamp_ns: int) -> dict[str, float]:
         """Camera -> seconds since its picture last changed; cameras that are well are left out.
 
         fingerprints: camera -> checksum of its newest picture; state: (J,) measured pose; stamp_ns: of the moment.

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from emma.arrays import Array
 from emma.errors import EmmaError
 from emma.messages import decode_depth, decode_image, stamp_ns
 from emma.robots.spec import Camera, RobotSpec
@@ -20,7 +19,7 @@ class DecodedFrame:
 
     topic: str
     stamp_ns: int
-    value: np.ndarray | EmmaError
+    value: Array | EmmaError
     fingerprint: int
     camera: str
 
@@ -86,7 +85,7 @@ class ImageDecoder:
 
     def _decoded(self, topic: str, stamp: int, message: Any) -> DecodedFrame:
         camera, depth = self._cameras[topic]
-        value: np.ndarray | EmmaError
+        value: Array | EmmaError
         try:
             value = (decode_depth if depth else decode_image)(message, camera)
         except EmmaError as error:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
+from emma.arrays import Array
 from emma.observation import Observation
 from emma.policy.chunk_blending import Previous
 from emma.policy.runtime import PolicyRuntime
@@ -21,7 +20,7 @@ class ChunkResult:
     """What became of one request. actions: (K, J) or None after an error; seconds: time spent in `infer`."""
 
     t_obs_ns: int
-    actions: np.ndarray | None
+    actions: Array | None
     seconds: float
     error: str = ""
 

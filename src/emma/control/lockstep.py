@@ -7,8 +7,7 @@ nothing. On a robot time does not wait; there `RealTimeLoop` runs.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from emma.arrays import Array
 from emma.control.controller import Controller
 from emma.control.inference import SimulatedInference
 from emma.control.policy_loop import PolicyLoop
@@ -34,7 +33,7 @@ class LockstepLoop:
         runtime: PolicyRuntime,
         controller: Controller,
         *,
-        send: Callable[[np.ndarray, int], None],
+        send: Callable[[Array, int], None],
         latency_s: float,
     ) -> None:
         self._spec, self._aligner, self._controller, self._send = spec, aligner, controller, send
@@ -49,7 +48,7 @@ class LockstepLoop:
             stamp_ns=lambda: self._now_ns,
             send=self._answer,
         )
-        self._answered: tuple[int, np.ndarray] | None = None
+        self._answered: tuple[int, Array] | None = None
         # Whether to begin at the moment that the simulator repeats, and with which seed.
         self._beginning: tuple[int | None] | None = None
         # A picture is due every so many ns: while the last one is older than that, the next is still on its way.
@@ -123,6 +122,6 @@ class LockstepLoop:
             self.loop.timings.count("ticks")
             self.loop.tick()
 
-    def _answer(self, position: np.ndarray, stamp: int) -> None:
+    def _answer(self, position: Array, stamp: int) -> None:
         self._answered = (stamp, position)
         self._send(position, stamp)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-
+from emma.arrays import Array
 from emma.control.chunk_executor import ExecutorConfig
 from emma.control.controller import RAN_OUT, Controller, Mode, Tick
 from emma.control.frozen_cameras import FrozenCameras
@@ -22,7 +21,6 @@ from emma.control.timing import Timings
 from emma.control.tracking import start_pose
 from emma.errors import EmmaError
 from emma.observation import STATE, Observation
-from emma.policy.isolated import is_isolated
 from emma.robots.spec import RobotSpec
 
 NS = 1_000_000_000
@@ -43,7 +41,7 @@ class ObservationSource(Protocol):
         """Raises EmmaError if a sample of that moment is missing or broken."""
         ...
 
-    def measured(self) -> tuple[np.ndarray, int] | None:
+    def measured(self) -> tuple[Array, int] | None:
         """The newest joint state (J,) and its stamp; None before the first one. Raises EmmaError if it is broken."""
         ...
 
@@ -62,7 +60,7 @@ class LoopPolicy:
 
     def close(self) -> None:
         """End the inference, then the runtime. One that hangs is left alone, unless it has a process of its own."""
-        if self.inference.close() or is_isolated(self.inference.runtime):
+        if self.inference.close() or self.inference.runtime.isolated:
             self.inference.runtime.close()
 
 
@@ -83,14 +81,14 @@ class PolicyLoop:
         *,
         now_ns: Callable[[], int],
         stamp_ns: Callable[[], int],
-        send: Callable[[np.ndarray, int], None],
+        send: Callable[[Array, int], None],
         conflict: Callable[[], str] = lambda: "",
     ) -> None:
         self.lock = threading.RLock()
         self.timings = Timings(TIMINGS_WINDOW)
         self._spec, self._controller = spec, controller
         self._policy = LoopPolicy(source=source, inference=inference, executor=controller.executor.config)
-        self._memory = Memory(getattr(inference.runtime, "past_s", ()))
+        self._memory = Memory(inference.runtime.past_s)
         self._now_ns, self._stamp_ns, self._send, self._conflict = now_ns, stamp_ns, send, conflict
         self._next: LoopPolicy | None = None
         self._retired: list[LoopPolicy] = []
@@ -101,11 +99,11 @@ class PolicyLoop:
         # When enabling was asked for (clock of the stamps), until a newer observation lets it begin.
         self._enable_asked_ns: int | None = None
         self._seed: int | None = None
-        self._commanded: np.ndarray | None = None
+        self._commanded: Array | None = None
         self._fingerprints: dict[str, int] = {}
         self._frozen_cameras = FrozenCameras()
         self._frozen: dict[str, float] = {}
-        self._measured: np.ndarray | None = None
+        self._measured: Array | None = None
         self._measured_ns: int | None = None
         self._problem, self._state_problem, self._error = "", "", ""
         self._good_ns, self._skew_s, self._inference_s = 0, 0.0, 0.0
@@ -145,7 +143,7 @@ class PolicyLoop:
         with self.lock:
             self._fingerprints[camera] = fingerprint
 
-    def enable(self, seed: int | None = None, *, commanded: np.ndarray | None = None) -> None:
+    def enable(self, seed: int | None = None, *, commanded: Array | None = None) -> None:
         """Start commanding from the pose of the next observation, or from where another commander left the arm (J,).
 
         Raises EmmaError where that is unsafe or of no use. What was seen before this call may be of another scene: a
@@ -166,7 +164,7 @@ class PolicyLoop:
             self._enable_asked_ns, self._seed, self._commanded = now, seed, commanded
             self._error = ""
 
-    def begin(self, pose: np.ndarray, seed: int | None = None) -> None:
+    def begin(self, pose: Array, seed: int | None = None) -> None:
         """Start commanding at once from (J,) `pose`, for callers that know that it is where the robot is.
 
         Raises EmmaError without an instruction, and while the policy hangs.
@@ -237,7 +235,7 @@ class PolicyLoop:
             self.halt()
         return self._policy.inference.close()
 
-    def ahead(self) -> tuple[np.ndarray, int, float] | None:
+    def ahead(self) -> tuple[Array, int, float] | None:
         """What the policy wants next: the newest chunk (K, J), the moment of its first action as a header stamp (ns)
         and actions per second; None without a chunk."""
         with self.lock:
@@ -255,7 +253,7 @@ class PolicyLoop:
     def status(self) -> LoopStatus:
         with self.lock:
             tick = self._tick
-            note = getattr(self._policy.inference.runtime, "note", "") if self.commanding else ""
+            note = self._policy.inference.runtime.note if self.commanding else ""
             return LoopStatus(
                 mode=tick.mode,
                 reason=tick.reason,
@@ -302,7 +300,7 @@ class PolicyLoop:
         self._policy, self._next = following, None
         executor.config = following.executor
         self._frozen_cameras = FrozenCameras()
-        self._memory = Memory(getattr(following.inference.runtime, "past_s", ()))
+        self._memory = Memory(following.inference.runtime.past_s)
         # What the old one was asked is of no use any more; its active chunk is, and is faded out.
         self._asked.clear()
         self.timings.count("swaps")
@@ -363,7 +361,7 @@ class PolicyLoop:
             self._asked.add(observation.stamp_ns)
             inference.submit(observation, self._instruction, executor.previous(observation.stamp_ns))
 
-    def _start(self, now: int, pose: np.ndarray, seed: int | None) -> None:
+    def _start(self, now: int, pose: Array, seed: int | None) -> None:
         if seed is not None and self._policy.inference.busy_s == 0.0:
             self._policy.inference.runtime.reset(seed)
         self._asked.clear()

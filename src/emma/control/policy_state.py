@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from emma.control.controller import Mode
+from emma.records import Topic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +70,6 @@ class PolicyState(LoopStatus):
     listeners: int = 0
     timings: Mapping[str, float] = field(default_factory=dict)
     stats_seq: int = 0
+
+
+POLICY_STATE = Topic("/policy/state", PolicyState)

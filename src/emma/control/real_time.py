@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from emma.arrays import Array
 from emma.control.controller import Controller
 from emma.control.image_decoder import DecodedFrame, ImageDecoder
 from emma.control.inference import ThreadedInference
@@ -36,7 +35,7 @@ class RealTimeLoop:
         runtime: PolicyRuntime,
         controller: Controller,
         *,
-        send: Callable[[np.ndarray, int], None],
+        send: Callable[[Array, int], None],
         clock_ns: Callable[[], int],
         conflict: Callable[[], str] = lambda: "",
         monotonic_ns: Callable[[], int] = time.monotonic_ns,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.control.workspace import Workspace
 from emma.robots.spec import RobotSpec
 
@@ -25,7 +26,7 @@ class SafeCommand:
     target alone is not that: an arm that follows takes the reach along.
     """
 
-    position: np.ndarray
+    position: Array
     clipped: tuple[str, ...] = ()
     waits: bool = False
 
@@ -45,16 +46,16 @@ class SafetyFilter:
         self._upper = np.array([j.upper for j in spec.joints])
         self._velocity = np.array([j.velocity for j in spec.joints])
         self._acceleration = np.array([j.acceleration for j in spec.joints])
-        self._q: np.ndarray | None = None
-        self._v: np.ndarray = np.zeros(len(spec.joints))
-        self._target: np.ndarray = np.zeros(len(spec.joints))
+        self._q: Array | None = None
+        self._v: Array = np.zeros(len(spec.joints))
+        self._target: Array = np.zeros(len(spec.joints))
 
     @property
-    def position(self) -> np.ndarray | None:
+    def position(self) -> Array | None:
         """The last commanded position, or None before `start`."""
         return None if self._q is None else self._q.copy()
 
-    def start(self, measured: np.ndarray) -> None:
+    def start(self, measured: Array) -> None:
         """Begin at the measured pose, at rest. Raises ValueError if it is not finite."""
         if not np.isfinite(measured).all():
             raise ValueError("measured pose is not finite")
@@ -90,9 +91,7 @@ class SafetyFilter:
         self._target = position.copy()
         return SafeCommand(position=position.copy())
 
-    def step(
-        self, target: np.ndarray, *, speed: float = 1.0, within: tuple[np.ndarray, np.ndarray] | None = None
-    ) -> SafeCommand:
+    def step(self, target: Array, *, speed: float = 1.0, within: tuple[Array, Array] | None = None) -> SafeCommand:
         """One tick towards `target` (J,). `speed` in (0, 1] scales the velocity limits, for ramping in.
 
         within: (J,) lowest and highest position of this tick, beside the robot's own limits; they must enclose the last
@@ -142,14 +141,14 @@ class SafetyFilter:
         waits = "reach" in reasons and within is not None and _at_edge(position, within)
         return SafeCommand(position=position.copy(), clipped=tuple(reasons), waits=waits)
 
-    def _workspace_velocity(self, workspace: Workspace, velocity: np.ndarray) -> np.ndarray:
+    def _workspace_velocity(self, workspace: Workspace, velocity: Array) -> Array:
         """The largest part of `velocity` (J,) from which the tool can still be stopped within the workspace.
 
         What lies between it and braking keeps the acceleration limits, because both ends do.
         """
         assert self._q is not None
         now = workspace.outside(self._q)
-        slowest = np.copysign(np.maximum(np.abs(self._v) - self._acceleration * self._dt, 0.0), self._v)
+        slowest: Array = np.copysign(np.maximum(np.abs(self._v) - self._acceleration * self._dt, 0.0), self._v)
         for part in PARTS:
             tried = slowest + part * (velocity - slowest)
             path = [np.clip(q, self._lower, self._upper) for q in self._stopping(tried)]
@@ -158,14 +157,14 @@ class SafetyFilter:
                 return velocity if part == 1.0 else tried
         return slowest
 
-    def _stopping(self, velocity: np.ndarray) -> list[np.ndarray]:
+    def _stopping(self, velocity: Array) -> list[Array]:
         """Poses (J,) on the way to rest after one tick at `velocity`: the next one, half way, and the last."""
         assert self._q is not None
         after = self._q + velocity * self._dt
         way = velocity * np.maximum(np.abs(velocity) / self._acceleration - self._dt, 0.0) / 2.0
         return [after, after + 0.75 * way, after + way]
 
-    def _braking(self, distance: np.ndarray) -> np.ndarray:
+    def _braking(self, distance: Array) -> Array:
         """The highest speed (J,) from which `distance` (J,) still suffices to stop, changing speed once a tick.
 
         Stopping in n ticks from speed v covers n*v*dt - a*dt^2*n*(n-1)/2; n is the fewest ticks that can cover the
@@ -174,15 +173,15 @@ class SafetyFilter:
         distance = np.maximum(distance, 0.0)
         step = self._acceleration * self._dt
         n = np.maximum(np.ceil(np.sqrt(0.25 + 2.0 * distance / (step * self._dt)) - 0.5), 1.0)
-        return distance / (n * self._dt) + step * (n - 1.0) / 2.0
+        return np.asarray(distance / (n * self._dt) + step * (n - 1.0) / 2.0)
 
 
-def _at_edge(position: np.ndarray, within: tuple[np.ndarray, np.ndarray]) -> bool:
+def _at_edge(position: Array, within: tuple[Array, Array]) -> bool:
     lower, upper = within
     width = upper - lower
     near = np.minimum(position - lower, upper - position) <= EDGE * np.where(np.isfinite(width), width, 0.0)
     return bool((near & np.isfinite(width)).any())
 
 
-def _both(limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _both(limit: Array) -> tuple[Array, Array]:
     return -limit, limit

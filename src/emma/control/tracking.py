@@ -7,6 +7,7 @@ commands, the arm was moved by hand. Such a command is never sent.
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.robots.spec import RobotSpec
 
 # Beside the lag: friction, gravity and the rounding of encoders, and what a controller leaves as a steady error.
@@ -28,7 +29,7 @@ class TrackingGuard:
             ]
         )
 
-    def hold_at(self, measured: np.ndarray | None) -> np.ndarray | None:
+    def hold_at(self, measured: Array | None) -> Array | None:
         """(J,) the command that holds the robot where it is measured to be, within its limits.
 
         None where that is not known, or further outside the limits than any command may reach.
@@ -39,7 +40,7 @@ class TrackingGuard:
         held = np.clip(np.asarray(measured, np.float64), *np.transpose(limits))
         return None if self.excess(held, measured) else np.asarray(held)
 
-    def excess(self, command: np.ndarray, measured: np.ndarray) -> str:
+    def excess(self, command: Array, measured: Array) -> str:
         """The joint whose `command` (J,) is furthest beyond its reach of `measured` (J,), in words; "" if none is."""
         distance = np.abs(np.asarray(command, np.float64) - measured)
         worst = int(np.argmax(distance / self.reach))
@@ -57,7 +58,7 @@ BLIND_S = 0.4
 NEAR = {"rad": 0.15, "m": 0.02}
 
 
-def start_pose(spec: RobotSpec, measured: np.ndarray, commanded: np.ndarray | None) -> np.ndarray:
+def start_pose(spec: RobotSpec, measured: Array, commanded: Array | None) -> Array:
     """(J,) the pose a new commander starts from: the last command if the arm follows it, else what is measured.
 
     The last command is what holds the arm against gravity and an object in the gripper; starting from the measured

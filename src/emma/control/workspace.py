@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.robots.kinematics import Kinematics
 from emma.robots.spec import RobotSpec
 
@@ -13,7 +14,7 @@ from emma.robots.spec import RobotSpec
 class ToolPositions(Protocol):
     """Where a robot's tools are."""
 
-    def __call__(self, joints: np.ndarray) -> np.ndarray:
+    def __call__(self, joints: Array) -> Array:
         """(J,) joints in the spec's order and units -> (T, 3) m: every tool in the robot's base frame."""
         ...
 
@@ -39,13 +40,13 @@ class Workspace:
             raise ValueError(f"workspace is x, y, z of the lower corner and of the upper one, not {len(box)} numbers")
         arm = Kinematics.of(spec)
 
-        def tools(joints: np.ndarray) -> np.ndarray:
+        def tools(joints: Array) -> Array:
             return np.stack([pose[:3, 3] for pose in arm.forward(joints).values()])
 
         x, y, z, far_x, far_y, far_z = box
         return cls(lower=(x, y, z), upper=(far_x, far_y, far_z), tools=tools)
 
-    def outside(self, joints: np.ndarray) -> float:
+    def outside(self, joints: Array) -> float:
         """How far outside the box the furthest tool is (m), 0 within; NaN where its place is not finite."""
         at = self.tools(joints)
         if not np.isfinite(at).all():

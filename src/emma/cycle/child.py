@@ -16,7 +16,7 @@ from typing import Any
 from emma import interrupts
 from emma.cycle.cycle import load_cycle
 from emma.cycle.job import Job, Made
-from emma.cycle.manifest import BEGUN, Manifest, Plan, load_manifest, now
+from emma.cycle.manifest import Manifest, load_begun, load_manifest, now
 from emma.cycle.priority import die_with_parent
 from emma.errors import EmmaError
 from emma.provenance import commit, machine, versions
@@ -44,18 +44,17 @@ def run(cycle_folder: Path, stage: str, work: str, before: list[str], speaker: S
     """Do the work and write the manifest, last."""
     cycle, start = load_cycle(cycle_folder), time.monotonic()
     folder = cycle.stage(stage)
-    begun = json.loads((folder / BEGUN).read_text())
-    plan = Plan(**{name: begun[name] for name in ("stage", "version", "settings", "inputs", "seed")})
+    begun = load_begun(folder)
     manifests = {name: _required(cycle.stage(name)) for name in before}
     module, _, function = work.partition(":")
     job = Job(folder=folder, cycle=cycle, before=manifests, progress=speaker.progress)
     made: Made = getattr(importlib.import_module(module), function)(job)
     manifest = Manifest(
-        plan=plan,
+        plan=begun.plan,
         outputs=dict(made.outputs),
         results=dict(made.results),
         skipped=made.skipped,
-        attempts=begun["attempts"],
+        attempts=begun.attempts,
         finished=now(),
         commit=commit(),
         versions=versions(),

@@ -1,20 +1,18 @@
 """One cycle: what it began with, frozen, and where its stages lie."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from emma.cycle.config import ImproveConfig
 from emma.cycle.inventory import Inventory
 from emma.cycle.manifest import now
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
-from emma.options import build
+from emma.records import decode, encode
 
 NAME, RESULT = "cycle.json", "result.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +20,7 @@ class Cycle:
     """baseline: the version to beat; earlier: converted datasets of the cycles before; known: ids of all episodes that
     they took stock of."""
 
+    VERSION: ClassVar[int] = 2
     number: int
     config: ImproveConfig
     baseline: int
@@ -42,22 +41,14 @@ class Cycle:
         return self.config.seed + self.number
 
     def save(self) -> None:
-        values = {
-            "format": FORMAT,
-            "number": self.number,
-            "baseline": self.baseline,
-            "earlier": list(self.earlier),
-            "began": self.began,
-            "inventory": self.inventory.to_json(),
-            "config": asdict(self.config),
-        }
-        atomic_write_text(self.folder / NAME, json.dumps(values, indent=2) + "\n")
+        atomic_write_text(self.folder / NAME, encode(self, indent=2) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a cycle ended. promoted: the new version, 0 if it was not better; report: the file to read."""
 
+    VERSION: ClassVar[int] = 1
     cycle: int
     promoted: int
     baseline: int
@@ -76,21 +67,9 @@ def load_cycle(folder: Path) -> Cycle:
     """Raises EmmaError if `folder` holds no cycle."""
     file = folder / NAME
     try:
-        raw = json.loads(file.read_text())
-        if raw["format"] != FORMAT:
-            raise ValueError(f"format {raw['format']}, not {FORMAT}")
-        return Cycle(
-            number=raw["number"],
-            config=build(ImproveConfig, raw["config"], str(file)),
-            baseline=raw["baseline"],
-            inventory=Inventory.from_json(raw["inventory"]),
-            earlier=tuple(raw["earlier"]),
-            began=raw["began"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EmmaError(
-            f"{file} cannot be read", found=f"{type(error).__name__}: {error}", expected="what `emma improve` writes"
-        ) from None
+        return decode(Cycle, file.read_bytes(), str(file))
+    except OSError as error:
+        raise EmmaError(f"{file} cannot be read", found=error, expected="what `emma improve` writes") from None
 
 
 def cycles(config: ImproveConfig) -> list[Path]:
@@ -104,15 +83,12 @@ def outcome(folder: Path) -> Outcome | None:
     file = folder / RESULT
     if not file.is_file():
         return None
-    raw = json.loads(file.read_text())
-    raw["reasons"] = tuple(raw["reasons"])
-    raw["interval"] = tuple(raw["interval"]) if raw["interval"] else None
-    return Outcome(**raw)
+    return decode(Outcome, file.read_bytes(), str(file))
 
 
 def finish(folder: Path, ended: Outcome) -> None:
     """Say how a cycle ended; with this it is over."""
-    atomic_write_text(folder / RESULT, json.dumps(asdict(ended), indent=2) + "\n")
+    atomic_write_text(folder / RESULT, encode(ended, indent=2) + "\n")
 
 
 def new_cycle(config: ImproveConfig, number: int, baseline: int, inventory: Inventory, earlier: Sequence[str]) -> Cycle:

@@ -38,7 +38,7 @@ def improve(
         state = StateFile(config.root, changed)
         require_measurable(config)
         versions = versions_from(config)
-        state.set(version=versions.current)
+        state.set(current=versions.current)
         cycle = _open_cycle(config, versions, again)
         if cycle is None:
             state.set(phase="idle", outcome="nothing new to learn from")
@@ -54,7 +54,7 @@ def improve(
             raise
         ended = _outcome(cycle, manifests)
         finish(cycle.folder, ended)
-        state.set(phase="idle", stage="", paused="", outcome=in_words(ended), version=versions.current)
+        state.set(phase="idle", stage="", paused="", outcome=in_words(ended), current=versions.current)
         return ended
 
 

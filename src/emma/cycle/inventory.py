@@ -3,9 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from emma.bags.episode import EpisodeMeta, is_episode
 from emma.cycle.config import ConvertSettings
@@ -30,14 +29,7 @@ class Inventory:
     """episodes: to learn from, in order of their ids; passed: id -> why not, for those that were left out."""
 
     episodes: tuple[Episode, ...] = ()
-    passed: Mapping[str, str] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"episodes": [asdict(e) for e in self.episodes], "passed": dict(self.passed or {})}
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> "Inventory":
-        return cls(episodes=tuple(Episode(**e) for e in raw["episodes"]), passed=raw["passed"])
+    passed: Mapping[str, str] = field(default_factory=dict)
 
 
 def take_stock(roots: Sequence[str | Path], settings: ConvertSettings, robot: str, known: Iterable[str]) -> Inventory:

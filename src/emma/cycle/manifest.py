@@ -4,17 +4,17 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from emma.datasets.files import dataset_root
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, sha256_tree
+from emma.records import decode, encode
 
 NAME, BEGUN = "manifest.json", "begun.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,11 @@ class Plan:
 class Manifest:
     """A finished stage. outputs: path below the stage's folder, or name, -> sha256; results: figures, as JSON has them.
 
-    skipped: why there was nothing to do, "" otherwise; seconds: of the attempt that finished; attempts: starts in all.
+    skipped: why there was nothing to do, "" otherwise; seconds: of the attempt that finished; attempts: starts in all;
+    key: the plan's, in the file.
     """
 
+    VERSION: ClassVar[int] = 2
     plan: Plan
     outputs: Mapping[str, str] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
@@ -50,10 +52,19 @@ class Manifest:
     commit: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
-    format: int = FORMAT
+    key: str = ""
 
     def save(self, folder: Path) -> None:
-        atomic_write_text(folder / NAME, json.dumps({"key": self.plan.key, **asdict(self)}, indent=2) + "\n")
+        atomic_write_text(folder / NAME, encode(replace(self, key=self.plan.key), indent=2) + "\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A stage that was begun and may not be done. attempts: starts so far."""
+
+    VERSION: ClassVar[int] = 1
+    plan: Plan
+    attempts: int
 
 
 def now() -> str:
@@ -66,19 +77,13 @@ def load_manifest(folder: Path) -> Manifest | None:
     file = folder / NAME
     if not file.is_file():
         return None
+    fix = f"remove {folder}: the stage is then done again"
     try:
-        raw = json.loads(file.read_text())
-        key = raw.pop("key")
-        manifest = Manifest(**{**raw, "plan": Plan(**raw["plan"])})
-        if raw["format"] != FORMAT or manifest.plan.key != key:
-            raise ValueError("its key is not that of its content")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise EmmaError(
-            f"{file} cannot be read",
-            found=f"{type(error).__name__}: {error}",
-            expected="what `emma improve` writes",
-            fix=f"remove {folder}: the stage is then done again",
-        ) from None
+        manifest = decode(Manifest, file.read_bytes(), str(file))
+    except EmmaError as error:
+        raise EmmaError(error.problem, found=error.found, expected=error.expected, fix=fix) from None
+    if manifest.plan.key != manifest.key:
+        raise EmmaError(f"{file} was changed", found="another plan than its key", expected="as written", fix=fix)
     return manifest
 
 
@@ -95,19 +100,24 @@ def begin(folder: Path, plan: Plan) -> int:
 
     What an earlier attempt at the same work left is kept, to go on from; anything else is removed.
     """
-    before: dict[str, Any] = {}
-    if (folder / BEGUN).is_file():
-        before = json.loads((folder / BEGUN).read_text())
-    if before.get("key") != plan.key:
-        before = {}
+    attempts = 1
+    try:
+        before = load_begun(folder)
+        if before.plan.key == plan.key:
+            attempts += before.attempts
+    except (OSError, EmmaError):  # never begun, or by another version of emma
+        pass
+    if attempts == 1:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NAME).unlink(missing_ok=True)
-    attempt = int(before.get("attempts", 0)) + 1
-    atomic_write_text(
-        folder / BEGUN, json.dumps({"key": plan.key, "attempts": attempt, **asdict(plan)}, indent=2) + "\n"
-    )
-    return attempt
+    atomic_write_text(folder / BEGUN, encode(Begun(plan=plan, attempts=attempts), indent=2) + "\n")
+    return attempts
+
+
+def load_begun(folder: Path) -> Begun:
+    """Raises OSError for a folder in which nothing was begun, EmmaError for a file that is not what `begin` writes."""
+    return decode(Begun, (folder / BEGUN).read_bytes(), str(folder / BEGUN))
 
 
 def dataset_hash(root: Path | str) -> str:

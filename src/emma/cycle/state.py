@@ -1,14 +1,15 @@
 """What the cycle does right now, in a file: for a terminal, a learner node, or whoever comes by."""
 
-import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.records import decode, encode
 
 NAME = "state.json"
 # Written at most so often, except when something begins or ends.
@@ -18,8 +19,9 @@ WRITE_S = 1.0
 @dataclass(frozen=True, kw_only=True)
 class State:
     """phase: idle, running, paused, failed; stage: the one at work; done, total: how far it is (0: not known);
-    paused: why; outcome: how the latest cycle ended, in words; version: the current one; pid: who does it."""
+    paused: why; outcome: how the latest cycle ended, in words; current: the current version; pid: who does it."""
 
+    VERSION: ClassVar[int] = 1
     phase: str = "idle"
     cycle: int = 0
     stage: str = ""
@@ -29,7 +31,7 @@ class State:
     note: str = ""
     paused: str = ""
     outcome: str = ""
-    version: int = 0
+    current: int = 0
     pid: int = 0
     updated: float = 0.0
 
@@ -56,16 +58,19 @@ class StateFile:
         self._changed(self.state)
         if big or time.monotonic() - self._written > WRITE_S:
             self._written = time.monotonic()
-            atomic_write_text(self._file, json.dumps(asdict(self.state)) + "\n")
+            atomic_write_text(self._file, encode(self.state) + "\n")
 
 
 def read_state(folder: Path) -> State:
-    """The state in a folder of cycles; idle if nothing is at work there, also if it was killed."""
+    """The state in a folder of cycles; idle if nothing is at work there, also if it was killed. A file that cannot be
+    read, as of another version of emma, is in the note."""
+    file = folder / NAME
     try:
-        raw = json.loads((folder / NAME).read_text())
-        state = State(**{**raw, "stages": tuple(raw["stages"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        state = decode(State, file.read_bytes(), str(file))
+    except OSError:
         return State()
+    except EmmaError as error:
+        return State(note=str(error))
     if state.phase in ("running", "paused") and not _alive(state.pid):
         return replace(state, phase="idle", paused="", note="was interrupted; start it again to go on")
     return state

@@ -11,14 +11,15 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from emma.cycle.manifest import now
 from emma.errors import EmmaError
 from emma.files import atomic_dir, atomic_write_text, fsync_dir, read_json_lines
 from emma.policy.bundle import load_bundle
+from emma.records import decode, encode
 
 CURRENT, ABOUT, HISTORY = "current", "version.json", "history.jsonl"
 NUMBER = re.compile(r"\d{4,}")
@@ -30,6 +31,7 @@ LEFT_OUT = ("training", ".*")
 class Version:
     """before: the version that was current when this one was promoted, 0 for the first; cycle: 0 for the first."""
 
+    VERSION: ClassVar[int] = 1
     number: int
     before: int = 0
     cycle: int = 0
@@ -56,8 +58,8 @@ class Versions:
         """Raises EmmaError if there is no such version."""
         file = self.path(number) / ABOUT
         try:
-            return Version(**json.loads(file.read_text()))
-        except (OSError, ValueError, TypeError) as error:
+            return decode(Version, file.read_bytes(), str(file))
+        except OSError as error:
             there = ", ".join(map(str, self.numbers())) or "none"
             raise EmmaError(
                 f"no version {number} in {self.folder}", found=type(error).__name__, expected=f"one of {there}"
@@ -87,7 +89,7 @@ class Versions:
         )
         with atomic_dir(self.path(number)) as aside:
             shutil.copytree(bundle, aside, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT, ABOUT))
-            atomic_write_text(aside / ABOUT, json.dumps(asdict(version), indent=2) + "\n")
+            atomic_write_text(aside / ABOUT, encode(version, indent=2) + "\n")
         return number
 
     def promote(self, number: int, why: str) -> None:

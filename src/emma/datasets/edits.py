@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
+from emma.arrays import Array
 from emma.datasets.checksums import all_files, write_checksums
 from emma.datasets.encode import EncodedEpisode, is_depth, parquet_options
 from emma.datasets.features import IMAGES
@@ -298,7 +299,7 @@ def _encoded(source: SourceDataset, part: Part, path: Path) -> EncodedEpisode:
     for name, values in (("frame_index", frames), ("timestamp", (frames / source.fps).astype(np.float32))):
         rows = rows.set_column(rows.column_names.index(name), name, pa.array(values))
     pq.write_table(rows, path, **parquet_options(source.features))
-    numbers: dict[str, np.ndarray] = {"frame_index": frames, "timestamp": (frames / source.fps).astype(np.float32)}
+    numbers: dict[str, Array] = {"frame_index": frames, "timestamp": (frames / source.fps).astype(np.float32)}
     videos, stats = {}, {}
     for key, feature in source.features.items():
         if feature["dtype"] == "video":
@@ -314,7 +315,7 @@ def _encoded(source: SourceDataset, part: Part, path: Path) -> EncodedEpisode:
     return EncodedEpisode(path=path, length=len(part), videos=videos, vectors=numbers, image_stats=stats)
 
 
-def _video(pictures: np.ndarray, fps: int, path: Path) -> Path:
+def _video(pictures: Array, fps: int, path: Path) -> Path:
     file = VideoFile(path, pictures.shape[1], pictures.shape[2], fps)
     for picture in pictures:
         file.add(picture)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emma.arrays import Array
 from emma.datasets.features import ACTION, DEPTH, IMAGES, INDEXES, STATE
 from emma.datasets.image_stats import ImageStats
 from emma.datasets.video import VideoFile
@@ -25,7 +26,7 @@ ROW_GROUP_BYTES = 32 << 20
 PLACED = ("episode_index", "index", "task_index")
 
 # Observation, action, and where the features have more vectors than these two, the others by feature.
-Frame = tuple[Observation, np.ndarray] | tuple[Observation, np.ndarray, Mapping[str, np.ndarray]]
+Frame = tuple[Observation, Array] | tuple[Observation, Array, Mapping[str, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class EncodedEpisode:
     path: Path
     length: int
     videos: Mapping[str, Path]
-    vectors: Mapping[str, np.ndarray]
-    image_stats: Mapping[str, Mapping[str, np.ndarray]]
+    vectors: Mapping[str, Array]
+    image_stats: Mapping[str, Mapping[str, Array]]
 
     def remove(self) -> None:
         """Delete its files."""
@@ -47,7 +48,9 @@ class EncodedEpisode:
             path.unlink(missing_ok=True)
 
 
-def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: int, path: Path) -> EncodedEpisode:
+def encode_episode(
+    frames: Iterable[Frame], features: Mapping[str, dict[str, Any]], fps: int, path: Path
+) -> EncodedEpisode:
     """Write `frames` to `path`, and a video beside it for each feature that is one.
 
     Images become PNG: RGB 8 bit, depth 16 bit, both exact. Raises EmmaError for no frames, a missing camera, a wrong
@@ -66,12 +69,12 @@ def encode_episode(frames: Iterable[Frame], features: Mapping[str, dict], fps: i
 class _EpisodeEncoder:
     """Takes one frame after the other; what is in memory is a row group and the statistics."""
 
-    def __init__(self, features: Mapping[str, dict], fps: int, path: Path) -> None:
+    def __init__(self, features: Mapping[str, dict[str, Any]], fps: int, path: Path) -> None:
         self._features, self._fps, self._path = features, fps, path
         self._schema = _staged_schema(features)
         self._writer = pq.ParquetWriter(path, self._schema, **parquet_options(features))
         self._rows: dict[str, list[Any]] = {name: [] for name in self._schema.names}
-        self._vectors: dict[str, list[np.ndarray]] = {
+        self._vectors: dict[str, list[Array]] = {
             key: [] for key, feature in features.items() if feature["dtype"] not in ("image", "video")
         }
         self._images = {key: feature for key, feature in features.items() if feature["dtype"] in ("image", "video")}
@@ -86,7 +89,7 @@ class _EpisodeEncoder:
         }
         self._length = self._size = 0
 
-    def add(self, observation: Observation, action: np.ndarray, more: Mapping[str, np.ndarray]) -> None:
+    def add(self, observation: Observation, action: Array, more: Mapping[str, Array]) -> None:
         values = {STATE: observation.state, ACTION: action, **more}
         for key in self._vectors:
             if key not in values:
@@ -141,7 +144,7 @@ class _EpisodeEncoder:
             video.abort()
 
 
-def _staged_schema(features: Mapping[str, dict]) -> pa.Schema:
+def _staged_schema(features: Mapping[str, dict[str, Any]]) -> pa.Schema:
     """The columns of an episode outside of a dataset; in it they get LeRobot's own types."""
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     columns = [
@@ -152,7 +155,7 @@ def _staged_schema(features: Mapping[str, dict]) -> pa.Schema:
     return pa.schema([*columns, ("timestamp", pa.float32()), ("frame_index", pa.int64())])
 
 
-def parquet_options(features: Mapping[str, dict]) -> dict[str, Any]:
+def parquet_options(features: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """How columns are stored: no dictionary and no bounds for PNG bytes, which never repeat."""
     plain = [*INDEXES, *(key for key, feature in features.items() if feature["dtype"] not in ("image", "video"))]
     return {
@@ -163,7 +166,7 @@ def parquet_options(features: Mapping[str, dict]) -> dict[str, Any]:
     }
 
 
-def encode_png(image: np.ndarray) -> bytes:
+def encode_png(image: Array) -> bytes:
     """PNG of (H, W, 3) uint8 RGB or (H, W) uint16. OpenCV's default is the fastest that still compresses."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     ok, png = cv2.imencode(".png", pixels)
@@ -177,13 +180,13 @@ def is_depth(feature: Mapping[str, Any]) -> bool:
     return bool((feature.get("info") or {}).get("is_depth_map"))
 
 
-def _image_of(observation: Observation, key: str) -> np.ndarray | None:
+def _image_of(observation: Observation, key: str) -> Array | None:
     if key.startswith(DEPTH):
         return observation.depth.get(key.removeprefix(DEPTH))
     return observation.images.get(key.removeprefix(IMAGES))
 
 
-def _checked_vector(key: str, value: np.ndarray, feature: Mapping[str, Any], frame: int) -> np.ndarray:
+def _checked_vector(key: str, value: Array, feature: Mapping[str, Any], frame: int) -> Array:
     vector = np.asarray(value, dtype=np.float32)
     if vector.shape != tuple(feature["shape"]):
         raise EmmaError(
@@ -196,7 +199,7 @@ def _checked_vector(key: str, value: np.ndarray, feature: Mapping[str, Any], fra
     return vector
 
 
-def _checked_image(key: str, image: np.ndarray | None, feature: Mapping[str, Any], frame: int) -> np.ndarray:
+def _checked_image(key: str, image: Array | None, feature: Mapping[str, Any], frame: int) -> Array:
     if image is None:
         raise EmmaError(f"frame {frame} has no {key}", found="nothing", expected=f"an image {tuple(feature['shape'])}")
     shape = tuple(feature["shape"][:2]) if is_depth(feature) else tuple(feature["shape"])

@@ -20,7 +20,7 @@ INDEXES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 def dataset_features(
     spec: RobotSpec, cameras: Iterable[str] | None = None, depth: bool = True, video: bool = False
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Features of a dataset of `spec`: state and action (J,) float32, images (H, W, 3), depth (H, W, 1) uint16 mm.
 
     Depth is what LeRobot calls a depth map stored as image: 16-bit grey, lossless, with its unit in the feature.
@@ -28,7 +28,7 @@ def dataset_features(
     """
     names = list(spec.joint_names)
     vector = {"dtype": "float32", "shape": (len(names),), "names": names}
-    features: dict[str, dict] = {STATE: dict(vector), ACTION: dict(vector)}
+    features: dict[str, dict[str, Any]] = {STATE: dict(vector), ACTION: dict(vector)}
     chosen = [spec.camera(name) for name in (spec.camera_names if cameras is None else cameras)]
     for camera in chosen:
         feature = _image(camera.height, camera.width, 3)
@@ -47,7 +47,7 @@ def _image(height: int, width: int, channels: int) -> dict[str, Any]:
     return {"dtype": "image", "shape": (height, width, channels), "names": ["height", "width", "channels"]}
 
 
-def require_same(there: Mapping[str, dict], wanted: Mapping[str, dict], where: object) -> None:
+def require_same(there: Mapping[str, dict[str, Any]], wanted: Mapping[str, dict[str, Any]], where: object) -> None:
     """Raise EmmaError that names every difference between a dataset's features and the wanted ones."""
     differences = []
     for key in sorted({*there, *wanted} - set(INDEXES)):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from emma.arrays import Array
 from emma.errors import EmmaError
 
 
@@ -23,7 +24,7 @@ def dataset_root(path: Path | str) -> Path:
     return root
 
 
-def vectors(column: pa.ChunkedArray) -> np.ndarray:
+def vectors(column: pa.ChunkedArray) -> Array:
     """(T, D) float32 of a column of vectors, or of numbers: D is 1. ValueError for vectors of different lengths."""
     flat = column.combine_chunks()
     values = flat if pa.types.is_primitive(flat.type) else flat.flatten()
@@ -51,7 +52,7 @@ def each_encoded(column: pa.ChunkedArray) -> Iterator[bytes]:
             yield stored[i].as_py()
 
 
-def decoded(data: bytes, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
+def decoded(data: bytes, mode: int = cv2.IMREAD_COLOR_RGB) -> Array:
     """A stored picture, as OpenCV's `mode` has it: (H, W, 3) uint8 RGB. Raises EmmaError if it is none."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     if image is None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from emma.arrays import Array
+
 # LeRobot's quantiles and names (compute_stats.DEFAULT_QUANTILES); not imported, so that workers start without torch.
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 # LeRobot thins images out from this size on, to about the other (compute_stats.auto_downsample_height_width).
@@ -21,7 +23,7 @@ class ImageStats:
         self._scale = scale
         self._frames = 0
 
-    def add(self, image: np.ndarray) -> None:
+    def add(self, image: Array) -> None:
         """Count one image (H, W) or (H, W, C)."""
         longest = max(image.shape[:2])
         step = longest // THINNED_TO if longest >= THINNED_FROM else 1
@@ -30,7 +32,7 @@ class ImageStats:
             histogram += np.bincount(plane.ravel(), minlength=self._levels)
         self._frames += 1
 
-    def result(self) -> dict[str, np.ndarray]:
+    def result(self) -> dict[str, Array]:
         """min, max, mean, std and quantiles, each (C, 1, 1), and count (1,): the number of images."""
         values = np.arange(self._levels, dtype=np.float64) / self._scale
         rows: dict[str, list[float]] = {key: [] for key in ("min", "max", "mean", "std", *QUANTILES)}

@@ -29,6 +29,7 @@ from lerobot.datasets.utils import (
 from lerobot.utils.constants import DEFAULT_FEATURES
 from lerobot.utils.utils import flatten_dict
 
+from emma.arrays import Array
 from emma.datasets.checksums import all_files, read_checksums, write_checksums
 from emma.datasets.features import require_same
 from emma.errors import EmmaError
@@ -54,7 +55,7 @@ class DatasetIndex:
         self._checksums: dict[str, str] = {}
 
     @classmethod
-    def open(cls, root: Path, features: Mapping[str, dict], fps: int, robot: str) -> "DatasetIndex":
+    def open(cls, root: Path, features: Mapping[str, dict[str, Any]], fps: int, robot: str) -> "DatasetIndex":
         """The index of the dataset at `root`, or of a new one. Raises EmmaError if what is there does not fit."""
         if not (root / INFO_PATH).exists():
             # Folders alone may be left of a crash at the very beginning; hidden files are such leftovers too.
@@ -113,7 +114,7 @@ class DatasetIndex:
         *,
         length: int,
         instruction: str,
-        stats: Mapping[str, Mapping[str, np.ndarray]],
+        stats: Mapping[str, Mapping[str, Array]],
         file: tuple[int, int],
         provenance: Mapping[str, Any],
     ) -> None:
@@ -247,14 +248,14 @@ class DatasetIndex:
         write_checksums(self.root, self.num_episodes, files)
         return files
 
-    def _aggregated(self) -> dict[str, dict[str, np.ndarray]] | None:
+    def _aggregated(self) -> dict[str, dict[str, Array]] | None:
         """The statistics of the dataset from those of its episodes, added up in the same order as they were."""
-        total: dict[str, dict[str, np.ndarray]] | None = None
+        total: dict[str, dict[str, Array]] | None = None
         for path in sorted((self.root / "meta/episodes").glob("*/*.parquet")):
             for row in pq.read_table(path).to_pylist():
                 if row["episode_index"] >= self.num_episodes:
                     continue
-                episode: dict[str, dict[str, np.ndarray]] = {}
+                episode: dict[str, dict[str, Array]] = {}
                 for key, value in row.items():
                     if key.startswith("stats/"):
                         _, feature, name = key.split("/")
@@ -262,7 +263,7 @@ class DatasetIndex:
                 total = episode if total is None else aggregate_stats([total, episode])
         return total
 
-    def _require(self, features: Mapping[str, dict], fps: int, robot: str) -> None:
+    def _require(self, features: Mapping[str, dict[str, Any]], fps: int, robot: str) -> None:
         require_same(self._info.features, features, self.root)
         for name, there, wanted in (("fps", self._info.fps, fps), ("robot", self._info.robot_type, robot)):
             if there != wanted:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
+from emma.arrays import Array
 from emma.datasets.image_stats import ImageStats
 from emma.errors import EmmaError
 from emma.files import no_room
@@ -142,11 +143,11 @@ def _complete(copy: Path) -> None:
     (copy / "meta/info.json").write_text(json.dumps({**info, "codebase_version": "v2.1"}))
 
 
-def _episode_stats(copy: Path, info: dict[str, Any], file: Path, number: int) -> dict[str, dict[str, np.ndarray]]:
+def _episode_stats(copy: Path, info: dict[str, Any], file: Path, number: int) -> dict[str, dict[str, Array]]:
     from lerobot.datasets.compute_stats import get_feature_stats
 
     table = pq.read_table(file)
-    stats: dict[str, dict[str, np.ndarray]] = {}
+    stats: dict[str, dict[str, Array]] = {}
     for key, feature in info["features"].items():
         if feature["dtype"] == "image":
             stats[key] = _picture_stats(_stored(table[key].to_pylist()))
@@ -160,14 +161,14 @@ def _episode_stats(copy: Path, info: dict[str, Any], file: Path, number: int) ->
     return stats
 
 
-def _picture_stats(images: Iterator[np.ndarray]) -> dict[str, np.ndarray]:
+def _picture_stats(images: Iterator[Array]) -> dict[str, Array]:
     counted = ImageStats(3, np.uint8, 255.0)
     for image in images:
         counted.add(image)
     return counted.result()
 
 
-def _stored(cells: list[dict[str, Any]]) -> Iterator[np.ndarray]:
+def _stored(cells: list[dict[str, Any]]) -> Iterator[Array]:
     for cell in cells[:: max(1, len(cells) // SAMPLED)]:
         image = cv2.imdecode(np.frombuffer(cell["bytes"], np.uint8), cv2.IMREAD_COLOR_RGB)
         if image is None:
@@ -175,7 +176,7 @@ def _stored(cells: list[dict[str, Any]]) -> Iterator[np.ndarray]:
         yield image
 
 
-def _filmed(path: Path, frames: int) -> Iterator[np.ndarray]:
+def _filmed(path: Path, frames: int) -> Iterator[Array]:
     import av
 
     step = max(1, frames // SAMPLED)

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from lerobot.datasets.utils import INFO_PATH
 
+from emma.arrays import Array
 from emma.datasets.index import PROVENANCE_PATH, read_provenance
 from emma.errors import EmmaError
 
 
-def intervention_frames(root: Path | str) -> np.ndarray:
+def intervention_frames(root: Path | str) -> Array:
     """(frames,) bool over a LeRobotDataset in its order: True where a person had taken the robot over from a policy.
 
     From `interventions` in meta/provenance.jsonl, ranges [first, end) of frames within an episode; a re-imagined

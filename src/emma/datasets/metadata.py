@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.io_utils import load_stats, load_tasks
 from lerobot.datasets.utils import DEFAULT_TASKS_PATH, INFO_PATH, STATS_PATH, DatasetInfo
 
+from emma.arrays import Array
 from emma.datasets.encode import is_depth
 from emma.datasets.files import dataset_root
 from emma.datasets.legacy import current_version
@@ -39,7 +39,7 @@ class DatasetMetadata:
     info: DatasetInfo
     episodes: tuple[Mapping[str, Any], ...]
     words: Mapping[int, str]
-    stats: Mapping[str, Mapping[str, np.ndarray]]
+    stats: Mapping[str, Mapping[str, Array]]
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -65,8 +65,8 @@ class DatasetMetadata:
         return f"local/{self.root.name}"
 
     @property
-    def features(self) -> dict[str, dict]:
-        features: dict[str, dict] = self.info.features
+    def features(self) -> dict[str, dict[str, Any]]:
+        features: dict[str, dict[str, Any]] = self.info.features
         return features
 
     @property
@@ -75,7 +75,8 @@ class DatasetMetadata:
 
     @property
     def robot_type(self) -> str | None:
-        return self.info.robot_type
+        name: str | None = self.info.robot_type
+        return name
 
     @property
     def total_frames(self) -> int:
@@ -117,9 +118,8 @@ class DatasetMetadata:
     def data_file(self, episode: int) -> Path:
         """The Parquet file that holds an episode's rows, perhaps among others."""
         row = self.episodes[episode]
-        return self.root / self.info.data_path.format(
-            chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
-        )
+        at = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+        return self.root / str(self.info.data_path).format(**at)
 
 
 def picture_size(feature: Mapping[str, Any]) -> tuple[int, int]:
@@ -231,7 +231,7 @@ def _words(root: Path) -> tuple[dict[int, str], tuple[str, ...]]:
         raise broken(root, DEFAULT_TASKS_PATH, error) from None
 
 
-def _stats(root: Path) -> dict[str, dict[str, np.ndarray]]:
+def _stats(root: Path) -> dict[str, dict[str, Array]]:
     try:
         return load_stats(root) or {}
     except Exception as error:  # broken JSON, or JSON of other things

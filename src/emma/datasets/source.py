@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.utils import DatasetInfo
 
+from emma.arrays import Array
 from emma.datasets.encode import is_depth
 from emma.datasets.features import DEPTH, IMAGES, INDEXES, MASK
 from emma.datasets.index import PROVENANCE_PATH, read_provenance
@@ -36,7 +37,7 @@ class SourceEpisode:
     fps: int
     rows: pa.Table
     provenance: Mapping[str, Any]
-    frames: Mapping[str, np.ndarray] = field(default_factory=dict)
+    frames: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -121,7 +122,7 @@ class SourceDataset:
         return tuple(camera for camera in self.cameras if self._feature(DEPTH + camera).get("dtype") == "image")
 
     @property
-    def features(self) -> dict[str, dict]:
+    def features(self) -> dict[str, dict[str, Any]]:
         """What an augmented dataset has: everything except what belongs to other cameras, and index columns."""
         kept = {}
         for key, feature in self.info.features.items():
@@ -167,7 +168,7 @@ class SourceDataset:
                     c.total_compressed_size for c in columns if c.path_in_schema.removesuffix(".bytes") in kept
                 )
             rows = max(1, file.metadata.num_rows)
-        return total * self.length(index) // rows
+        return int(total * self.length(index) // rows)
 
     def read(self, index: int) -> SourceEpisode:
         """Episode `index`. Raises EmmaError if its rows are not there."""
@@ -202,7 +203,7 @@ class SourceDataset:
     def _is_video(self, camera: str) -> bool:
         return bool(self._feature(IMAGES + camera)["dtype"] == "video")
 
-    def _video(self, index: int, camera: str) -> np.ndarray:
+    def _video(self, index: int, camera: str) -> Array:
         from lerobot.datasets.video_utils import decode_video_frames
 
         key = IMAGES + camera
@@ -224,9 +225,8 @@ class SourceDataset:
     def file(self, index: int) -> Path:
         """The Parquet file that holds an episode's rows, perhaps among others."""
         row = self.episodes[index]
-        return self.root / self.info.data_path.format(
-            chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
-        )
+        at = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+        return self.root / str(self.info.data_path).format(**at)
 
     def instruction(self, index: int) -> str:
         return str((self.episodes[index].get("tasks") or [""])[0])

@@ -7,11 +7,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from emma.arrays import Array
+
 # Arrays up to this size are ordinary ones, bytes.
 ORDINARY: Final = 256 << 20
 
 
-def empty(shape: Sequence[int], dtype: npt.DTypeLike, ordinary: int = ORDINARY) -> np.ndarray:
+def empty(shape: Sequence[int], dtype: npt.DTypeLike, ordinary: int = ORDINARY) -> Array:
     """Zeros; above `ordinary` bytes in a mapped temporary file (TMPDIR), which is gone with the array."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if size <= ordinary:
@@ -21,9 +23,9 @@ def empty(shape: Sequence[int], dtype: npt.DTypeLike, ordinary: int = ORDINARY) 
         return np.memmap(file, dtype, "w+", shape=tuple(shape))
 
 
-def stacked(images: Iterable[np.ndarray], length: int, ordinary: int = ORDINARY) -> np.ndarray:
+def stacked(images: Iterable[Array], length: int, ordinary: int = ORDINARY) -> Array:
     """`np.stack` of `length` arrays alike, which need not be there at the same time. ValueError if they differ."""
-    out: np.ndarray | None = None
+    out: Array | None = None
     count = 0
     for count, image in enumerate(images, start=1):
         if out is None:

@@ -8,6 +8,7 @@ import numpy as np
 from lerobot.datasets.io_utils import load_stats
 from lerobot.datasets.utils import STATS_PATH, DatasetInfo
 
+from emma.arrays import Array
 from emma.datasets.encode import is_depth
 from emma.datasets.features import INDEXES
 
@@ -64,7 +65,7 @@ def _check_feature(key: str, feature: Mapping[str, Any], found: Mapping[str, Any
         yield "warning", where, f"{key} never changes in dimensions {flat}: normalising divides by almost nothing"
 
 
-def add_numbers(sums: dict[str, Any], key: str, values: np.ndarray) -> None:
+def add_numbers(sums: dict[str, Any], key: str, values: Array) -> None:
     """Count an episode's (T, D) or (T,) numbers."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     total = sums.setdefault(key, {"count": 0, "sum": 0.0, "squares": 0.0, "min": np.inf, "max": -np.inf})
@@ -75,14 +76,14 @@ def add_numbers(sums: dict[str, Any], key: str, values: np.ndarray) -> None:
     total["max"] = np.maximum(total["max"], flat.max(0))
 
 
-def add_picture(sums: dict[str, Any], key: str, image: np.ndarray) -> None:
+def add_picture(sums: dict[str, Any], key: str, image: Array) -> None:
     """Count one (H, W, 3) uint8 picture."""
     total = sums.setdefault(key, {"pictures": 0, "sum": np.zeros(3)})
     total["pictures"] += 1
     total["sum"] = total["sum"] + channel_means(image)
 
 
-def channel_means(image: np.ndarray) -> np.ndarray:
+def channel_means(image: Array) -> Array:
     """(3,) mean colour in [0, 1], of a sixteenth of the pixels."""
     return np.asarray(image[::4, ::4, :3].reshape(-1, 3).mean(0) / 255.0)
 

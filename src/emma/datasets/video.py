@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
-import numpy as np
 from av.video.stream import VideoStream
+
+from emma.arrays import Array
 
 # SVT-AV1 greets on stderr with every file; 1 is errors only.
 os.environ.setdefault("SVT_LOG", "1")
@@ -70,7 +71,7 @@ class VideoFile:
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, PIXELS
         self._begun = False
 
-    def add(self, image: np.ndarray) -> None:
+    def add(self, image: Array) -> None:
         """Encode one frame."""
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         # The encoder starts with the first frame.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
-import numpy as np
 
+from emma.arrays import Array
 from emma.errors import EmmaError
 
 # Files that stay open, all threads together, each with a decoder: 5 to 10 MB at 640 x 480. A thread has at least some.
@@ -21,7 +21,7 @@ class VideoFrames:
         self._open_files = max(LEAST_OPEN, OPEN_FILES // threads)
         self._mine = threading.local()
 
-    def read(self, path: Path, times_s: Sequence[float], tolerance_s: float) -> list[np.ndarray]:
+    def read(self, path: Path, times_s: Sequence[float], tolerance_s: float) -> list[Array]:
         """(H, W, 3) uint8 RGB of the frames nearest to each of `times_s`, in the file's own time.
 
         Raises EmmaError if the file cannot be decoded, or has no frame within `tolerance_s` of a time.
@@ -79,7 +79,7 @@ class _Reader:
     def close(self) -> None:
         self._container.close()
 
-    def at(self, time_s: float, tolerance_s: float) -> np.ndarray:
+    def at(self, time_s: float, tolerance_s: float) -> Array:
         """The frame nearest to `time_s`."""
         frame = self._last
         # One step ahead costs less than a seek; a frame before the last one needs it.
@@ -104,7 +104,7 @@ class _Reader:
                 return frame
         return frame
 
-    def _near(self, frame: av.VideoFrame, time_s: float, tolerance_s: float) -> np.ndarray:
+    def _near(self, frame: av.VideoFrame, time_s: float, tolerance_s: float) -> Array:
         if abs(self._time(frame) - time_s) > tolerance_s:
             self._last = None
             raise EmmaError(
@@ -113,7 +113,7 @@ class _Reader:
                 expected=f"one within {tolerance_s:.4f} s",
                 fix="`emma episodes validate --full` tells which episodes are affected",
             )
-        image: np.ndarray = frame.to_ndarray(format="rgb24")
+        image: Array = frame.to_ndarray(format="rgb24")
         return image
 
     def _time(self, frame: av.VideoFrame) -> float:

@@ -25,6 +25,7 @@ from lerobot.datasets.feature_utils import get_hf_features_from_features
 from lerobot.datasets.utils import DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH
 from lerobot.utils.constants import DEFAULT_FEATURES
 
+from emma.arrays import Array
 from emma.datasets.encode import PLACED, EncodedEpisode, Frame, encode_episode, parquet_options
 from emma.datasets.features import dataset_features
 from emma.datasets.index import DatasetIndex
@@ -55,13 +56,13 @@ class DatasetWriter:
         self._open(Path(root), dataset_features(spec, cameras, depth, video), spec.fps, spec.name)
 
     @classmethod
-    def of_features(cls, root: Path | str, features: Mapping[str, dict], fps: int, robot: str) -> Self:
+    def of_features(cls, root: Path | str, features: Mapping[str, dict[str, Any]], fps: int, robot: str) -> Self:
         """A dataset with any features, such as those of another dataset; LeRobot's index columns are not among them."""
         writer = cls.__new__(cls)
         writer._open(Path(root), dict(features), fps, robot)
         return writer
 
-    def _open(self, root: Path, features: dict[str, dict], fps: int, robot: str) -> None:
+    def _open(self, root: Path, features: dict[str, dict[str, Any]], fps: int, robot: str) -> None:
         self.root, self.features, self.fps = root, features, fps
         self._schema = arrow_schema(features)
         self._lock = _lock(root)
@@ -137,7 +138,7 @@ class DatasetWriter:
         episode.remove()
         return number
 
-    def _place(self, source: Path, target: Path, columns: Mapping[str, np.ndarray]) -> None:
+    def _place(self, source: Path, target: Path, columns: Mapping[str, Array]) -> None:
         """Copy the encoded rows with the columns that depend on the place, row group by row group."""
         start = 0
         options = parquet_options(self.features)
@@ -165,7 +166,7 @@ class DatasetWriter:
         self.finalize()
 
 
-def arrow_schema(features: Mapping[str, dict]) -> pa.Schema:
+def arrow_schema(features: Mapping[str, dict[str, Any]]) -> pa.Schema:
     """The Parquet schema that LeRobot expects for `features`."""
     types: datasets.Features = get_hf_features_from_features({**features, **DEFAULT_FEATURES})
     return types.arrow_schema
@@ -179,7 +180,7 @@ def _as_scalars(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def vector_stats(values: np.ndarray) -> dict[str, np.ndarray]:
+def vector_stats(values: Array) -> dict[str, Array]:
     """LeRobot's statistics of an (N, D) or (N,) array; float64 for every N, since tables must agree in type."""
     stats = get_feature_stats(values, axis=0, keepdims=values.ndim == 1)
     return {key: value if key == "count" else np.asarray(value, np.float64) for key, value in stats.items()}

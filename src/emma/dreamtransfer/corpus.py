@@ -1,12 +1,12 @@
 """Training clips of one length in flat files that many readers share through the page cache."""
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,10 +14,30 @@ from emma.dreamtransfer.dataset import DatasetClips
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.interrupts import end_with_parent
+from emma.records import decode, encode
 
 INDEX = "corpus.json"
 # Episodes that one worker packs at a time.
 _PART = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What clips were cut from, and how long they are."""
+
+    data: tuple[str, ...]
+    views: tuple[str, ...]
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusIndex:
+    """The file beside the clips, written last."""
+
+    VERSION: ClassVar[int] = 1
+    cut: Cut
+    fps: float
+    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +61,9 @@ class Corpus:
     @classmethod
     def load(cls, root: Path) -> Self:
         """Open what `pack` wrote."""
-        entry = json.loads((root / INDEX).read_text())
+        index = decode(CorpusIndex, (root / INDEX).read_bytes(), str(root / INDEX))
         arrays = {name: np.load(root / f"{name}.npy", mmap_mode="r") for name in ("images", "depth", "state")}
-        return cls(
-            root=root, views=tuple(entry["views"]), fps=entry["fps"], captions=tuple(entry["captions"]), **arrays
-        )
+        return cls(root=root, views=index.cut.views, fps=index.fps, captions=index.captions, **arrays)
 
 
 def pack(
@@ -61,10 +79,9 @@ def pack(
 
     Shorter episodes are left out. Raises EmmaError if the datasets differ in size or rate, or nothing is left.
     """
-    key = {"data": [str(Path(path).resolve()) for path in data], "views": list(views), "frames": frames}
-    if (out / INDEX).is_file():
-        there = json.loads((out / INDEX).read_text())
-        if {name: there.get(name) for name in key} == key:
+    cut = Cut(data=tuple(str(Path(path).resolve()) for path in data), views=tuple(views), frames=frames)
+    with suppress(OSError, EmmaError):  # none yet, or of another version: it is made anew
+        if decode(CorpusIndex, (out / INDEX).read_bytes(), str(out / INDEX)).cut == cut:
             return Corpus.load(out)
     jobs, captions, fps = _jobs(data, views, frames)
     first = DatasetClips.open(data[0], views=views)[0]
@@ -81,7 +98,7 @@ def pack(
             done += written
             if progress is not None:
                 progress(done, len(captions))
-    atomic_write_text(out / INDEX, json.dumps({**key, "fps": fps, "captions": captions}))
+    atomic_write_text(out / INDEX, encode(CorpusIndex(cut=cut, fps=fps, captions=tuple(captions))))
     return Corpus.load(out)
 
 

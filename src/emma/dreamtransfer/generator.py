@@ -23,6 +23,11 @@ class Generator(Protocol):
         """The cameras it was made for, in order; None for any."""
         ...
 
+    @property
+    def needs_depth(self) -> bool:
+        """Whether `generate` refuses a clip without depth; a generator that draws from edges alone does not."""
+        ...
+
     def generate(self, clip: Clip, prompt: str, *, seed: int) -> dict[str, np.ndarray]:
         """Camera -> (T, H, W, 3) uint8 RGB for every view of `clip`, the same for the same arguments on one machine."""
         ...

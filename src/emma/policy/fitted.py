@@ -1,7 +1,6 @@
 """A policy's runtime behind the names, order and units of the robot that it drives."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,10 +15,18 @@ class FittedRuntime:
 
     def __init__(self, runtime: PolicyRuntime, agreement: Agreement) -> None:
         self.inner, self._agreement = runtime, agreement
+        self.name, self.reason, self.rtc = runtime.name, runtime.reason, runtime.rtc
+        self.past_s, self.isolated = runtime.past_s, runtime.isolated
 
-    def __getattr__(self, name: str) -> Any:
-        # Names, reasons and process ids are the runtime's own.
-        return getattr(self.inner, name)
+    @property
+    def note(self) -> str:
+        return self.inner.note
+
+    def reset(self, seed: int) -> None:
+        self.inner.reset(seed)
+
+    def close(self) -> None:
+        self.inner.close()
 
     def infer(self, observation: Observation, instruction: str, previous: Previous | None = None) -> np.ndarray:
         """(chunk, J) float32 in the robot's joints, as PolicyRuntime has it."""

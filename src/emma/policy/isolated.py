@@ -54,6 +54,8 @@ class IsolatedRuntime:
     `infer` raises EmmaError when the process dies or hangs (it is then killed); another one is started meanwhile.
     """
 
+    isolated = True
+
     def __init__(
         self,
         bundle: Bundle,
@@ -104,7 +106,7 @@ class IsolatedRuntime:
         with self._busy:
             answer = self._ask(child, observation, instruction, previous, seed)
             chunk = np.array(answer.arrays["chunk"])
-        self.note = str(answer.values.get("note", ""))
+        self.note = str(answer.values["note"])
         self._pause_s = 0.0
         return chunk
 
@@ -212,11 +214,6 @@ class IsolatedRuntime:
             _end(_Child(process, channel))
             raise EmmaError(**_text(said["refused"]))
         return _Child(process, channel, **{**said, "past_s": tuple(said["past_s"])})
-
-
-def is_isolated(runtime: object) -> bool:
-    """Whether a runtime, perhaps behind another one, has a process of its own."""
-    return isinstance(getattr(runtime, "inner", runtime), IsolatedRuntime)
 
 
 def _stepping_back() -> list[str]:

@@ -44,9 +44,8 @@ def main(argv: list[str]) -> int:
             parts = {"problem": error.problem, "found": error.found, "expected": error.expected, "fix": error.fix}
             channel.send({"refused": {key: None if part is None else str(part) for key, part in parts.items()}})
             return 2
-        about: dict[str, Any] = {"name": runtime.name, "reason": runtime.reason, "rtc": runtime.rtc}
-        about["past_s"] = getattr(runtime, "past_s", ())
-        channel.send(about)
+        about = {"name": runtime.name, "reason": runtime.reason, "rtc": runtime.rtc}
+        channel.send({**about, "past_s": runtime.past_s})
         while True:
             _answer(channel, runtime, channel.receive())
     except (EOFError, BrokenPipeError):
@@ -92,7 +91,7 @@ def _answer(channel: "Channel", runtime: "PolicyRuntime", asked: "Message") -> N
     except Exception as error:  # whatever a policy raises is for the operator, and the next try may go well
         channel.send({"error": str(error) if isinstance(error, EmmaError) else f"{type(error).__name__}: {error}"})
         return
-    channel.send({"note": getattr(runtime, "note", "")}, {"chunk": chunk})
+    channel.send({"note": runtime.note}, {"chunk": chunk})
 
 
 def _end_with_parent(pipe: int) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.errors import EmmaError
 from emma.robots.joint_messages import BEYOND_SPANS
 from emma.robots.spec import RobotSpec
@@ -40,7 +41,7 @@ class Description:
     size: int | None = None
     units: tuple[str, ...] = ()
     grippers: tuple[str, ...] = ()
-    ranges: np.ndarray | None = None
+    ranges: Array | None = None
     cameras: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
     fps: float | None = None
     types: Mapping[str, str] = field(default_factory=dict)
@@ -81,16 +82,16 @@ class VectorMap:
         """Whether nothing changes. A selection of the first values does change something: it drops the others."""
         return self == VectorMap.same(len(self.order))
 
-    def ours(self, values: np.ndarray) -> np.ndarray:
+    def ours(self, values: Array) -> Array:
         """(..., D) of theirs to (..., J) float32 of ours."""
         picked = np.asarray(values, np.float32)[..., list(self.order)]
         return picked * np.asarray(self.scale, np.float32) + np.asarray(self.shift, np.float32)
 
-    def theirs(self, values: np.ndarray) -> np.ndarray:
+    def theirs(self, values: Array) -> Array:
         """(..., J) of ours to (..., J) float32 of theirs. For maps that drop nothing."""
         back = np.argsort(self.order)
         moved = (np.asarray(values, np.float32) - np.asarray(self.shift, np.float32)) / np.asarray(self.scale)
-        return moved[..., back].astype(np.float32)
+        return np.asarray(moved[..., back], np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ def of_vector(
     what: str,
     feature: Mapping[str, object],
     *,
-    ranges: np.ndarray | None = None,
+    ranges: Array | None = None,
     cameras: Mapping[str, tuple[int, int] | None] | None = None,
     fps: float | None = None,
 ) -> Description:

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.errors import EmmaError
 from emma.robots.lens import COEFFICIENTS, Distortion
 from emma.robots.yaml_file import read_yaml
 
 
-def read_camera(file: Path, size: tuple[int, int] | None = None) -> tuple[np.ndarray, Distortion | None]:
+def read_camera(file: Path, size: tuple[int, int] | None = None) -> tuple[Array, Distortion | None]:
     """Matrix (3, 3) and lens of a camera file; no lens where it does not bend anything. Raises EmmaError.
 
     size: (width, height) that the robot's camera has, which the file must agree with.
@@ -27,7 +28,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     return content
 
 
-def _matrix(file: Path, content: dict[str, Any], size: tuple[int, int] | None) -> np.ndarray:
+def _matrix(file: Path, content: dict[str, Any], size: tuple[int, int] | None) -> Array:
     try:
         matrix = np.array(content["camera_matrix"]["data"], np.float64).reshape(3, 3)
     except (KeyError, TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.errors import EmmaError
 from emma.robots.command_groups import CommandGroup, StateTopic
 from emma.robots.spec import RobotSpec
@@ -17,14 +18,14 @@ from emma.robots.spec import RobotSpec
 BEYOND_SPANS = 1.0
 
 
-def decode_state(message: Any, spec: RobotSpec) -> np.ndarray:
+def decode_state(message: Any, spec: RobotSpec) -> Array:
     """(J,) float32 joint positions in the spec's order from one JointState with all of them. Raises EmmaError."""
     return merge_states([message], spec)[0]
 
 
 def merge_states(
     newest_first: Iterable[Any], spec: RobotSpec, state: StateTopic | None = None
-) -> tuple[np.ndarray, list[int]]:
+) -> tuple[Array, list[int]]:
     """(J,) float32 joint positions of JointStates that may hold a part of the joints each, and which were needed.
 
     state: the topic that they came on, whose joints are given, in its order; None for the robot's first one. Each joint
@@ -59,10 +60,10 @@ class CommandedMotion:
     One point is a target, which stands for the command at once; several are a trajectory.
     """
 
-    times_s: np.ndarray
-    positions: np.ndarray
+    times_s: Array
+    positions: Array
 
-    def at(self, elapsed_s: float, start: np.ndarray | None = None) -> np.ndarray:
+    def at(self, elapsed_s: float, start: Array | None = None) -> Array:
         """(G,) float32: the commanded positions after `elapsed_s`, linear between points, the last one after the end.
 
         start: (G,) where the joints were when the trajectory began, for the time before its first point.
@@ -107,12 +108,12 @@ def exact_motion(message: Any, spec: RobotSpec, group: CommandGroup | None = Non
     return CommandedMotion(np.zeros(1), target[None])
 
 
-def decode_command(message: Any, spec: RobotSpec, group: CommandGroup | None = None) -> np.ndarray:
+def decode_command(message: Any, spec: RobotSpec, group: CommandGroup | None = None) -> Array:
     """(G,) float32 joint targets at the start of a command, in the order of `spec.led(group)`. Raises EmmaError."""
     return np.asarray(decode_motion(message, spec, group).positions[0], np.float32)
 
 
-def encode_command(position: np.ndarray, spec: RobotSpec, group: CommandGroup) -> np.ndarray:
+def encode_command(position: Array, spec: RobotSpec, group: CommandGroup) -> Array:
     """(J,) joint targets -> float64 values of a message for `group`, in its order, units and with its mimics."""
     values = []
     for name in group.joints:
@@ -140,7 +141,7 @@ def named_positions(names: Sequence[str], positions: Any, topic: str) -> dict[st
     return dict(zip(names, positions, strict=True))
 
 
-def check_plausible(values: np.ndarray, spec: RobotSpec, topic: str) -> None:
+def check_plausible(values: Array, spec: RobotSpec, topic: str) -> None:
     """Raise EmmaError for joint values (J,) so far beyond the limits that they must be in another unit."""
     for joint, value in zip(spec.joints, values, strict=True):
         slack = BEYOND_SPANS * (joint.upper - joint.lower)
@@ -180,11 +181,11 @@ def _trajectory(message: Any, spec: RobotSpec, group: CommandGroup) -> Commanded
     return CommandedMotion(times, np.stack(points))
 
 
-def _of_group(found: dict[str, float], spec: RobotSpec, group: CommandGroup, message: str) -> np.ndarray:
+def _of_group(found: dict[str, float], spec: RobotSpec, group: CommandGroup, message: str) -> Array:
     return _in_order(found, spec, spec.led(group), group.recorded_topic, message)
 
 
-def _in_order(found: dict[str, float], spec: RobotSpec, joints: Sequence[str], topic: str, message: str) -> np.ndarray:
+def _in_order(found: dict[str, float], spec: RobotSpec, joints: Sequence[str], topic: str, message: str) -> Array:
     """(N,) float64 positions of `joints` in the spec's units. found: positions as published, by names in messages."""
     names = [spec.message_name(name) for name in joints]
     missing = [name for name in names if name not in found]

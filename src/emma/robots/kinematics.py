@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.errors import EmmaError
 from emma.gl import mujoco
 from emma.robots.kinematic_model import load_bare, model_file
@@ -25,7 +26,7 @@ class Solution:
     """What inverse kinematics found. joints: (J,) in the spec's order and units. The errors are the largest of all
     tools: the distance (m) and the angle (rad) between the wanted pose and the nearest one that was found."""
 
-    joints: np.ndarray
+    joints: Array
     position_error_m: float
     rotation_error_rad: float
 
@@ -80,14 +81,14 @@ class Kinematics:
         made._lower, made._upper = np.maximum(made._lower, limits[:, 0]), np.minimum(made._upper, limits[:, 1])
         return made
 
-    def forward(self, joints: np.ndarray) -> dict[str, np.ndarray]:
+    def forward(self, joints: Array) -> dict[str, Array]:
         """(J,) joints -> (4, 4) pose of every tool."""
         self._move(joints)
         base = None if self._base is None else _inverse(self._base.pose(self._data))
         poses = {name: frame.pose(self._data) for name, frame in self._frames.items()}
         return poses if base is None else {name: base @ pose for name, pose in poses.items()}
 
-    def frames(self, joints: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    def frames(self, joints: Array, names: Sequence[str]) -> dict[str, Array]:
         """(T, J) joints -> (T, 4, 4) of sites and bodies by name. Raises EmmaError for one that is not there."""
         frames = {name: _Frame(self.model, name) for name in names}
         found = {name: np.empty((len(joints), 4, 4)) for name in names}
@@ -99,13 +100,11 @@ class Kinematics:
                 found[name][t] = pose if base is None else base @ pose
         return found
 
-    def poses(self, joints: np.ndarray, tool: str) -> np.ndarray:
+    def poses(self, joints: Array, tool: str) -> Array:
         """(T, J) joints -> (T, 4, 4) poses of one tool."""
         return np.stack([self.forward(row)[tool] for row in joints])
 
-    def inverse(
-        self, wanted: Mapping[str, np.ndarray], start: np.ndarray, *, iterations: int = MAX_ITERATIONS
-    ) -> Solution:
+    def inverse(self, wanted: Mapping[str, Array], start: Array, *, iterations: int = MAX_ITERATIONS) -> Solution:
         """The joints nearest to `start` (J,) that bring tools to poses (4, 4), by damped least squares (Wampler, 1986).
 
         Tools that are not named keep no pose. Out of reach, the nearest pose found within `iterations` is given.
@@ -137,14 +136,14 @@ class Kinematics:
         _, nearest, distance, angle = best
         return Solution(joints=nearest, position_error_m=distance, rotation_error_rad=angle)
 
-    def _move(self, joints: np.ndarray) -> None:
+    def _move(self, joints: Array) -> None:
         joints = np.asarray(joints, dtype=np.float64)
         if joints.shape != (self._count,):
             raise ValueError(f"joints have shape {joints.shape}, not ({self._count},)")
         self._data.qpos[self._qpos] = joints[self._moving]
         mujoco.mj_kinematics(self.model, self._data)
 
-    def _toward(self, frame: "_Frame", goal: np.ndarray, error: np.ndarray) -> tuple[float, float]:
+    def _toward(self, frame: "_Frame", goal: Array, error: Array) -> tuple[float, float]:
         """Fill `error` (6,) and the Jacobian of `frame`; returns the distance (m) and the angle (rad) to `goal`."""
         mujoco.mj_comPos(self.model, self._data)
         at = frame.pose(self._data)
@@ -175,20 +174,20 @@ class _Frame:
         self._is_site = name in sites
         self._id = (model.site(name) if self._is_site else model.body(name)).id
 
-    def pose(self, data: "mujoco.MjData") -> np.ndarray:
+    def pose(self, data: "mujoco.MjData") -> Array:
         """(4, 4) in the world, as of the last mj_kinematics."""
         pose = np.eye(4)
         pose[:3, :3] = (data.site_xmat if self._is_site else data.xmat)[self._id].reshape(3, 3)
         pose[:3, 3] = (data.site_xpos if self._is_site else data.xpos)[self._id]
         return pose
 
-    def jacobian(self, model: "mujoco.MjModel", data: "mujoco.MjData", out: np.ndarray) -> None:
+    def jacobian(self, model: "mujoco.MjModel", data: "mujoco.MjData", out: Array) -> None:
         """Fill (6, nv): linear, then angular."""
         fill = mujoco.mj_jacSite if self._is_site else mujoco.mj_jacBody
         fill(model, data, out[:3], out[3:], self._id)
 
 
-def _inverse(pose: np.ndarray) -> np.ndarray:
+def _inverse(pose: Array) -> Array:
     result = np.eye(4)
     result[:3, :3] = pose[:3, :3].T
     result[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.gl import mujoco
 from emma.robots.kinematics import ROTATION_WEIGHT, Kinematics
 from emma.robots.spec import RobotSpec
@@ -32,13 +33,13 @@ class PathSolution:
     """joints (K, J) in the spec's order and units; position_error_m (K,) and rotation_error_rad (K,): the largest of
     all tools between the wanted pose and the one found; followed: poses before the path ended, K if it did not."""
 
-    joints: np.ndarray
+    joints: Array
     followed: int
-    position_error_m: np.ndarray
-    rotation_error_rad: np.ndarray
+    position_error_m: Array
+    rotation_error_rad: Array
 
     @property
-    def reached(self) -> np.ndarray:
+    def reached(self) -> Array:
         """(K,) bool: which poses the joints bring the tools to."""
         return (self.position_error_m <= REACHED_M) & (self.rotation_error_rad <= REACHED_RAD)
 
@@ -75,7 +76,7 @@ class PosePath:
         self._turn = np.arange(rows) % 6 >= 3
         self._here = np.zeros(4)
 
-    def solve(self, wanted: Mapping[str, np.ndarray], start: np.ndarray, step_s: float) -> PathSolution:
+    def solve(self, wanted: Mapping[str, Array], start: Array, step_s: float) -> PathSolution:
         """wanted: poses (K, 4, 4) of every tool in the base frame, `step_s` apart; start (J,): where the joints are.
 
         The joints of the result that move no tool stay at `start`.
@@ -106,20 +107,20 @@ class PosePath:
             k = count
         return PathSolution(joints=joints, followed=k, position_error_m=errors[:, 0], rotation_error_rad=errors[:, 1])
 
-    def _better(self, one: np.ndarray, other: np.ndarray, pose: list) -> tuple[np.ndarray, np.ndarray]:
+    def _better(self, one: Array, other: Array, pose: list[tuple[Array, Array]]) -> tuple[Array, Array]:
         errors = np.zeros((2, 2))
         self._measure(one, pose, errors[0])
         self._measure(other, pose, errors[1])
         weighted = errors[:, 0] ** 2 + (ROTATION_WEIGHT * errors[:, 1]) ** 2
         return (one, errors[0]) if weighted[0] <= weighted[1] else (other, errors[1])
 
-    def _out_of_reach(self, at: np.ndarray, pose: list) -> bool:
+    def _out_of_reach(self, at: Array, pose: list[tuple[Array, Array]]) -> bool:
         """Whether more time would not bring the joints there either: a fast path lags, and is caught up with."""
         errors = np.zeros(2)
         self._measure(self._nearest(at, self._lower, self._upper, pose), pose, errors)
         return _beyond(errors)
 
-    def _goals(self, wanted: Mapping[str, np.ndarray], start: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _goals(self, wanted: Mapping[str, Array], start: Array) -> list[tuple[Array, Array]]:
         """Positions (K, 3) and quaternions (K, 4) of every tool in the model's own frame."""
         start = np.asarray(start, np.float64)
         self._data.qpos[self._others_qpos] = start[self._others]
@@ -135,7 +136,7 @@ class PosePath:
             goals.append((np.ascontiguousarray(poses[:, :3, 3]), turns))
         return goals
 
-    def _nearest(self, at: np.ndarray, low: np.ndarray, high: np.ndarray, pose: list) -> np.ndarray:
+    def _nearest(self, at: Array, low: Array, high: Array, pose: list[tuple[Array, Array]]) -> Array:
         cost = self._look(at, pose)
         best, least = at, cost
         for _ in range(ITERATIONS):
@@ -150,7 +151,7 @@ class PosePath:
                 break
         return best
 
-    def _look(self, at: np.ndarray, pose: list) -> float:
+    def _look(self, at: Array, pose: list[tuple[Array, Array]]) -> float:
         """Fill the weighted errors (6 a tool) for joints `at`; returns their square."""
         data = self._data
         data.qpos[self._qpos] = at
@@ -164,7 +165,7 @@ class PosePath:
             error[:3] = place - frame.place(data)
         return float(self._error @ self._error)
 
-    def _step(self, at: np.ndarray, low: np.ndarray, high: np.ndarray, cost: float) -> np.ndarray:
+    def _step(self, at: Array, low: Array, high: Array, cost: float) -> Array:
         mujoco.mj_comPos(self._model, self._data)
         for i, frame in enumerate(self._frames):
             frame.jacobian(self._model, self._data, self._all)
@@ -180,7 +181,7 @@ class PosePath:
             curve[held, held] = 1.0
         return np.asarray(np.linalg.solve(curve, slope))
 
-    def _measure(self, at: np.ndarray, pose: list, errors: np.ndarray) -> bool:
+    def _measure(self, at: Array, pose: list[tuple[Array, Array]], errors: Array) -> bool:
         """Fill distance (m) and angle (rad) for joints `at`; whether both count as reached."""
         self._look(at, pose)
         parts = self._error.reshape(-1, 2, 3)
@@ -189,7 +190,7 @@ class PosePath:
         return bool(errors[0] <= REACHED_M and errors[1] <= REACHED_RAD)
 
 
-def _beyond(errors: np.ndarray) -> bool:
+def _beyond(errors: Array) -> bool:
     return bool(errors[0] > END_M or errors[1] > END_RAD)
 
 
@@ -200,21 +201,21 @@ class _Frame:
         self._site = name in [model.site(i).name for i in range(model.nsite)]
         self._id = (model.site(name) if self._site else model.body(name)).id
 
-    def place(self, data: "mujoco.MjData") -> np.ndarray:
+    def place(self, data: "mujoco.MjData") -> Array:
         """(3,) position in the world, as of the last mj_kinematics."""
         return np.asarray((data.site_xpos if self._site else data.xpos)[self._id])
 
-    def matrix(self, data: "mujoco.MjData") -> np.ndarray:
+    def matrix(self, data: "mujoco.MjData") -> Array:
         """(9,) rotation in the world, row by row."""
         return np.asarray((data.site_xmat if self._site else data.xmat)[self._id])
 
-    def pose(self, data: "mujoco.MjData") -> np.ndarray:
+    def pose(self, data: "mujoco.MjData") -> Array:
         """(4, 4) in the world."""
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = self.matrix(data).reshape(3, 3), self.place(data)
         return pose
 
-    def jacobian(self, model: "mujoco.MjModel", data: "mujoco.MjData", out: np.ndarray) -> None:
+    def jacobian(self, model: "mujoco.MjModel", data: "mujoco.MjData", out: Array) -> None:
         """Fill (6, nv): linear, then angular."""
         fill = mujoco.mj_jacSite if self._site else mujoco.mj_jacBody
         fill(model, data, out[:3], out[3:], self._id)

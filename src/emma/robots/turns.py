@@ -6,6 +6,7 @@ the turn of the home pose at first; commands go back into the driver's own count
 
 import numpy as np
 
+from emma.arrays import Array
 from emma.robots.spec import RobotSpec
 
 TURN = 2.0 * np.pi
@@ -17,11 +18,11 @@ class Turns:
     def __init__(self, spec: RobotSpec) -> None:
         self._endless = np.array([joint.continuous for joint in spec.joints])
         self._home = np.array(spec.home or [0.0] * len(spec.joints))
-        self._last: np.ndarray | None = None
+        self._last: Array | None = None
         # Driver's count minus ours, whole turns.
-        self._ahead: np.ndarray = np.zeros(len(spec.joints))
+        self._ahead: Array = np.zeros(len(spec.joints))
 
-    def unwrap(self, published: np.ndarray) -> np.ndarray:
+    def unwrap(self, published: Array) -> Array:
         """(J,) a measured state, the continuous joints in the turn nearest to where they were last."""
         if not self._endless.any():
             return published
@@ -29,13 +30,13 @@ class Turns:
         self._last, self._ahead = near, TURN * np.rint((published - near) / TURN)
         return near
 
-    def beside(self, commanded: np.ndarray) -> np.ndarray:
+    def beside(self, commanded: Array) -> Array:
         """(J,) commands as published, the continuous joints in the turn nearest to the last state."""
         if self._last is None or not self._endless.any():
             return commanded
         return self._nearest(commanded, self._last)
 
-    def wind(self, position: np.ndarray) -> np.ndarray:
+    def wind(self, position: Array) -> Array:
         """(J,) targets in our count -> in the driver's, whole turns apart."""
         return position + self._ahead if self._endless.any() else position
 
@@ -43,6 +44,6 @@ class Turns:
         """Begin again in the turn of the home pose."""
         self._last = None
 
-    def _nearest(self, angles: np.ndarray, to: np.ndarray) -> np.ndarray:
+    def _nearest(self, angles: Array, to: Array) -> Array:
         turns = np.where(self._endless, np.rint((to - angles) / TURN), 0.0)
         return np.asarray(angles + TURN * turns, dtype=np.asarray(angles).dtype)

@@ -21,7 +21,8 @@ class _UniqueKeys(yaml.SafeLoader):
             if key.value in first:
                 raise _DuplicateKeyError(key.value, first[key.value], line)
             first[key.value] = line
-        return super().construct_mapping(node, deep)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 class _DuplicateKeyError(Exception):

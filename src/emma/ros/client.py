@@ -1,11 +1,10 @@
 """Talking to nodes from a program that is not one long callback: call a service, set parameters, read what was said."""
 
-import json
 import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import rclpy
 from rcl_interfaces.srv import SetParameters
@@ -21,6 +20,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from emma.errors import EmmaError
+from emma.records import Record, Topic, decode
 from emma.ros import messages, qos
 from emma.ros.settings import require_sound
 
@@ -28,15 +28,15 @@ from emma.ros.settings import require_sound
 CALL_S = 30.0
 
 
-class Watch:
-    """Remembers the first message for which `condition` holds, also if others follow before anyone looks."""
+class Watch[T]:
+    """Remembers the first record for which `condition` holds, also if others follow before anyone looks."""
 
-    def __init__(self, condition: Callable[[dict[str, Any]], object]) -> None:
+    def __init__(self, condition: Callable[[T], object]) -> None:
         self._condition = condition
-        self.found: dict[str, Any] | None = None
+        self.found: T | None = None
 
-    def look(self, said: dict[str, Any]) -> None:
-        if self.found is None and said and self._condition(said):
+    def look(self, said: T | None) -> None:
+        if self.found is None and said is not None and self._condition(said):
             self.found = said
 
 
@@ -67,8 +67,9 @@ class RosClient:
         self._thread = threading.Thread(target=self._spin, name="ros", daemon=True)
         self._clients: dict[str, Any] = {}
         self._publishers: dict[str, Publisher] = {}
-        self._said: dict[str, dict[str, Any]] = {}
-        self._watched: dict[str, Watch] = {}
+        # By topic: the newest record, or why the newest message is none.
+        self._said: dict[str, Any] = {}
+        self._watched: dict[str, Watch[Any]] = {}
         self._followed: set[str] = set()
         self._heard_s: dict[str, float] = {}
         self._changed = threading.Condition()
@@ -91,6 +92,10 @@ class RosClient:
     def trigger(self, service: str, timeout_s: float = CALL_S) -> str:
         """Call a std_srvs/Trigger and return its message. EmmaError if it refuses, is not there or does not answer."""
         return self._checked(service, self.call(Trigger, service, Trigger.Request(), timeout_s))
+
+    def ask[T: Record](self, service: str, kind: type[T], timeout_s: float = CALL_S) -> T:
+        """Call a std_srvs/Trigger whose message is a record."""
+        return decode(kind, self.trigger(service, timeout_s), service)
 
     def switch(self, service: str, value: bool, timeout_s: float = CALL_S) -> str:
         """Call a std_srvs/SetBool and return its message."""
@@ -115,35 +120,43 @@ class RosClient:
         header = messages.header(self.node.get_clock().now().nanoseconds)
         self._publisher(Joy, topic, qos.COMMAND).publish(Joy(header=header, axes=list(axes), buttons=[]))
 
-    def listen(self, topic: str) -> None:
-        """Follow a latched topic of JSON texts; `heard` gives the newest."""
-        if topic in self._followed:
+    def listen(self, topic: Topic[Any]) -> None:
+        """Follow a topic; `heard` gives the newest record."""
+        if topic.name in self._followed:
             return
-        self._followed.add(topic)
-        self.node.create_subscription(String, topic, lambda message: self._hear(topic, message), qos.EVENTS)
+        self._followed.add(topic.name)
+        self.node.create_subscription(String, topic.name, lambda message: self._hear(topic, message), qos.EVENTS)
 
-    def heard(self, topic: str) -> dict[str, Any]:
-        """The newest message on a topic that is listened to, {} before the first."""
+    def heard[T: Record](self, topic: Topic[T]) -> T | None:
+        """The newest record on a topic that is listened to, None before the first.
+
+        Raises EmmaError if the newest message is no such record, as of another version.
+        """
         with self._changed:
-            return self._said.get(topic, {})
+            said = self._said.get(topic.name)
+        if isinstance(said, EmmaError):
+            raise said
+        return cast(T | None, said)
 
-    def silent_s(self, topic: str) -> float:
+    def silent_s(self, topic: Topic[Any]) -> float:
         """Seconds since the newest message on a topic that is listened to; infinity before the first."""
         with self._changed:
-            return time.monotonic() - self._heard_s.get(topic, -math.inf)
+            return time.monotonic() - self._heard_s.get(topic.name, -math.inf)
 
-    def wait_for(
-        self, topic: str, condition: Callable[[dict[str, Any]], object], timeout_s: float
-    ) -> dict[str, Any] | None:
-        """The first message of `topic` (the newest included) for which `condition` holds; None when time is up."""
+    def wait_for[T: Record](self, topic: Topic[T], condition: Callable[[T], object], timeout_s: float) -> T | None:
+        """The first record of `topic` (the newest included) for which `condition` holds; None when time is up.
+
+        Raises EmmaError as `heard` does.
+        """
         deadline = time.monotonic() + timeout_s
         watch = Watch(condition)
         with self._changed:
-            self._watched[topic] = watch
-            watch.look(self._said.get(topic, {}))
+            self._watched[topic.name] = watch
+            watch.look(self.heard(topic))
             while watch.found is None and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(min(left, 0.5))
                 self.alive()
+                self.heard(topic)
         return watch.found
 
     def wait_for_service(self, service: str, timeout_s: float) -> None:
@@ -191,12 +204,16 @@ class RosClient:
         message: str = response.message
         return message
 
-    def _hear(self, topic: str, message: String) -> None:
+    def _hear(self, topic: Topic[Any], message: String) -> None:
+        said: Any
+        try:
+            said = topic.read(message.data)
+        except EmmaError as error:
+            said = error
         with self._changed:
-            said = self._said[topic] = json.loads(message.data)
-            self._heard_s[topic] = time.monotonic()
-            if topic in self._watched:
-                self._watched[topic].look(said)
+            self._said[topic.name], self._heard_s[topic.name] = said, time.monotonic()
+            if topic.name in self._watched and not isinstance(said, EmmaError):
+                self._watched[topic.name].look(said)
             self._changed.notify_all()
 
     def _spin(self) -> None:

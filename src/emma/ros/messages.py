@@ -1,8 +1,6 @@
 """Arrays to ROS messages. The way back is `emma.messages`, which serves bags as well."""
 
 import array
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Float64, Float64MultiArray, Header, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from emma.records import Record, encode
 from emma.robots.joint_messages import encode_command, exact_motion
 from emma.robots.spec import Camera, CommandGroup, RobotSpec
 
@@ -129,9 +128,9 @@ COMMAND_TYPES = {
 }
 
 
-def json_string(values: Mapping[str, Any]) -> String:
-    """A mapping as JSON text, for topics that people and consoles read."""
-    return String(data=json.dumps(_plain(values)))
+def text(record: Record) -> String:
+    """A record as JSON text, for `emma.records.Topic`."""
+    return String(data=encode(record))
 
 
 def status(name: str, hardware: str, values: Mapping[str, Any], *, warn: str = "", error: str = "") -> DiagnosticStatus:
@@ -143,16 +142,3 @@ def status(name: str, hardware: str, values: Mapping[str, Any], *, warn: str = "
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows neither infinity nor NaN nor arrays."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

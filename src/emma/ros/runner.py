@@ -66,15 +66,19 @@ class Stop:
                 return
 
 
-class Closable(Protocol):
+class Runnable(Protocol):
     """What `run` needs of a node beside being rclpy's Node."""
+
+    def sign(self) -> str:
+        """What it does right now, in a line for people."""
+        ...
 
     def close(self) -> None:
         """Bring everything to a safe end; publishers still work."""
         ...
 
 
-def run(make: Callable[[Stop], Closable], args: Sequence[str] | None = None) -> int:
+def run(make: Callable[[Stop], Runnable], args: Sequence[str] | None = None) -> int:
     """Make the node, spin it until asked to stop, close it.
 
     Returns 0 after an orderly end, 1 after a crash, 2 for bad input, which starting again does not mend, and 128 + n if
@@ -108,15 +112,14 @@ def run(make: Callable[[Stop], Closable], args: Sequence[str] | None = None) -> 
         gc.freeze()
 
 
-def _live(node: Closable, stop: Stop) -> int:
+def _live(node: Runnable, stop: Stop) -> int:
     """Spin, with a line now and then, until asked to stop; then close."""
     assert isinstance(node, Node)
     # A second Ctrl+C does not cut the closing short; `kill -9` still can.
     with interrupts.answering(lambda _number: stop.request(), CLOSE_S), signs.quiet():
-        sign: Callable[[], str] = getattr(node, "sign", lambda: "running")
         if not stop.asked:
-            _say(node, f"ready: {sign()}")
-        node.create_timer(SIGN_S, lambda: _say(node, sign()))
+            _say(node, f"ready: {node.sign()}")
+        node.create_timer(SIGN_S, lambda: _say(node, node.sign()))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="spin", daemon=True)

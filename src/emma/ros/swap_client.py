@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from emma.control.policy_state import PolicyState, SwapPhase, SwapState
 from emma.errors import EmmaError
+from emma.records import Topic
 from emma.ros.client import CALL_S, RosClient
 
 # Loading torch and a policy on a busy machine.
 SWAP_S = 240.0
-OVER = ("done", "refused")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ def swap_policy(
     if client is None:
         with RosClient("swap") as own:
             return swap_policy(bundle, node=node, client=own, timeout_s=timeout_s)
-    path, state = Path(bundle).resolve(), f"{node}/state"
+    path, state = Path(bundle).resolve(), Topic(f"{node}/state", PolicyState)
     client.listen(state)
-    before = client.wait_for(state, lambda said: "swap" in said, CALL_S)
+    before = client.wait_for(state, lambda said: True, CALL_S)
     if before is None:
         raise EmmaError(
             f"no policy to swap on {node}",
@@ -45,15 +45,15 @@ def swap_policy(
             expected="an active policy node",
             fix="start it, or see that ROS_DOMAIN_ID is the same on both sides",
         )
-    previous = before["policy"]
+    previous = before.policy
     try:
         client.set_parameters(node, {"policy": str(path)})
         client.trigger(f"{node}/swap")
-        said = client.wait_for(state, lambda s: _over(s, before["swap"]["number"]), timeout_s)
-        if said is None or said["swap"]["phase"] == "refused":
+        said = client.wait_for(state, lambda s: _over(s.swap, before.swap.number), timeout_s)
+        if said is None or said.swap.phase is SwapPhase.REFUSED:
             raise EmmaError(
                 f"{path.name} was not taken; {Path(previous).name} keeps running",
-                found=said["swap"]["why"] if said else f"still {client.heard(state).get('swap')}",
+                found=said.swap.why if said else f"no end after {timeout_s:g} s",
                 expected="a whole bundle for this robot, and every stream that it sees",
             )
     except EmmaError:
@@ -61,21 +61,18 @@ def swap_policy(
         raise
     # The counts are told once a second.
     # A node that is let go meanwhile says no more than that it is inactive.
-    after = client.wait_for(state, lambda s: s.get("stats_seq", 0) > said["stats_seq"] + 1, CALL_S) or said
-    ticks, missed = (int(_count(after, name) - _count(before, name)) for name in ("ticks", "missed_ticks"))
+    after = client.wait_for(state, lambda s: s.stats_seq > said.stats_seq + 1, CALL_S) or said
+    ticks, missed = (
+        int(after.timings.get(name, 0) - before.timings.get(name, 0)) for name in ("ticks", "missed_ticks")
+    )
     return SwapResult(
         policy=path,
         previous=Path(previous),
-        seconds=said["swap"]["seconds"],
+        seconds=said.swap.seconds,
         ticks=ticks,
         missed_ticks=missed,
     )
 
 
-def _over(said: dict[str, Any], number: int) -> bool:
-    return "swap" in said and said["swap"]["number"] > number and said["swap"]["phase"] in OVER
-
-
-def _count(said: dict[str, Any], name: str) -> float:
-    value: float = said["timings"].get(name, 0)
-    return value
+def _over(swap: SwapState, number: int) -> bool:
+    return swap.number > number and swap.phase in (SwapPhase.DONE, SwapPhase.REFUSED)

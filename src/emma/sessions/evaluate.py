@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from emma.control.policy_state import POLICY_STATE
 from emma.envs.maker import maker_of
 from emma.errors import EmmaError
 from emma.policy.bundle import load_bundle
+from emma.recording.recorder_state import RECORDER_STATE
 from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.sessions.drive import DriveConfig, drive, run_folder, shown
 from emma.sessions.scene import START_S, PersonScene
-from emma.sessions.session import POLICY_STATE, RECORDER, Session, Trial, trials
+from emma.sessions.session import Session, Trial, trials
 from emma.sim.maker import require_known
 
 
@@ -74,8 +76,8 @@ def evaluate_with_person(
     plan = [Trial(seed=seed + i, target="", domain="") for i in range(episodes)]
     with RosClient("evaluation") as client:
         client.listen(POLICY_STATE)
-        said = client.wait_for(POLICY_STATE, lambda s: bool(s.get("policy")), START_S)
-        running = Path(said["policy"]).resolve() if said else None
+        said = client.wait_for(POLICY_STATE, lambda s: s.policy, START_S)
+        running = Path(said.policy).resolve() if said else None
         if running != Path(bundle).resolve():
             raise EmmaError(
                 "the policy node runs another policy",
@@ -83,7 +85,7 @@ def evaluate_with_person(
                 expected=Path(bundle).resolve(),
                 fix=f"ros2 launch emma deploy.launch.py policy:={Path(bundle).resolve()}",
             )
-        recorder = bool(client.node.count_publishers(RECORDER))
+        recorder = bool(client.node.count_publishers(RECORDER_STATE.name))
         session = Session(client, record=recorder, timeout_s=timeout_s, scene=scene)
         with shown(client, session, episodes, table=False) as report:
             try:

@@ -1,6 +1,5 @@
 """The keys of a person at work: record, mark, jog, take the robot over from a policy and give it back."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,19 +8,24 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from emma.control.controller import Mode
+from emma.control.policy_state import POLICY_STATE
 from emma.errors import EmmaError
+from emma.recording.recorder_state import RECORDER_STATE, EpisodeBegun, EpisodeEnded
 from emma.ros.client import RosClient
-from emma.ros.policy_watch import JOG_TOPIC, POLICY_STATE
-from emma.sessions.session import RECORDER, Trial, require_recorder_hears
+from emma.ros.policy_watch import JOG_TOPIC
+from emma.sessions.session import Trial, require_recorder_hears
+from emma.sim.sim_state import SimReset
 from emma.teleop.keys import HELP, Action, action
 from emma.teleop.sources import KeySource
+from emma.teleop.teleop import Phase
+from emma.teleop.teleop_state import TELEOP_STATE
 
-TELEOP = "/teleop/state"
 # How often axes are said: well within the time that the teleop lets a deflection count.
 AXES_PERIOD_S = 0.04
 ANSWER_S = 10.0
 # Modes of the policy node in which it commands nothing.
-IDLE = ("inactive", "disabled", "stopped")
+IDLE = (Mode.INACTIVE, Mode.DISABLED, Mode.STOPPED)
 # A long episode is synced to the disk before `save` answers.
 SAVE_S = 120.0
 
@@ -48,7 +52,7 @@ class KeyConsole:
         self._message = "h: help"
         self._help = False
         self.saved: list[str] = []
-        for topic in (RECORDER, TELEOP, POLICY_STATE):
+        for topic in (RECORDER_STATE, TELEOP_STATE, POLICY_STATE):
             client.listen(topic)
 
     def wait_until_ready(self, timeout_s: float) -> None:
@@ -58,7 +62,7 @@ class KeyConsole:
         for service in services:
             self._client.wait_for_service(service, max(deadline - time.monotonic(), 0.1))
         # A policy that is being loaded has its services already, but does not answer.
-        if config.policy and not self._client.wait_for(POLICY_STATE, lambda s: s["mode"] != "inactive", timeout_s):
+        if config.policy and not self._client.wait_for(POLICY_STATE, lambda s: s.mode is not Mode.INACTIVE, timeout_s):
             raise EmmaError("the policy node is not active", found="inactive", expected="configured and activated")
 
     def run(self, source: KeySource, show: Callable[[], None] = lambda: None) -> None:
@@ -93,14 +97,18 @@ class KeyConsole:
             self._client.say("/instruction", self._config.instruction)
 
     def _meaning(self, key: str) -> Action | None:
-        recorder, teleop, policy = (self._client.heard(topic) for topic in (RECORDER, TELEOP, POLICY_STATE))
+        recorder, policy = self._client.heard(RECORDER_STATE), self._client.heard(POLICY_STATE)
         return action(
             key,
-            recording=recorder.get("state", "idle") != "idle",
-            success=recorder.get("success"),
-            driving=teleop.get("state", "idle") != "idle",
-            enabled=policy.get("mode", "inactive") not in IDLE or bool(policy.get("intervention")),
+            recording=recorder is not None and recorder.recording,
+            success=recorder.success if recorder else None,
+            driving=self._driving(),
+            enabled=policy is not None and (policy.mode not in IDLE or policy.intervention),
         )
+
+    def _driving(self) -> bool:
+        teleop = self._client.heard(TELEOP_STATE)
+        return teleop is not None and teleop.state is not Phase.IDLE
 
     def perform(self, wanted: Action) -> str:
         """Do one thing and return what came of it. Raises EmmaError where it is refused."""
@@ -109,7 +117,7 @@ class KeyConsole:
             case Action.START:
                 # What is sent before the recorder is known to the sender would be in no episode.
                 require_recorder_hears(self._client, ANSWER_S)
-                return "recording " + str(json.loads(call("/recorder/start", ANSWER_S))["episode"])
+                return "recording " + self._client.ask("/recorder/start", EpisodeBegun, ANSWER_S).episode
             case Action.SAVE | Action.DISCARD:
                 return self._end(wanted)
             case Action.SUCCESS | Action.FAILURE:
@@ -130,11 +138,11 @@ class KeyConsole:
                 return ""
 
     def _end(self, how: Action) -> str:
-        kept = json.loads(self._client.trigger(f"/recorder/{how}", SAVE_S))
+        kept = self._client.ask(f"/recorder/{how}", EpisodeEnded, SAVE_S)
         if how is Action.SAVE:
-            self.saved.append(kept["folder"])
-        lost = kept["dropped"] + kept["lost"]
-        text = f"{how}d {kept['episode']}: {kept['messages']} messages" + (f", {lost} LOST" if lost else "")
+            self.saved.append(str(kept.folder))
+        lost = kept.dropped + kept.lost
+        text = f"{how}d {kept.episode}: {kept.messages} messages" + (f", {lost} LOST" if lost else "")
         text = text.replace("discardd", "discarded")
         done = self._config.episodes is not None and len(self.saved) >= self._config.episodes
         return text + ("" if done or not self._config.trials else "; " + self._next_task())
@@ -143,27 +151,26 @@ class KeyConsole:
         """Put the simulated arm before its next task. Nobody may command it meanwhile: it is moved at once."""
         if not self._config.trials:
             raise EmmaError("no next task", found="a real robot", expected="the simulated arm", fix="set it up by hand")
-        if self._client.heard(RECORDER).get("state", "idle") != "idle":
+        recorder = self._client.heard(RECORDER_STATE)
+        if recorder is not None and recorder.recording:
             raise EmmaError("an episode is being recorded", fix="save it (s) or discard it (d) first")
         if self._config.policy:
             self._client.switch("/policy/enable", False)
-        drove = self._config.teleop and self._client.heard(TELEOP).get("state", "idle") != "idle"
+        drove = self._config.teleop and self._driving()
         if drove:
             self._client.trigger("/teleop/give")
-            self._expect(TELEOP, "state", "idle")
+            if self._client.wait_for(TELEOP_STATE, lambda s: s.state is Phase.IDLE, ANSWER_S) is None:
+                raise EmmaError("the person's device does not let go", found=self._client.heard(TELEOP_STATE))
         trial = self._config.trials[self._next % len(self._config.trials)]
         self._next += 1
         self._client.set_parameters("/sim", trial.parameters())
-        words = json.loads(self._client.trigger("/sim/reset", 30.0))["instruction"]
+        words = self._client.ask("/sim/reset", SimReset, 30.0).instruction
         self._client.say("/instruction", words)
-        self._expect(RECORDER, "instruction", words)
+        if self._client.wait_for(RECORDER_STATE, lambda s: s.instruction == words, ANSWER_S) is None:
+            raise EmmaError("the recorder did not hear the instruction", found=self._client.heard(RECORDER_STATE))
         if drove and not self._config.policy:
             self._client.trigger("/teleop/take")
         return f'seed {trial.seed}: "{words}"'
-
-    def _expect(self, topic: str, key: str, value: object) -> None:
-        if self._client.wait_for(topic, lambda said: said.get(key) == value, ANSWER_S) is None:
-            raise EmmaError(f"{topic} does not follow", found=self._client.heard(topic).get(key), expected=value)
 
     def _say_axes(self, axes: list[float]) -> None:
         moving = any(axes)
@@ -172,14 +179,15 @@ class KeyConsole:
         self._moving = moving
 
     def __rich__(self) -> RenderableType:
-        recorder, teleop, policy = (self._client.heard(topic) for topic in (RECORDER, TELEOP, POLICY_STATE))
+        recorder, teleop = self._client.heard(RECORDER_STATE), self._client.heard(TELEOP_STATE)
+        policy = self._client.heard(POLICY_STATE)
         table = Table.grid(padding=(0, 2))
-        mark = {True: "success", False: "failure"}.get(recorder.get("success"), "")  # type: ignore[arg-type]
-        table.add_row("recorder", recorder.get("text", "-"), mark)
-        table.add_row("instruction", recorder.get("instruction") or "-", "")
+        mark = {True: "success", False: "failure", None: ""}[recorder.success if recorder else None]
+        table.add_row("recorder", recorder.text if recorder else "-", mark)
+        table.add_row("instruction", (recorder.instruction if recorder else "") or "-", "")
         if self._config.teleop:
-            table.add_row("person", teleop.get("state", "-"), teleop.get("problem") or teleop.get("note", ""))
+            table.add_row("person", *((teleop.state, teleop.problem or teleop.note) if teleop else ("-", "")))
         if self._config.policy:
-            table.add_row("policy", policy.get("mode", "-"), policy.get("reason") or policy.get("problem") or "")
+            table.add_row("policy", *((policy.mode, policy.reason or policy.problem) if policy else ("-", "")))
         table.add_row("saved", str(len(self.saved)), "")
         return Group(table, Text(self._message), Text(HELP if self._help else "", "dim"))

@@ -1,6 +1,5 @@
 """Who sets the scene of an episode and judges how it ended: the simulator, or a person beside a real robot."""
 
-import json
 import os
 import select
 import sys
@@ -10,10 +9,10 @@ from typing import Any, Final, Protocol, TextIO
 
 from emma.errors import EmmaError
 from emma.ros.client import RosClient
+from emma.sim.sim_state import SIM_STATE, SimReset, SimState
 
 SIMULATOR, PERSON = "simulator", "person"
 JUDGES: Final = (SIMULATOR, PERSON)
-OUTCOME = "/sim/outcome"
 # A loading policy imports torch and its weights; on a busy machine that takes its time.
 START_S, RESET_S, ANSWER_S = 180.0, 90.0, 30.0
 # An episode may take so many times its length on a machine that cannot keep up.
@@ -63,7 +62,7 @@ class SimulatedScene:
 
     def __init__(self, client: RosClient) -> None:
         self._client = client
-        client.listen(OUTCOME)
+        client.listen(SIM_STATE)
 
     def wait_until_ready(self) -> None:
         """See `Scene`."""
@@ -72,29 +71,29 @@ class SimulatedScene:
     def reset(self, trial: Any) -> Asked:
         """See `Scene`."""
         self._client.set_parameters("/sim", trial.parameters())
-        task = json.loads(self._client.trigger("/sim/reset", RESET_S))
-        return Asked(instruction=task["instruction"], episode=task["episode"])
+        task = self._client.ask("/sim/reset", SimReset, RESET_S)
+        return Asked(instruction=task.instruction, episode=task.episode)
 
     def wait_until_over(self, asked: Asked, timeout_s: float) -> Ending | None:
         """See `Scene`. The time is the arm's: a machine that is too slow for it must not cut an episode short."""
 
-        def over(said: dict[str, Any]) -> bool:
-            placed = said["settled"] and said["placed_on"] is not None
-            return said["episode"] == asked.episode and (placed or said["time_s"] >= timeout_s)
+        def over(said: SimState) -> bool:
+            placed = said.settled and said.placed_on is not None
+            return said.episode == asked.episode and (placed or said.time_s >= timeout_s)
 
-        found = self._client.wait_for(OUTCOME, over, SLOWDOWN * timeout_s + ANSWER_S)
+        found = self._client.wait_for(SIM_STATE, over, SLOWDOWN * timeout_s + ANSWER_S)
         return None if found is None else _ending(found)
 
     def judge(self, asked: Asked, patience_s: float = 0.0) -> Ending:
         """See `Scene`."""
         found = None
         if patience_s:
-            found = self._client.wait_for(OUTCOME, lambda s: s["episode"] == asked.episode and s["success"], patience_s)
-        return _ending(found or json.loads(self._client.trigger("/sim/outcome")))
+            found = self._client.wait_for(SIM_STATE, lambda s: s.episode == asked.episode and s.success, patience_s)
+        return _ending(found or self._client.ask("/sim/outcome", SimState))
 
 
-def _ending(said: dict[str, Any]) -> Ending:
-    return Ending(success=bool(said["success"]), seconds=float(said["time_s"]), placed_on=said["placed_on"])
+def _ending(said: SimState) -> Ending:
+    return Ending(success=said.success, seconds=said.time_s, placed_on=said.placed_on)
 
 
 @dataclass

@@ -1,22 +1,23 @@
 """One episode after another on a running graph: reset, instruct, record, let the operator work, judge, save."""
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
+from emma.control.controller import Mode
+from emma.control.policy_state import POLICY_STATE, PolicyState
 from emma.errors import EmmaError
+from emma.recording.recorder_state import RECORDER_STATE, EpisodeBegun, EpisodeEnded, RecorderState
+from emma.records import Topic
 from emma.ros.client import RosClient
 from emma.sessions.scene import ANSWER_S, START_S, Asked, Ending, Scene, SimulatedScene
 from emma.sim.evaluate import EvalConfig
 from emma.sim.scene import TARGETS
+from emma.sim.sim_state import SCRIPTED_STATE, ScriptedState
 from emma.stats import Rate
 
 POLICY, SCRIPTED = "policy", "scripted"
 OPERATORS: Final = (POLICY, SCRIPTED)
-RECORDER = "/recorder/state"
-POLICY_STATE, SCRIPTED_STATE = "/policy/state", "/scripted_operator/state"
 ENABLE_S = 15.0
 # A scripted demonstration lasts 8 s; in lockstep on a busy machine many times that.
 DEMONSTRATION_S = 300.0
@@ -105,16 +106,16 @@ def require_recorder_hears(client: RosClient, timeout_s: float) -> None:
     The recorder cannot tell: it does not know of a publisher that discovery has not brought to it yet.
     """
 
-    def missing(said: dict[str, Any]) -> list[str]:
-        known = {topic: client.node.count_publishers(topic) for topic in said["publishers"]}
-        few = [f"{t} from {n} of {known[t]} publishers" for t, n in said["publishers"].items() if n < known[t]]
-        return [f"nothing on {topic}" for topic in said["unheard"]] + few
+    def missing(said: RecorderState) -> list[str]:
+        known = {topic: client.node.count_publishers(topic) for topic in said.publishers}
+        few = [f"{t} from {n} of {known[t]} publishers" for t, n in said.publishers.items() if n < known[t]]
+        return [f"nothing on {topic}" for topic in said.unheard] + few
 
-    if client.wait_for(RECORDER, lambda said: not missing(said), timeout_s) is None:
-        said = client.heard(RECORDER)
+    if client.wait_for(RECORDER_STATE, lambda said: not missing(said), timeout_s) is None:
+        said = client.heard(RECORDER_STATE)
         raise EmmaError(
             "the recorder does not hear the robot",
-            found="; ".join(missing(said)) if said else f"nothing on {RECORDER}",
+            found="; ".join(missing(said)) if said else f"nothing on {RECORDER_STATE.name}",
             expected="messages of every publisher of every topic in its robot.yaml",
             fix="start the drivers, correct topics and types, or leave topics out with the recorder's parameter skip",
         )
@@ -140,9 +141,9 @@ class Session:
         self.current: Trial | None = None
         self.phase = "starting"
         self.rows: list[Row] = []
-        topics = [POLICY_STATE if operator == POLICY else SCRIPTED_STATE] + ([RECORDER] if record else [])
-        for topic in topics:
-            client.listen(topic)
+        client.listen(POLICY_STATE if operator == POLICY else SCRIPTED_STATE)
+        if record:
+            client.listen(RECORDER_STATE)
 
     def wait_until_ready(self) -> None:
         """Return when every node offers what an episode needs. EmmaError when one does not come up."""
@@ -151,7 +152,7 @@ class Session:
             self._client.wait_for_service("/recorder/start", START_S)
         if self._operator == SCRIPTED:
             self._client.wait_for_service("/scripted_operator/start", START_S)
-        elif self._client.wait_for(POLICY_STATE, lambda s: s["mode"] != "inactive", START_S) is None:
+        elif self._client.wait_for(POLICY_STATE, lambda s: s.mode is not Mode.INACTIVE, START_S) is None:
             raise EmmaError("the policy node is not active", found="inactive", expected="configured and activated")
 
     def run(self, trial: Trial) -> Row:
@@ -160,11 +161,11 @@ class Session:
         asked = self._scene.reset(trial)
         self._instruct(asked.instruction)
         self._wait_until_heard()
-        bag = json.loads(self._client.trigger("/recorder/start"))["folder"] if self._record else ""
+        bag = str(self._client.ask("/recorder/start", EpisodeBegun).folder) if self._record else ""
         self.phase = "running"
         ending = (self._run_policy if self._operator == POLICY else self._run_scripted)(trial, asked)
         self.phase = "saving"
-        kept = self._keep(ending.success) if self._record else {}
+        kept = self._keep(ending.success) if self._record else None
         row = Row(
             seed=trial.seed,
             target=trial.target,
@@ -173,9 +174,9 @@ class Session:
             placed_on=ending.placed_on,
             success=ending.success,
             seconds=ending.seconds,
-            bag=str(Path(bag)) if bag else "",
-            messages=kept.get("messages", 0),
-            lost=kept.get("dropped", 0) + kept.get("lost", 0),
+            bag=bag,
+            messages=kept.messages if kept else 0,
+            lost=kept.dropped + kept.lost if kept else 0,
         )
         self.rows.append(row)
         return row
@@ -190,37 +191,50 @@ class Session:
         timings: dict[str, float] = {}
         runtime = ""
         if self._operator == POLICY:
-            seen = self._client.heard(POLICY_STATE).get("stats_seq", 0)
+            before = self._client.heard(POLICY_STATE)
+            seen = before.stats_seq if before else 0
             # The node sums up once a second: wait for a summary that has the last episode in it.
-            self._client.wait_for(POLICY_STATE, lambda s: s.get("stats_seq", 0) > seen + 1, 3.0)
-            said = self._client.heard(POLICY_STATE)
-            timings = said.get("timings", {})
-            runtime = f"{said.get('runtime', '?')}: {said.get('runtime_reason', '?')}"
+            said = self._client.wait_for(POLICY_STATE, lambda s: s.stats_seq > seen + 1, 3.0)
+            said = said or self._client.heard(POLICY_STATE)
+            if said is not None:
+                timings, runtime = dict(said.timings), f"{said.runtime}: {said.runtime_reason}"
         return SessionResult(rows=tuple(self.rows), timings=timings, runtime=runtime)
 
     def _instruct(self, instruction: str) -> None:
         """Say what to do, and go on when everyone concerned has heard it."""
         self._client.say("/instruction", instruction)
-        hearers = [POLICY_STATE] * (self._operator == POLICY) + [RECORDER] * self._record
-        for topic in hearers:
-            if self._client.wait_for(topic, lambda s: s.get("instruction") == instruction, ANSWER_S) is None:
-                raise EmmaError(
-                    "the instruction was not heard",
-                    found=f"{topic} says {self._client.heard(topic).get('instruction')!r}",
-                    expected=repr(instruction),
-                )
+        if self._operator == POLICY:
+            self._require_instructed(POLICY_STATE, instruction)
+        if self._record:
+            self._require_instructed(RECORDER_STATE, instruction)
+
+    def _require_instructed[T: (PolicyState, RecorderState)](self, topic: Topic[T], instruction: str) -> None:
+        if self._client.wait_for(topic, lambda s: s.instruction == instruction, ANSWER_S) is None:
+            said = self._client.heard(topic)
+            raise EmmaError(
+                "the instruction was not heard",
+                found=f"{topic.name} says {said.instruction!r}" if said else f"nothing on {topic.name}",
+                expected=repr(instruction),
+            )
 
     def _wait_until_heard(self) -> None:
         """Return when the recorder hears the robot, and everyone the operator: discovery is not done at once, and what
         is sent before then is in no episode."""
         if not self._record:
             return
-        operator, listeners = POLICY_STATE if self._operator == POLICY else SCRIPTED_STATE, 2
         require_recorder_hears(self._client, ANSWER_S)
-        if self._client.wait_for(operator, lambda s: s.get("listeners", 0) >= listeners, ANSWER_S) is None:
-            heard = self._client.heard(operator).get("listeners", 0)
+        if self._operator == POLICY:
+            self._require_listeners(POLICY_STATE)
+        else:
+            self._require_listeners(SCRIPTED_STATE)
+
+    def _require_listeners[T: (PolicyState, ScriptedState)](self, operator: Topic[T]) -> None:
+        if self._client.wait_for(operator, lambda s: s.listeners >= 2, ANSWER_S) is None:
+            said = self._client.heard(operator)
             raise EmmaError(
-                "the commands are not heard", found=f"{heard} listeners", expected="the robot and the recorder"
+                "the commands are not heard",
+                found=f"{said.listeners if said else 0} listeners",
+                expected="the robot and the recorder",
             )
 
     def _run_policy(self, trial: Trial, asked: Asked) -> Ending:
@@ -247,13 +261,12 @@ class Session:
 
     def _run_scripted(self, trial: Trial, asked: Asked) -> Ending:
         self._client.trigger("/scripted_operator/start", 60.0)
-        if self._client.wait_for(SCRIPTED_STATE, lambda s: s["state"] == "done", DEMONSTRATION_S) is None:
+        if self._client.wait_for(SCRIPTED_STATE, lambda s: s.state == "done", DEMONSTRATION_S) is None:
             raise EmmaError("the demonstration does not end", found=self._client.heard(SCRIPTED_STATE), expected="done")
         # The last command is on its way to the robot; an object may still be coming to rest.
         return self._scene.judge(asked, 1.0)
 
-    def _keep(self, success: bool) -> dict[str, Any]:
+    def _keep(self, success: bool) -> EpisodeEnded:
         self._client.switch("/recorder/mark_success", success)
         how = "save" if success or self._keep_failed else "discard"
-        kept: dict[str, Any] = json.loads(self._client.trigger(f"/recorder/{how}", 60.0))
-        return kept
+        return self._client.ask(f"/recorder/{how}", EpisodeEnded, 60.0)

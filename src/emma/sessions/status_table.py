@@ -1,14 +1,14 @@
 """The status table of a running session: which episode, what it shall do, how it went so far, how long things take."""
 
-from typing import Any
-
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from emma.control.policy_state import POLICY_STATE, PolicyState
+from emma.recording.recorder_state import RECORDER_STATE, RecorderState
 from emma.ros.client import RosClient
-from emma.sessions.session import POLICY_STATE, RECORDER, Row, Session
+from emma.sessions.session import Row, Session
 
 LAST = 8
 
@@ -32,33 +32,18 @@ class SessionView:
         session, rows = self._session, self._session.rows
         head = Table.grid(padding=(0, 2))
         head.add_row("episode", f"{min(len(rows) + 1, self._total)} of {self._total}", session.phase)
-        said = self._client.heard(POLICY_STATE)
+        policy, recorder = self._client.heard(POLICY_STATE), self._client.heard(RECORDER_STATE)
         if session.current is not None:
-            instruction = said.get("instruction") or self._client.heard(RECORDER).get("instruction", "")
+            instruction = (policy.instruction if policy else "") or (recorder.instruction if recorder else "")
             head.add_row(
                 "instruction", instruction, f"appearance {session.current.domain}" if session.current.domain else ""
             )
         result = session.success
         head.add_row("success", f"{result.successes} of {result.trials}" if result.trials else "-", "")
-        for name, text, note in self._lines(said):
+        for name, text, note in _lines(policy, recorder):
             head.add_row(name, text, note)
         bar = ProgressBar(total=self._total, completed=len(rows), width=60)
         return Group(bar, head, self._table(rows[-LAST:]))
-
-    def _lines(self, said: dict[str, Any]) -> list[tuple[str, str, str]]:
-        lines = []
-        if said:
-            reason = said.get("reason") or said.get("problem") or ""
-            lines.append(("policy", said.get("mode", ""), reason))
-            timings = said.get("timings", {})
-            for section, title in (("tick_lateness", "tick late by"), ("inference", "inference")):
-                if f"{section}_p50_ms" in timings:
-                    values = [f"{p} {timings[f'{section}_{p}_ms']:.1f} ms" for p in ("p50", "p95", "p99")]
-                    missed = f"{timings.get('missed_ticks', 0):.0f} of {timings.get('ticks', 0):.0f} missed"
-                    lines.append((title, ", ".join(values), missed if section == "tick_lateness" else ""))
-        if recorder := self._client.heard(RECORDER):
-            lines.append(("recorder", recorder.get("text", ""), ""))
-        return lines
 
     def _table(self, rows: list[Row]) -> Table:
         table = Table(box=None, padding=(0, 2))
@@ -68,3 +53,18 @@ class SessionView:
             mark = Text("success", "green") if row.success else Text("failed", "red")
             table.add_row(str(row.seed), row.instruction, row.placed_on or "-", f"{row.seconds:.1f} s", mark)
         return table
+
+
+def _lines(policy: PolicyState | None, recorder: RecorderState | None) -> list[tuple[str, str, str]]:
+    lines = []
+    if policy is not None:
+        lines.append(("policy", policy.mode.value, policy.reason or policy.problem))
+        timings = policy.timings
+        for section, title in (("tick_lateness", "tick late by"), ("inference", "inference")):
+            if f"{section}_p50_ms" in timings:
+                values = [f"{p} {timings[f'{section}_{p}_ms']:.1f} ms" for p in ("p50", "p95", "p99")]
+                missed = f"{timings.get('missed_ticks', 0):.0f} of {timings.get('ticks', 0):.0f} missed"
+                lines.append((title, ", ".join(values), missed if section == "tick_lateness" else ""))
+    if recorder is not None:
+        lines.append(("recorder", recorder.text, ""))
+    return lines

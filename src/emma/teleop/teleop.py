@@ -32,9 +32,11 @@ class Device(Protocol):
 
 
 class Phase(StrEnum):
-    """idle: commands nothing; driving: follows the device; braking: comes to rest, then idle."""
+    """idle: commands nothing; driving: follows the device; braking: comes to rest, then idle. taking: as the node says
+    while it waits for whoever commands to let go; a `Teleop` is idle then."""
 
     IDLE = "idle"
+    TAKING = "taking"
     DRIVING = "driving"
     BRAKING = "braking"
 

@@ -112,7 +112,7 @@ export class SupervisePage {
     const busy = ["running", "paused"].includes(cycle.phase);
     this.cycle.set("Stage", cycle.stage ? `${cycle.stage}, ${stages.indexOf(cycle.stage) + 1} of ${stages.length}` : "");
     this.cycle.set("Progress", cycle.total ? `${cycle.done} of ${cycle.total} ${cycle.note ?? ""}` : cycle.note);
-    this.cycle.set("Version", [cycle.version, cycle.running_version && cycle.running_version !== cycle.version ? `the robot runs ${cycle.running_version}` : ""].filter(Boolean).join(", "));
+    this.cycle.set("Version", [cycle.current, cycle.running_version && cycle.running_version !== cycle.current ? `the robot runs ${cycle.running_version}` : ""].filter(Boolean).join(", "));
     this.cycle.set("Gate", cycle.outcome);
     this.progress.hidden = !busy || !cycle.total;
     if (cycle.total) this.progress.value = cycle.done / cycle.total;

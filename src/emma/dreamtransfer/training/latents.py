@@ -1,14 +1,14 @@
 """Latents of a whole corpus, computed once: training the transformer then never runs the autoencoder."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from diffusers import AutoencoderDC
 
+from emma import records
 from emma.dreamtransfer.corpus import Corpus
 from emma.dreamtransfer.training.autoencoder import encode
 from emma.files import atomic_write_text
@@ -29,6 +29,16 @@ class Latents:
     std: tuple[float, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Beside the latents: how many clips are done, with mean and spread by channel."""
+
+    VERSION: ClassVar[int] = 1
+    done: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
 def encode_corpus(
     model: AutoencoderDC,
     corpus: Corpus,
@@ -42,24 +52,25 @@ def encode_corpus(
     """
     total = len(corpus)
     clips, frames, views, height, width = corpus.images.shape[:5]
-    index: dict[str, Any] = json.loads((folder / INDEX).read_text()) if (folder / INDEX).is_file() else {"done": 0}
-    if not index["done"]:
+    file = folder / INDEX
+    index = records.decode(Encoded, file.read_bytes(), str(file)) if file.is_file() else Encoded()
+    if not index.done:
         some = corpus.images[:: max(1, total // _SAMPLE), 0].reshape(-1, height, width, 3)
         latents = encode(model, np.ascontiguousarray(some))
         mean, std = scale or (latents.mean((0, 2, 3)).tolist(), latents.std((0, 2, 3)).tolist())
-        index |= {"mean": list(mean), "std": list(std)}
+        index = Encoded(mean=tuple(mean), std=tuple(std))
         shape = (clips, frames, views, *latents.shape[1:])
         np.lib.format.open_memmap(folder / DATA, "w+", np.float16, shape).flush()
-        atomic_write_text(folder / INDEX, json.dumps(index))
+        atomic_write_text(file, records.encode(index))
     values = np.load(folder / DATA, mmap_mode="r+")
-    shift, spread = (np.array(index[name], np.float32)[:, None, None] for name in ("mean", "std"))
-    for start in range(index["done"], total, _AT_ONCE):
+    shift, spread = (np.array(of, np.float32)[:, None, None] for of in (index.mean, index.std))
+    for start in range(index.done, total, _AT_ONCE):
         images = np.ascontiguousarray(corpus.images[start : start + _AT_ONCE]).reshape(-1, height, width, 3)
         values[start : start + _AT_ONCE] = ((encode(model, images) - shift) / spread).reshape(-1, *values.shape[1:])
-        index["done"] = min(total, start + _AT_ONCE)
-        if start // _AT_ONCE % 100 == 0 or index["done"] == total:
+        index = replace(index, done=min(total, start + _AT_ONCE))
+        if start // _AT_ONCE % 100 == 0 or index.done == total:
             values.flush()
-            atomic_write_text(folder / INDEX, json.dumps(index))
+            atomic_write_text(file, records.encode(index))
             if progress is not None:
-                progress(index["done"], total)
-    return Latents(values=values, mean=tuple(index["mean"]), std=tuple(index["std"]))
+                progress(index.done, total)
+    return Latents(values=values, mean=index.mean, std=index.std)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from emma.files import atomic_write_bytes, atomic_write_text, sha256_file
 from emma.policy.export.parity import Case
 from emma.policy.exported import FOLDER, ExportInfo
 from emma.policy.runtime.graph_runtime import STEP, VELOCITY, Graphs
+from emma.records import decode, encode
 
 ENGINES, MANIFEST, TIMING = "engines", "engines.json", "timing.cache"
 FORMAT = 1
@@ -46,6 +47,24 @@ class EngineKey:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """The file beside an engine. sha256: of the engine."""
+
+    VERSION: ClassVar[int] = 1
+    key: EngineKey
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSet:
+    """`engines.json`: the engines that passed, by graph. cosine: the smallest to the float32 graphs."""
+
+    VERSION: ClassVar[int] = 2
+    keys: Mapping[str, EngineKey]
+    cosine: float
+
+
 # graph file, precision, timing cache -> serialised engine
 Build = Callable[[Path, str, Path], bytes]
 
@@ -59,8 +78,8 @@ def ensure_engine(bundle: Path, name: str, key: EngineKey, build: Build) -> tupl
     folder.mkdir(exist_ok=True)
     data = build(bundle / FOLDER / f"{name}.onnx", key.precision, folder / TIMING)
     atomic_write_bytes(path, data)
-    sidecar = {"key": asdict(key), "sha256": hashlib.sha256(data).hexdigest()}
-    atomic_write_text(path.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
+    built = Built(key=key, sha256=hashlib.sha256(data).hexdigest())
+    atomic_write_text(path.with_suffix(".json"), encode(built, indent=2) + "\n")
     return path, True
 
 
@@ -72,9 +91,9 @@ def engine_path(bundle: Path, name: str, key: EngineKey) -> Path:
 def engine_is_whole(path: Path, key: EngineKey) -> bool:
     """Whether the engine is there, unchanged, and was built for exactly `key`."""
     try:
-        sidecar = json.loads(path.with_suffix(".json").read_text())
-        return sidecar["key"] == asdict(key) and sidecar["sha256"] == sha256_file(path)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        built = decode(Built, path.with_suffix(".json").read_bytes(), str(path))
+        return built.key == key and built.sha256 == sha256_file(path)
+    except (OSError, EmmaError):
         return False
 
 
@@ -122,27 +141,20 @@ def write_engines(bundle: Path, keys: Mapping[str, EngineKey], smallest: float) 
             expected=f"at least {COSINE}",
             fix="compile with --precision fp32, or use onnxruntime",
         )
-    document = {
-        "format": FORMAT,
-        "cosine": smallest,
-        "keys": {name: asdict(key) for name, key in keys.items()},
-    }
-    atomic_write_text(bundle / ENGINES / MANIFEST, json.dumps(document, indent=2) + "\n")
+    passed = EngineSet(keys=dict(keys), cosine=smallest)
+    atomic_write_text(bundle / ENGINES / MANIFEST, encode(passed, indent=2) + "\n")
 
 
 def usable_engines(bundle: Path, info: ExportInfo, platform: Platform) -> dict[str, Path]:
     """Graph -> engine, all for these graphs on this machine and checked. Raises EmmaError else."""
     fix = f"run `emma compile {bundle}` on this machine"
+    file = bundle / ENGINES / MANIFEST
+    if not file.is_file():
+        raise EmmaError(f"{bundle} has no engines", found="none", expected="compiled engines", fix=fix)
     try:
-        document = json.loads((bundle / ENGINES / MANIFEST).read_text())
-        keys = {
-            name: EngineKey(**{**raw, "platform": Platform(**raw["platform"])})
-            for name, raw in document["keys"].items()
-        }
-    except FileNotFoundError:
-        raise EmmaError(f"{bundle} has no engines", found="none", expected="compiled engines", fix=fix) from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise EmmaError(f"{bundle / ENGINES / MANIFEST} cannot be read", found=str(error), fix=fix) from None
+        keys = decode(EngineSet, file.read_bytes(), str(file)).keys
+    except EmmaError as error:
+        raise EmmaError(error.problem, found=error.found, expected=error.expected, fix=fix) from None
     engines = {}
     for name, files in info.graphs.items():
         key = keys.get(name)

@@ -50,20 +50,12 @@ class CartesianRuntime:
     def __init__(self, inner: PolicyRuntime, space: EndEffectorSpace, fps: int) -> None:
         self._inner, self._space, self._step_s = inner, space, 1.0 / fps
         self.name, self.reason = inner.name, f"{inner.reason}; end-effector actions by inverse kinematics"
+        self.rtc, self.past_s, self.isolated = inner.rtc, inner.past_s, inner.isolated
         self.reach = Reach()
         # Chunks so far, and those with a pose out of reach.
         self.chunks = self.unreached_chunks = 0
         self.last_ik_s = 0.0
         self._warned_s = -WARN_S
-
-    @property
-    def rtc(self) -> str:
-        return self._inner.rtc
-
-    @property
-    def past_s(self) -> tuple[float, ...]:
-        """As of the runtime inside."""
-        return getattr(self._inner, "past_s", ())
 
     @property
     def note(self) -> str:

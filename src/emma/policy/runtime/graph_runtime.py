@@ -43,7 +43,11 @@ class GraphRuntime:
     """A bundle's exported graphs as a PolicyRuntime.
 
     name: of the engine, for people; reason: why it was chosen; seed: as in TorchRuntime, whose noise it shares.
+    Policies that look back are not exported.
     """
+
+    past_s: tuple[float, ...] = ()
+    note, isolated = "", False
 
     def __init__(
         self, bundle: Bundle, info: ExportInfo, graphs: Graphs, *, name: str, reason: str = "", seed: int = 0
@@ -62,11 +66,6 @@ class GraphRuntime:
             self._noise = Noise(buffers[NOISY].shape, info.flow.noise_scale, seed)
             self._guidance = Guidance(info.chunk, info.width)
             self._change = np.zeros_like(buffers[NOISY])
-
-    @property
-    def past_s(self) -> tuple[float, ...]:
-        """Policies that look back are not exported."""
-        return ()
 
     @property
     def rtc(self) -> str:

@@ -9,11 +9,7 @@ from emma.policy.chunk_blending import Previous
 
 
 class PolicyRuntime(Protocol):
-    """Computes action chunks. One thread at a time.
-
-    A runtime of a policy that looks back has `past_s` too: how far, seconds, the furthest first. An observation's
-    `past` is of these moments.
-    """
+    """Computes action chunks. One thread at a time."""
 
     name: str
     # Why this runtime runs the bundle here.
@@ -22,6 +18,21 @@ class PolicyRuntime(Protocol):
     @property
     def rtc(self) -> str:
         """How a chunk can continue the previous one: "trained" or "guided" real-time chunking, or "" for neither."""
+        ...
+
+    @property
+    def past_s(self) -> tuple[float, ...]:
+        """How far a policy looks back, seconds, the furthest first: an observation's `past` is of these moments."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What an operator should know of the last chunk, such as poses out of reach; else empty."""
+        ...
+
+    @property
+    def isolated(self) -> bool:
+        """Whether another process computes, so that `close` also ends an `infer` that hangs."""
         ...
 
     def reset(self, seed: int) -> None:

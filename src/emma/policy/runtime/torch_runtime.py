@@ -19,7 +19,7 @@ class TorchRuntime:
     reason: why this runtime was chosen.
     """
 
-    name = "torch"
+    name, note, isolated = "torch", "", False
 
     def __init__(
         self, bundle: Bundle, *, device: str = "cpu", threads: int = 1, seed: int = 0, reason: str = ""

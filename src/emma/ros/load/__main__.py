@@ -18,6 +18,7 @@ from emma.ros.load.ceilings import Play, ceiling, deleted, recorder_play, subscr
 from emma.ros.load.kills import kills
 from emma.ros.load.live import live_frames, record
 from emma.ros.load.rig import RecorderUnderLoad, Rig
+from emma.ros.load.states import LOAD_STATE
 
 MEMORY_EVERY_S = 1.0
 # Conversion is parallel over episodes: one for each core of a small machine.
@@ -138,11 +139,11 @@ def _hold(
     run = rig.start(factor, seconds)
     began = time.monotonic()
     memory = [(0.0, recorder.memory_mb())]
-    while rig.client.wait_for("/load/state", lambda s: s["runs"] > run, MEMORY_EVERY_S) is None:
+    while rig.client.wait_for(LOAD_STATE, lambda s: s.runs > run, MEMORY_EVERY_S) is None:
         memory.append((round(time.monotonic() - began, 1), recorder.memory_mb()))
         second()
     sent = rig.wait(run, seconds)
-    peak = recorder.state()["queue_peak_bytes"] / 1e6
+    peak = recorder.state().queue_peak_bytes / 1e6
     cpu = recorder.cpu_s() - before
     said = recorder.save()
     with deleted(folder):
@@ -154,8 +155,8 @@ def _hold(
         "gb": size / 1e9,
         "sent": sent.total,
         "missing": tallies.missing(sent.sent),
-        "dropped": said["dropped"],
-        "lost_before": said["lost"],
+        "dropped": said.dropped,
+        "lost_before": said.lost,
         "queue_peak_mb": peak,
         "memory_peak_mb": max(mb for _, mb in memory),
         "memory": memory,

@@ -1,6 +1,5 @@
 """An arm with large cameras for the control bench: follows its commands, and sends prepared pictures at full size."""
 
-import json
 import sys
 import threading
 import time
@@ -17,14 +16,16 @@ from emma.bench.load import STAMP_AT, stamped
 from emma.bench.load_messages import FRAME_AT, camera_templates
 from emma.control.pacing import FixedRate
 from emma.messages import decode_command
+from emma.records import encode
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.parameters import declare, parameter
 from emma.ros.raw_subscriptions import message_class
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
+from emma.sim.sim_state import SimReset
 
-INSTRUCTION = "put the cube in the bin"
+TASK = SimReset(seed=0, target="bin", instruction="put the cube in the bin", cube_pose=(0.0, 0.0, 0.0), episode=0)
 # Share of the distance to the command that the arm covers in one joint state: it lags by some hundredths of a second.
 FOLLOWS = 0.1
 
@@ -54,7 +55,7 @@ class ArmNode(Node):
             self._pictures.append((camera, publisher, camera_templates(i, camera)))
         kind = messages.COMMAND_TYPES[self.spec.command.kind]
         self.create_subscription(kind, self.spec.command.topic, self._on_command, qos.COMMAND)
-        self.create_service(Trigger, "~/reset", answer(lambda _: json.dumps({"instruction": INSTRUCTION})))
+        self.create_service(Trigger, "~/reset", answer(lambda _: encode(TASK)))
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._send_states, daemon=True),
@@ -67,6 +68,9 @@ class ArmNode(Node):
         self._ending.set()
         for thread in self._threads:
             thread.join(2.0)
+
+    def sign(self) -> str:
+        return "follows its commands"
 
     def _on_command(self, message: Any) -> None:
         self._commanded = decode_command(message, self.spec).astype(np.float64)

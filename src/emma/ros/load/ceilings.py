@@ -10,6 +10,7 @@ from typing import Any
 
 from emma.bench.load import tally_bag
 from emma.ros.load.rig import RecorderUnderLoad, Rig, Sent
+from emma.ros.load.states import COUNTER_STATE
 
 # A busy machine may fail a step once.
 TRIES = 2
@@ -75,8 +76,8 @@ def subscriber_play(rig: Rig) -> Play:
     def play(factor: float, seconds: float) -> Outcome:
         rig.client.trigger("/counter/reset")
         sent = rig.play(factor, seconds)
-        received: dict[str, int] = rig.client.heard("/counter/state")["received"]
-        return Outcome(sent=sent, missing=sent.total - sum(received.values()))
+        counted = rig.client.heard(COUNTER_STATE)
+        return Outcome(sent=sent, missing=sent.total - sum(counted.received.values() if counted else ()))
 
     return play
 
@@ -87,13 +88,11 @@ def recorder_play(rig: Rig, recorder: RecorderUnderLoad) -> Play:
     def play(factor: float, seconds: float) -> Outcome:
         folder = recorder.start()
         sent = rig.play(factor, seconds)
-        peak = recorder.state().get("queue_peak_bytes", 0) / 1e6
+        peak = recorder.state().queue_peak_bytes / 1e6
         said = recorder.save()
         with deleted(folder):
             missing = tally_bag(folder).missing(sent.sent)
-        return Outcome(
-            sent=sent, missing=missing, dropped=said.get("dropped"), lost=said.get("lost"), queue_peak_mb=peak
-        )
+        return Outcome(sent=sent, missing=missing, dropped=said.dropped, lost=said.lost, queue_peak_mb=peak)
 
     return play
 

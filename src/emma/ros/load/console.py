@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 from emma.console.config import ConsoleConfig
+from emma.control.policy_state import POLICY_STATE
 from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
@@ -27,7 +28,7 @@ from emma.interrupts import tied
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
-from emma.ros.load.control import POLICY, begin, begin_bag, end, save_bag
+from emma.ros.load.control import begin, begin_bag, end, save_bag
 from emma.sessions.graph import Graph, NodeProcess
 
 # How many pages are open in turn. The first has the robot alone: no console runs.
@@ -167,14 +168,14 @@ def watched(process: psutil.Process | None) -> Iterator[Usage]:
         thread.join(5.0)
 
 
-def _timings(client: RosClient) -> dict[str, float]:
+def _timings(client: RosClient) -> Mapping[str, float]:
     """A summary of the policy node that was made after this call: it sums up once a second."""
-    seen = client.heard(POLICY).get("stats_seq", 0)
-    newer = client.wait_for(POLICY, lambda s: s.get("stats_seq", 0) > seen, START_S)
+    before = client.heard(POLICY_STATE)
+    seen = before.stats_seq if before else 0
+    newer = client.wait_for(POLICY_STATE, lambda s: s.stats_seq > seen, START_S)
     if newer is None:
-        raise EmmaError("the policy node reports no timings", found=client.heard(POLICY), expected="one a second")
-    found: dict[str, float] = newer["timings"]
-    return found
+        raise EmmaError("the policy node reports no timings", found=before, expected="one a second")
+    return newer.timings
 
 
 def _wait_for_page(url: str, graph: Graph) -> None:

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,18 @@ from typing import Any
 import numpy as np
 
 from emma.bags.reader import Bag
+from emma.control.controller import Mode
+from emma.control.policy_state import POLICY_STATE
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.recording.recorder_state import RECORDER_STATE, EpisodeBegun, EpisodeEnded
+from emma.records import Record, Topic
 from emma.robots.spec import RobotSpec, load_robot
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
 from emma.ros.swap_client import swap_policy
 from emma.sessions.graph import Graph, NodeProcess
+from emma.sim.sim_state import SimReset
 
 # How the policy is run: by the policy node with inference in a process or a thread of its own, or by a plain timer.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -25,7 +31,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "thread": ("policy", {"isolate": False}),
     "plain": ("load.timer_policy", {}),
 }
-POLICY, RECORDER = "/policy/state", "/recorder/state"
 # A loading policy imports torch; on a busy machine that takes its time.
 START_S, ANSWER_S, ENABLE_S = 600.0, 30.0, 15.0
 NS = 1_000_000_000
@@ -77,7 +82,8 @@ def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Pa
     while (left := deadline - time.monotonic()) > 0:
         time.sleep(min(left, 1.0))
         client.alive()
-    found: dict[str, Any] = dict(client.heard(POLICY)["timings"])
+    state = client.heard(POLICY_STATE)
+    found: dict[str, Any] = dict(state.timings) if state else {}
     if policy is not None:
         swap = swap_policy(policy, client=client)
         found |= {"swap_s": swap.seconds, "swap_ticks": swap.ticks, "swap_missed_ticks": swap.missed_ticks}
@@ -86,17 +92,16 @@ def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Pa
 
 def begin(client: RosClient) -> Path:
     """Wait for the arm, recorder and policy of `client`'s graph, then record and command; returns the bag."""
-    for topic in (POLICY, RECORDER):
+    for topic in (POLICY_STATE, RECORDER_STATE):
         client.listen(topic)
     client.wait_for_service("/sim/reset", START_S)
     client.wait_for_service("/recorder/start", START_S)
     client.wait_for_service("/policy/enable", START_S)
-    _expect(client, POLICY, lambda s: s["mode"] != "inactive", START_S)
-    instruction = json.loads(client.trigger("/sim/reset"))["instruction"]
+    _expect(client, POLICY_STATE, lambda s: s.mode is not Mode.INACTIVE, START_S)
+    instruction = client.ask("/sim/reset", SimReset).instruction
     client.say("/instruction", instruction)
-    for topic in (POLICY, RECORDER):
-        _expect(client, topic, lambda s: s["instruction"] == instruction, ANSWER_S)
-    _expect(client, RECORDER, lambda s: not s["unheard"], ANSWER_S)
+    _expect(client, POLICY_STATE, lambda s: s.instruction == instruction, ANSWER_S)
+    _expect(client, RECORDER_STATE, lambda s: s.instruction == instruction and not s.unheard, ANSWER_S)
     bag = begin_bag(client)
     _enable(client)
     return bag
@@ -104,13 +109,13 @@ def begin(client: RosClient) -> Path:
 
 def begin_bag(client: RosClient) -> Path:
     """Let the recorder begin; returns the bag."""
-    return Path(json.loads(client.trigger("/recorder/start"))["folder"])
+    return client.ask("/recorder/start", EpisodeBegun).folder
 
 
 def save_bag(client: RosClient) -> int:
     """Let the recorder save; returns how many messages it lost."""
-    kept = json.loads(client.trigger("/recorder/save", 60.0))
-    return int(kept["dropped"] + kept["lost"])
+    kept = client.ask("/recorder/save", EpisodeEnded, 60.0)
+    return kept.dropped + kept.lost
 
 
 def end(client: RosClient) -> int:
@@ -145,11 +150,9 @@ def _enable(client: RosClient) -> None:
             time.sleep(0.2)
 
 
-def _expect(client: RosClient, topic: str, condition: Any, patience_s: float) -> dict[str, Any]:
-    said = client.wait_for(topic, condition, patience_s)
-    if said is None:
-        raise EmmaError(f"{topic} does not come to that", found=client.heard(topic))
-    return said
+def _expect[T: Record](client: RosClient, topic: Topic[T], condition: Callable[[T], object], patience_s: float) -> None:
+    if client.wait_for(topic, condition, patience_s) is None:
+        raise EmmaError(f"{topic.name} does not come to that", found=client.heard(topic))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from emma.bench.load import Tallies
 from emma.control.pacing import prefer_this_process
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
+from emma.ros.load.states import CounterState
 from emma.ros.nodes.recorder import NICE
 from emma.ros.parameters import declare, parameter
 from emma.ros.raw_subscriptions import RawSubscriptions
@@ -26,7 +27,7 @@ class CounterParameters:
 
 
 class CounterNode(Node):
-    """Counts the numbers of every topic of the load since `~/reset`; `~/state` says how many came and are missing."""
+    """Counts the numbers of every topic of the load since `~/reset`; `~/state` says how many came."""
 
     def __init__(self, stop: Stop) -> None:
         prefer_this_process(NICE)
@@ -41,13 +42,16 @@ class CounterNode(Node):
     def close(self) -> None:
         self._look()
 
+    def sign(self) -> str:
+        return f"{sum(tally.count for tally in self._tallies.topics.values())} messages came"
+
     def _reset(self) -> None:
         self._tallies = Tallies()
 
     def _look(self) -> None:
         self._raw.refresh()
         counts = {topic: tally.count for topic, tally in self._tallies.topics.items()}
-        self._state.publish(messages.json_string({"received": counts, "gaps": self._tallies.gaps()}))
+        self._state.publish(messages.text(CounterState(received=counts)))
 
 
 def main() -> int:

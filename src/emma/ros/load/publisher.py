@@ -20,6 +20,7 @@ from emma.control.pacing import prefer_this_process
 from emma.errors import EmmaError
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
+from emma.ros.load.states import LoadState
 from emma.ros.nodes.recorder import NICE
 from emma.ros.parameters import declare, parameter, read
 from emma.ros.raw_subscriptions import message_class
@@ -68,6 +69,9 @@ class LoadNode(Node):
 
     def close(self) -> None:
         self._end()
+
+    def sign(self) -> str:
+        return f"{'sending' if self._running else 'idle'} after {self._runs} runs"
 
     def _make(self) -> Iterator[Stream]:
         kinds = self.spec.topics()
@@ -124,10 +128,16 @@ class LoadNode(Node):
 
     def _say(self) -> None:
         matched = min(stream.publisher.get_subscription_count() for stream in self._streams)
-        values = {"running": self._running, "runs": self._runs, "sent": dict(self._sent), "matched": matched}
-        values |= {"mb_per_s": self._bytes / 1e6 / self._elapsed if self._elapsed else 0.0, "late_s": self._late}
-        values["skipped"] = self._skipped
-        self._state.publish(messages.json_string(values))
+        state = LoadState(
+            running=self._running,
+            runs=self._runs,
+            sent=dict(self._sent),
+            matched=matched,
+            mb_per_s=self._bytes / 1e6 / self._elapsed if self._elapsed else 0.0,
+            late_s=self._late,
+            skipped=self._skipped,
+        )
+        self._state.publish(messages.text(state))
 
 
 def main() -> int:

@@ -1,6 +1,5 @@
 """The load and something that takes it, in a domain of their own, driven from a program."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,9 +11,12 @@ import psutil
 
 from emma.bench.load import Load, write_robot
 from emma.errors import EmmaError
+from emma.recording.recorder_state import EpisodeBegun, EpisodeEnded, RecorderState
+from emma.records import Topic
 from emma.robots.spec import RobotSpec
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
+from emma.ros.load.states import COUNTER_STATE, LOAD_STATE
 from emma.sessions.graph import Graph, NodeProcess
 
 # What discovery of six large topics may take on a busy machine.
@@ -52,7 +54,7 @@ class Rig:
         self.spec: RobotSpec = write_robot(folder / "robot", load or Load())
         self._stack = ExitStack()
         self._graphs: list[Graph] = []
-        self._heard: set[str] = set()
+        self._recorders = 0
         self._killed = False
 
     def __enter__(self) -> "Rig":
@@ -60,7 +62,7 @@ class Rig:
             stack.enter_context(own_domain())
             self._started(stack, NodeProcess(module="load.publisher", name="load", parameters=self._robot))
             self.client = stack.enter_context(RosClient("rig", alive=self._check))
-            self._listen("/load/state")
+            self.client.listen(LOAD_STATE)
             self.client.wait_for_service("/load/start", READY_S)
             self._stack = stack.pop_all()
         return self
@@ -88,7 +90,7 @@ class Rig:
         others = self.listeners()
         with ExitStack() as stack:
             self._started(stack, NodeProcess(module="load.counter", name="counter", parameters=self._robot))
-            self._listen("/counter/state")
+            self.client.listen(COUNTER_STATE)
             self.wait_for_listeners(others + 1)
             yield
         self.wait_for_listeners(others)
@@ -97,14 +99,16 @@ class Rig:
     def recorder(self, root: Path, **parameters: Any) -> Iterator["RecorderUnderLoad"]:
         """The recorder node below `root`, connected to every topic. It may be killed meanwhile."""
         # A name of its own: what a killed node offered is seen for 20 s after its death.
-        name, others = f"recorder_{len(self._heard)}", self.listeners()
+        self._recorders += 1
+        name, others = f"recorder_{self._recorders}", self.listeners()
         with ExitStack() as stack:
             values = {**self._robot, "root": str(root), **parameters}
             graph = self._started(stack, NodeProcess(module="recorder", name=name, parameters=values))
-            self._listen(f"/{name}/state")
+            state = Topic(f"/{name}/state", RecorderState)
+            self.client.listen(state)
             self.client.wait_for_service(f"/{name}/start", READY_S)
             self.wait_for_listeners(others + 1)
-            recorder = RecorderUnderLoad(self, name, graph.pids[name])
+            recorder = RecorderUnderLoad(self, name, state, graph.pids[name])
             yield recorder
             self._killed = self._killed or recorder.killed
         self.wait_for_listeners(others)
@@ -112,9 +116,9 @@ class Rig:
     def start(self, factor: float, seconds: float) -> int:
         """Begin to send; returns what `wait` needs."""
         self.client.set_parameters("/load", {"factor": float(factor), "seconds": float(seconds)})
-        runs: int = self.client.heard("/load/state")["runs"]
+        state = self.client.heard(LOAD_STATE)
         self.client.trigger("/load/start")
-        return runs
+        return state.runs if state else 0
 
     def stop(self) -> None:
         """End the sending early."""
@@ -122,31 +126,26 @@ class Rig:
 
     def wait(self, runs: int, seconds: float) -> Sent:
         """Wait until the run begun by `start` has ended and its messages have arrived."""
-        said = self.client.wait_for("/load/state", lambda s: s["runs"] > runs and not s["running"], seconds)
+        said = self.client.wait_for(LOAD_STATE, lambda s: s.runs > runs and not s.running, seconds)
         if said is None:
             raise EmmaError("the load does not end", found=f"still sending after {seconds:.0f} s")
         time.sleep(SETTLE_S)
-        return Sent(sent=dict(said["sent"]), mb_per_s=said["mb_per_s"], late_s=said["late_s"], skipped=said["skipped"])
+        return Sent(sent=dict(said.sent), mb_per_s=said.mb_per_s, late_s=said.late_s, skipped=said.skipped)
 
     def play(self, factor: float, seconds: float) -> Sent:
         """Send the load `factor` times as fast for `seconds`."""
         return self.wait(self.start(factor, seconds), 3 * seconds + READY_S)
 
-    def _listen(self, topic: str) -> None:
-        if topic not in self._heard:
-            self._heard.add(topic)
-            self.client.listen(topic)
-
     def listeners(self) -> int:
         """How many subscribers every topic of the load has at least."""
-        count: int = self.client.heard("/load/state").get("matched", 0)
-        return count
+        state = self.client.heard(LOAD_STATE)
+        return state.matched if state else 0
 
     def wait_for_listeners(self, count: int) -> None:
         """Wait until every topic of the load has `count` subscribers. Not after a kill: the dead count for 20 s."""
         if self._killed:
             return
-        if self.client.wait_for("/load/state", lambda s: s["matched"] == count, READY_S) is None:
+        if self.client.wait_for(LOAD_STATE, lambda s: s.matched == count, READY_S) is None:
             raise EmmaError(
                 "the load and its listeners do not find each other",
                 found=f"{self.listeners()} after {READY_S:g} s",
@@ -157,8 +156,8 @@ class Rig:
 class RecorderUnderLoad:
     """A running recorder node. start, save: its services; `kill` ends it as the kernel would when memory runs out."""
 
-    def __init__(self, rig: Rig, name: str, pid: int) -> None:
-        self._rig, self._name, self._process = rig, name, psutil.Process(pid)
+    def __init__(self, rig: Rig, name: str, state: Topic[RecorderState], pid: int) -> None:
+        self._rig, self._name, self._state, self._process = rig, name, state, psutil.Process(pid)
         self._episode = ""
         self.killed = False
 
@@ -167,12 +166,12 @@ class RecorderUnderLoad:
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                folder = Path(json.loads(self._rig.client.trigger(f"/{self._name}/start", ANSWER_S))["folder"])
+                folder = self._rig.client.ask(f"/{self._name}/start", EpisodeBegun, ANSWER_S).folder
             except EmmaError:
                 # On a busy machine rmw may send the answer before it knows the asker, and then it is lost.
                 said = self.state()
-                if said.get("state") == "recording" and said["episode"] != self._episode:
-                    folder = Path(said["root"]) / said["episode"]
+                if said.state == "recording" and said.episode != self._episode:
+                    folder = said.root / said.episode
                 elif time.monotonic() > deadline:
                     raise
                 else:
@@ -181,18 +180,17 @@ class RecorderUnderLoad:
             self._episode = folder.name
             return folder
 
-    def save(self) -> dict[str, Any]:
-        """End the episode. Returns what the recorder says: messages, dropped, lost."""
-        said: dict[str, Any] = json.loads(self._rig.client.trigger(f"/{self._name}/save", SAVE_S))
-        return said
+    def save(self) -> EpisodeEnded:
+        """End the episode."""
+        return self._rig.client.ask(f"/{self._name}/save", EpisodeEnded, SAVE_S)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RecorderState:
         """The newest message on its `~/state`."""
-        return self._rig.client.heard(f"/{self._name}/state")
+        return self._rig.client.heard(self._state) or RecorderState()
 
-    def wait_for(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    def wait_for(self, condition: Callable[[RecorderState], object]) -> RecorderState:
         """The first `~/state` for which `condition` holds. EmmaError if that takes too long."""
-        said = self._rig.client.wait_for(f"/{self._name}/state", condition, READY_S)
+        said = self._rig.client.wait_for(self._state, condition, READY_S)
         if said is None:
             raise EmmaError("the recorder does not come to that", found=str(self.state()))
         return said
@@ -200,7 +198,7 @@ class RecorderUnderLoad:
     def wait_for_all_topics(self) -> None:
         """Wait until the episode has a message of every topic."""
         topics = set(self._rig.spec.topics())
-        self.wait_for(lambda s: topics <= set(s["received"]))
+        self.wait_for(lambda s: topics <= s.received.keys())
 
     def cpu_s(self) -> float:
         """Processor seconds it has used so far."""

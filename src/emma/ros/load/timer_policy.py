@@ -25,7 +25,6 @@ from emma.observation import Aligner
 from emma.policy.bundle import load_bundle
 from emma.policy.runtime import open_runtime
 from emma.policy.warm_up import warm_up
-from emma.records import encode
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.parameters import declare, parameter
@@ -75,6 +74,9 @@ class TimerPolicyNode(Node):
 
     def close(self) -> None:
         self._runtime.close()
+
+    def sign(self) -> str:
+        return self._mode.value
 
     def _pusher(self, topic: str) -> Any:
         return lambda message: self._aligner.push(topic, message, self.get_clock().now().nanoseconds)
@@ -127,7 +129,7 @@ class TimerPolicyNode(Node):
             timings=self._timings.summary(),
             stats_seq=self._stats_seq,
         )
-        self._state.publish(String(data=encode(state)))
+        self._state.publish(messages.text(state))
 
 
 def main() -> int:

@@ -8,12 +8,13 @@ from pathlib import Path
 from emma import interrupts
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
+from emma.recording.recorder_state import RECORDER_STATE
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.parameters import declare, parameter, robot_parameter
 from emma.sessions.drive import shown
 from emma.sessions.scene import JUDGES, PERSON, PersonScene
-from emma.sessions.session import OPERATORS, POLICY, RECORDER, Session, trials
+from emma.sessions.session import OPERATORS, POLICY, Session, trials
 from emma.sessions.summary import draw_sheet, show
 
 
@@ -69,9 +70,9 @@ def _drive(client: RosClient) -> int:
     result = session.result()
     if not result.rows:
         return 0
-    root = client.heard(RECORDER).get("root") if values.record else None
+    recorder = client.heard(RECORDER_STATE) if values.record else None
     sheet = draw_sheet(result, spec, Path(values.sheet)) if values.sheet else None
-    show(result, bags=Path(root) if root else None, sheet=sheet)
+    show(result, bags=recorder.root if recorder else None, sheet=sheet)
     if values.result:
         atomic_write_text(values.result, json.dumps(result.to_json(), indent=2) + "\n")
     return 0

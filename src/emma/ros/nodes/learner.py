@@ -3,22 +3,23 @@
 The cycle itself is `emma improve` in a process of its own at low priority; what the node knows it reads from its files.
 """
 
-import json
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
+from emma.control.policy_state import PolicyState, SwapPhase
 from emma.cycle.config import load_config
 from emma.cycle.cycle_supervisor import Attendant
+from emma.cycle.learner_state import LearnerState, LearnerSwap
 from emma.cycle.ready import require_ready
 from emma.errors import EmmaError
+from emma.records import Topic
 from emma.ros import messages, qos
 from emma.ros.client import RosClient
 from emma.ros.parameters import declare, parameter
@@ -59,17 +60,18 @@ class LearnerNode(Node):
             require_ready(self._attendant.config)
         except EmmaError as error:
             self.get_logger().warning(f"no cycle can begin yet: {error}")
-        self._running: dict[str, Any] = {}
+        self._policy = Topic(f"{self._values.policy_node}/state", PolicyState)
+        self._running: PolicyState | None = None
         self._swapping: threading.Thread | None = None
-        self._swap: dict[str, Any] = {}
+        self._swap = LearnerSwap()
         # Why the latest cycle did not begin, or ended with an error.
         self._problem = ""
         self._ending = threading.Event()
-        self._said: dict[str, Any] = {}
+        self._said: LearnerState | None = None
         self._missed: float | None = None
         self._calm = 0.0
         self._topic = self.create_publisher(String, "~/state", qos.LATCHED)
-        self.create_subscription(String, f"{self._values.policy_node}/state", self._on_policy, qos.LATCHED)
+        self.create_subscription(String, self._policy.name, self._on_policy, qos.LATCHED)
         self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
         self.create_service(Trigger, "~/stop", answer(lambda _: self._attendant.stop(0.0)))
         self.create_service(SetBool, "~/pause", answer(self._on_pause))
@@ -117,7 +119,12 @@ class LearnerNode(Node):
             self._attendant.go_on()
 
     def _on_policy(self, message: String) -> None:
-        self._running = json.loads(message.data)
+        try:
+            self._running = self._policy.read(message.data)
+        except EmmaError as error:
+            self._running = None
+            if str(error) != self._problem:
+                self._complain(str(error))
 
     def _look(self) -> None:
         self._stand_aside(self._running)
@@ -127,24 +134,24 @@ class LearnerNode(Node):
         if self._values.swap and not busy and (bundle := self._attendant.next_version()) is not None:
             self._swapping = threading.Thread(target=self._run_swap, args=(bundle,), name="swap", daemon=True)
             self._swapping.start()
-        policy = self._running.get("policy", "")
-        said = {
-            **asdict(self._attendant.state()),
-            "running": policy,
-            "running_version": self._attendant.version_of(policy) if policy else 0,
-            "swap": self._swap,
-            "problem": self._problem,
-        }
+        policy = self._running.policy if self._running is not None else ""
+        said = LearnerState(
+            **vars(self._attendant.state()),
+            running=policy,
+            running_version=self._attendant.version_of(policy) if policy else 0,
+            swap=self._swap,
+            problem=self._problem,
+        )
         if said != self._said:
             self._said = said
-            self._topic.publish(messages.json_string(said))
+            self._topic.publish(messages.text(said))
 
-    def _stand_aside(self, running: dict[str, Any]) -> None:
+    def _stand_aside(self, running: PolicyState | None) -> None:
         """The robot comes first: after a missed control tick the cycle stands still for a while."""
         if self._calm and time.monotonic() > self._calm:
             self._calm = 0.0
             self._attendant.go_on()
-        missed = running.get("timings", {}).get("missed_ticks")
+        missed = None if running is None else running.timings.get("missed_ticks")
         if missed is None or not self._values.calm_s:
             return
         if self._missed is not None and missed > self._missed:
@@ -153,18 +160,24 @@ class LearnerNode(Node):
         self._missed = missed
 
     def _run_swap(self, bundle: Path) -> None:
-        self._swap = {"to": str(bundle), "phase": "loading"}
+        self._swap = LearnerSwap(policy=str(bundle), phase=SwapPhase.LOADING)
         try:
             with RosClient("learner_swap", context=self.context, alive=self._go_on) as client:
                 result = swap_policy(bundle, node=self._values.policy_node, client=client)
         except EmmaError as error:
             if self._ending.is_set():
                 return
-            self._swap = {"to": str(bundle), "phase": "refused", "why": str(error)}
+            self._swap = replace(self._swap, phase=SwapPhase.REFUSED, why=str(error))
             self.get_logger().error(f"version {bundle.name} was not taken: {error}")
             return
-        done = asdict(result) | {"policy": str(result.policy), "previous": str(result.previous)}
-        self._swap = {"to": str(bundle), "phase": "done", **done}
+        self._swap = LearnerSwap(
+            policy=str(result.policy),
+            phase=SwapPhase.DONE,
+            previous=str(result.previous),
+            seconds=result.seconds,
+            ticks=result.ticks,
+            missed_ticks=result.missed_ticks,
+        )
         self.get_logger().info(f"version {bundle.name} runs; {result.missed_ticks} of {result.ticks} ticks missed")
 
     def _go_on(self) -> None:

@@ -25,8 +25,6 @@ from emma.control.real_time import RealTimeLoop
 from emma.errors import EmmaError
 from emma.observation import Aligner
 from emma.policy.bundle import load_bundle
-from emma.policy.isolated import is_isolated
-from emma.records import encode
 from emma.robots.agreement import parse_map
 from emma.robots.turns import Turns
 from emma.ros import messages, qos
@@ -163,7 +161,7 @@ class PolicyNode(LifecycleNode):
         }
         self._driver.start()
         self._engines.begin(loaded.bundle.path, loaded.runtime.name)
-        if is_isolated(loaded.runtime):
+        if loaded.runtime.isolated:
             # All that is left to this process is short and may come first. What is there now stays: looking through it
             # for garbage, again and again, would cost a tick each time.
             gc.collect()
@@ -228,7 +226,7 @@ class PolicyNode(LifecycleNode):
             self._gate.close()
             self._gate = None
         hangs = driver is not None and not driver.stop()
-        if hangs and self._loaded is not None and not is_isolated(self._loaded.runtime):
+        if hangs and self._loaded is not None and not self._loaded.runtime.isolated:
             # What an inference in this process uses must not be taken from it.
             self._loaded = None
         self._swap.close()
@@ -365,7 +363,7 @@ class PolicyNode(LifecycleNode):
 
     def _publish_state(self) -> None:
         state = self._state()
-        self._state_topic.publish(String(data=encode(state)))
+        self._state_topic.publish(messages.text(state))
         complain(self.get_logger(), state)
 
     def _publish_diagnostics(self) -> None:

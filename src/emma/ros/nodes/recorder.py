@@ -1,7 +1,8 @@
 """The recorder node: every topic of the robot as received, one episode at a time. The work is in `emma.recording`."""
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,8 +15,10 @@ from emma.control.pacing import prefer_this_process
 from emma.errors import EmmaError
 from emma.recording.outcome import outcome_line
 from emma.recording.recorder import EpisodeRecorder
+from emma.recording.recorder_state import EpisodeBegun, EpisodeEnded, RecorderState
 from emma.recording.stats import RecorderConfig
 from emma.recording.stream_monitor import Watch
+from emma.records import encode
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.intervention_gate import INTERVENTION
@@ -133,7 +136,7 @@ class RecorderNode(Node):
             self._mark_intervention(self._began_ns)
         self.get_logger().info(f"recording {folder}")
         self._say()
-        return messages.json_string({"episode": meta.id, "folder": str(folder)}).data
+        return encode(EpisodeBegun(episode=meta.id, folder=folder))
 
     def _end(self, how: str) -> str:
         lost = self._lost()
@@ -141,16 +144,15 @@ class RecorderNode(Node):
             self.episodes.mark(f"lost before the recorder: {', '.join(f'{t} {n}' for t, n in lost.items())}")
         meta = self.episodes.save() if how == "save" else self.episodes.discard()
         self._say()
-        values = {
-            "episode": meta.id,
-            "folder": str(self.episodes.root / meta.id),
-            "messages": sum(topic.count for topic in meta.topics.values()),
-            "dropped": meta.dropped,
-            "lost": sum(lost.values()),
-        }
-        line = outcome_line(meta, self.spec, sum(lost.values()), check_rates=self._check_rates)
-        self.get_logger().info(line)
-        return messages.json_string(values).data
+        ended = EpisodeEnded(
+            episode=meta.id,
+            folder=self.episodes.root / meta.id,
+            messages=sum(topic.count for topic in meta.topics.values()),
+            dropped=meta.dropped,
+            lost=sum(lost.values()),
+        )
+        self.get_logger().info(outcome_line(meta, self.spec, ended.lost, check_rates=self._check_rates))
+        return encode(ended)
 
     def _receive(self, topic: str, data: bytes, received_ns: int, sent_ns: int) -> None:
         self._watch.add(topic, data)
@@ -199,19 +201,27 @@ class RecorderNode(Node):
     def _say(self) -> None:
         stats = self.episodes.stats()
         problems = self._problems()
-        values = {**asdict(stats), "minutes_left": stats.minutes_left, "lost": self._lost()}
-        values |= {"text": "; ".join([str(stats), *problems]), "problems": problems}
         meta = self.episodes.meta
-        values |= {"root": str(self.episodes.root), "instruction": self._instruction}
-        values |= {"rates_hz": self._seen.rates_hz, "skew_s": self._seen.skew_s}
-        values |= {"success": meta.success if meta else None, "intervention": self._person}
-        values |= {"unheard": self._unheard(), "publishers": self._raw.publishers}
-        self._state_topic.publish(messages.json_string(values))
+        state = RecorderState(
+            **vars(stats),
+            text="; ".join([str(stats), *problems]),
+            problems=tuple(problems),
+            lost=self._lost(),
+            root=Path(self.episodes.root),
+            instruction=self._instruction,
+            rates_hz=self._seen.rates_hz,
+            skew_s=self._seen.skew_s,
+            success=meta.success if meta else None,
+            intervention=self._person,
+            unheard=self._unheard(),
+            publishers=self._raw.publishers,
+        )
+        self._state_topic.publish(messages.text(state))
 
-    def _unheard(self) -> list[str]:
+    def _unheard(self) -> tuple[str, ...]:
         """Topics that an episode needs and no message has come from."""
         by_topic = self._raw.by_topic
-        return [topic for topic in self._needed if topic not in by_topic or not by_topic[topic].received]
+        return tuple(topic for topic in self._needed if topic not in by_topic or not by_topic[topic].received)
 
     def _lost(self) -> dict[str, int]:
         """Messages that the middleware lost since the episode began, by topic."""

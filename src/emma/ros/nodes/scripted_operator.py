@@ -3,12 +3,10 @@
 The one operator so far is scripted: the simulator's expert, which knows from the sim's `~/outcome` what the task is.
 """
 
-import json
 import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from rclpy.node import Node
@@ -22,11 +20,14 @@ from emma.control.tracking import BLIND_S, TrackingGuard
 from emma.envs.maker import maker_of
 from emma.errors import EmmaError
 from emma.messages import decode_state, stamp_ns
+from emma.records import Topic
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.parameters import declare, parameter, read, robot_parameter
 from emma.ros.runner import Stop, run
 from emma.ros.service_replies import answer
+from emma.sim.sim_state import SIM_STATE, ScriptedPhase, ScriptedState, SimState
+from emma.sim.task import Task
 
 OPERATORS = ("scripted",)
 # Targets this near to what the filter allows go out as they are: its sums round in the last digits.
@@ -40,7 +41,7 @@ class ScriptedOperatorParameters:
 
     robot: str = robot_parameter()
     operator: str = parameter("scripted", "who moves the robot", choices=OPERATORS)
-    task_topic: str = parameter("/sim/outcome", "where the scripted operator learns the task")
+    task_topic: str = parameter(SIM_STATE.name, "where the scripted operator learns the task")
     noise: float = parameter(
         0.0, "scripted: disturbance of the commands, rad (DART)", minimum=0.0, maximum=0.1, runtime=True
     )
@@ -59,7 +60,8 @@ class ScriptedOperatorNode(Node):
         self._plan_arm = maker.make(self.spec, cameras=(), task=maker.tasks[0])
         self._lockstep = values.lockstep
         self._lock = threading.Lock()
-        self._task: dict[str, Any] | None = None
+        self._sim = Topic(values.task_topic, SimState)
+        self._task: Task | None = None
         self._measured: np.ndarray | None = None
         self._measured_s = -np.inf
         self._targets: np.ndarray | None = None
@@ -76,7 +78,8 @@ class ScriptedOperatorNode(Node):
         self.create_service(Trigger, "~/start", answer(lambda _: self._start()))
         self.create_service(Trigger, "~/stop", answer(lambda _: self._finish("stopped")))
         self._ending = threading.Event()
-        self._state, self._listeners, self._saying = "idle", 0, threading.Lock()
+        self._state: ScriptedPhase = "idle"
+        self._listeners, self._saying = 0, threading.Lock()
         self.create_timer(LOOK_S, self._look)
         self._thread = threading.Thread(target=self._stream, name="scripted_operator", daemon=True)
         if not values.lockstep:
@@ -102,8 +105,8 @@ class ScriptedOperatorNode(Node):
                 expected="joint states and a task",
                 fix="start the sim node first",
             )
-        self._plan_arm.set_task(str(self._task["kind"]))
-        task = self._plan_arm.reset(int(self._task["seed"]), str(self._task["target"]))
+        self._plan_arm.set_task(self._task.kind)
+        task = self._plan_arm.reset(self._task.seed, self._task.target)
         script = self._plan_arm.script(noise=read(self, ScriptedOperatorParameters).noise)
         with self._lock:
             self._safety.start(self._measured)
@@ -111,13 +114,17 @@ class ScriptedOperatorNode(Node):
         self._say("running")
         return f"{task.instruction}: {len(script.executed) / self.spec.control_rate_hz:.1f} s"
 
-    def _finish(self, state: str) -> None:
+    def _finish(self, state: ScriptedPhase) -> None:
         with self._lock:
             self._targets = None
         self._say(state)
 
     def _on_task(self, message: String) -> None:
-        self._task = json.loads(message.data).get("task")
+        try:
+            self._task = self._sim.read(message.data).task
+        except EmmaError as error:
+            self._task = None
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
     def _on_state(self, message: JointState) -> None:
         try:
@@ -177,13 +184,12 @@ class ScriptedOperatorNode(Node):
         if self._command.get_subscription_count() != self._listeners:
             self._say()
 
-    def _say(self, state: str = "") -> None:
+    def _say(self, state: ScriptedPhase | None = None) -> None:
         """Say a new state, or the present one again."""
         # The demonstration ends on a thread of its own: what it says must not be followed by what was before.
         with self._saying:
             self._state, self._listeners = state or self._state, self._command.get_subscription_count()
-            values = {"state": self._state, "operator": "scripted", "listeners": self._listeners}
-            self._state_topic.publish(messages.json_string(values))
+            self._state_topic.publish(messages.text(ScriptedState(state=self._state, listeners=self._listeners)))
 
 
 def main() -> int:

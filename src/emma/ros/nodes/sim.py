@@ -15,6 +15,7 @@ from std_srvs.srv import Trigger
 from emma.envs.maker import maker_of
 from emma.errors import EmmaError
 from emma.messages import stamp_ns
+from emma.records import encode
 from emma.robots.spec import load_robot
 from emma.ros import messages, qos
 from emma.ros.parameters import declare, on_change, parameter, read, robot_parameter
@@ -23,6 +24,7 @@ from emma.ros.service_replies import answer
 from emma.sim.loop import SimLoop
 from emma.sim.maker import require_known
 from emma.sim.outcome import Outcome
+from emma.sim.sim_state import SimReset, SimState
 from emma.sim.task import Task
 
 
@@ -71,7 +73,7 @@ class SimNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._episode = 0
         self._known: tuple[Any, ...] | None = None
-        self._latest: tuple[Task, Outcome, float] | None = None
+        self._state: SimState | None = None
         self._missed = 0
         self.loop = SimLoop(
             self.spec,
@@ -95,7 +97,7 @@ class SimNode(Node):
             command, self.spec.command.topic, self._on_command, qos.EXACT if values.lockstep else qos.COMMAND
         )
         self.create_service(Trigger, "~/reset", answer(lambda _: self._reset(read(self, SimParameters))))
-        self.create_service(Trigger, "~/outcome", answer(lambda _: self._outcome_text().data))
+        self.create_service(Trigger, "~/outcome", answer(lambda _: self._latest_state()))
         self.create_timer(1.0, self._diagnose)
         on_change(self, SimParameters, self._changed)
 
@@ -112,9 +114,9 @@ class SimNode(Node):
             sim.set_task(values.task or self._maker.tasks[0])
             return sim.reset(values.seed, values.target or None, held_out_words=values.held_out_words)
 
-        task = asdict(self.loop.reset(begin))
-        self.get_logger().info(f'episode {self._episode}: seed {task["seed"]}, "{task["instruction"]}"')
-        return messages.json_string({**task, "episode": self._episode}).data
+        task = self.loop.reset(begin)
+        self.get_logger().info(f'episode {self._episode}: seed {task.seed}, "{task.instruction}"')
+        return encode(SimReset(**vars(task), episode=self._episode))
 
     def _check(self, values: dict[str, Any]) -> None:
         """Raises EmmaError for what the simulator does not have."""
@@ -142,12 +144,10 @@ class SimNode(Node):
         array.status = [messages.status("sim: physics", self.spec.name, values)]
         self._diagnostics.publish(array)
 
-    def _outcome_text(self) -> String:
-        if self._latest is None:
-            return String(data="{}")
-        task, outcome, seconds = self._latest
-        values = {"episode": self._episode, "task": asdict(task), "time_s": seconds, **asdict(outcome)}
-        return messages.json_string(values)
+    def _latest_state(self) -> str:
+        if self._state is None:
+            raise EmmaError("no outcome yet", found="a simulator before its first tick", expected="a task under way")
+        return encode(self._state)
 
     # What follows is called on the simulator's thread (`SimOutput`).
 
@@ -174,12 +174,12 @@ class SimNode(Node):
             self._depth[camera].publish(messages.depth_image(depth, stamp_ns, frame))
 
     def outcome(self, task: Task, outcome: Outcome, seconds: float) -> None:
-        self._latest = (task, outcome, seconds)
+        self._state = SimState(**vars(outcome), episode=self._episode, task=task, time_s=seconds)
         # Once a second of the arm's time, and whenever something changes.
         known = (self._episode, outcome.placed_on, outcome.success, outcome.settled, int(seconds + 1e-9))
         if known != self._known:
             self._known = known
-            self._outcome.publish(self._outcome_text())
+            self._outcome.publish(messages.text(self._state))
 
     def late(self, ticks: int) -> None:
         self._missed += ticks

@@ -34,9 +34,9 @@ from emma.ros.service_replies import answer
 from emma.teleop.jog import JogConfig, JogDevice
 from emma.teleop.leader import LeaderConfig, LeaderDevice, LeaderMap, load_leader_map
 from emma.teleop.teleop import Phase, Teleop
+from emma.teleop.teleop_state import TeleopState
 
 DEVICES = ("jog", "leader")
-TAKING = "taking"
 # Without commands for this long there is no commander: longer than a busy machine keeps a commander from its turn.
 QUIET_S = 0.3
 
@@ -79,7 +79,8 @@ class TeleopNode(Node):
         self._commanded = (np.full(len(self.spec.joints), np.nan), -np.inf)
         self._asked_s: float | None = None
         self._claimed = False
-        self._problem, self._said = "", ""
+        self._problem = ""
+        self._said: TeleopState | None = None
         self._take_when_ready = values.take
         self._aligner = Aligner(self.spec, cameras=())
         self._command = GroupCommands(self, self.spec)
@@ -188,7 +189,7 @@ class TeleopNode(Node):
             self._asked_s, self._problem = time.monotonic(), ""
         self._claim(True)
         self._say()
-        return TAKING
+        return Phase.TAKING
 
     def _on_e_stop(self, pressed: bool) -> None:
         self._take_when_ready = False
@@ -220,8 +221,8 @@ class TeleopNode(Node):
         self._intervention.publish(Bool(data=claimed))
 
     @property
-    def _phase(self) -> str:
-        return TAKING if self._asked_s is not None else self._teleop.phase.value
+    def _phase(self) -> Phase:
+        return Phase.TAKING if self._asked_s is not None else self._teleop.phase
 
     def _run(self) -> None:
         rate = FixedRate(1.0 / self.spec.control_rate_hz, self._ending)
@@ -270,16 +271,12 @@ class TeleopNode(Node):
         self._say()
 
     def _say(self) -> None:
-        values = {
-            "state": self._phase,
-            "device": self._values.device,
-            "note": self._teleop.note,
-            "problem": self._problem,
-        }
-        message = messages.json_string(values)
-        if message.data != self._said:
-            self._said = message.data
-            self._state_topic.publish(message)
+        state = TeleopState(
+            state=self._phase, device=self._values.device, note=self._teleop.note, problem=self._problem
+        )
+        if state != self._said:
+            self._said = state
+            self._state_topic.publish(messages.text(state))
 
 
 def main() -> int:

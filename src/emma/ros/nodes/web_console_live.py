@@ -19,11 +19,15 @@ from trajectory_msgs.msg import JointTrajectory
 
 from emma.bags.episode import EpisodeMeta
 from emma.bags.index import header_stamp_ns
-from emma.console.graph_state import POLICY, RECORDER, SIM, TELEOP, TOPICS, graph_state
+from emma.console.graph_state import Heard, graph_state
+from emma.control.policy_state import POLICY_STATE
+from emma.cycle.learner_state import LEARNER_STATE
 from emma.envs.maker import maker_of
 from emma.errors import EmmaError
 from emma.messages import decode_command, decode_image, merge_states
 from emma.policy.bundle import load_bundle
+from emma.recording.recorder_state import RECORDER_STATE
+from emma.records import Record, Topic
 from emma.robots.spec import RobotSpec, StateTopic
 from emma.ros import qos
 from emma.ros.chunk_topic import CHUNK
@@ -33,8 +37,14 @@ from emma.ros.raw_subscriptions import message_class
 from emma.sessions.key_console import KeyConsole, KeysConfig
 from emma.sessions.session import Trial
 from emma.sim.demonstrations import target_of
+from emma.sim.sim_state import SIM_STATE
 from emma.teleop.keys import Action
+from emma.teleop.teleop_state import TELEOP_STATE
 
+TOPICS = (RECORDER_STATE, POLICY_STATE, TELEOP_STATE, SIM_STATE, LEARNER_STATE)
+# The recorder reports five times a second, the policy four: silent for so long they count as gone. The others report
+# when something changes.
+SILENT_S = {RECORDER_STATE.name: 3.0, POLICY_STATE.name: 3.0}
 # Only the newest message counts, and a lost one is not sent again.
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 FIRST_SEED = 1000
@@ -120,14 +130,33 @@ class GraphLive:
         }
 
     def state(self) -> dict[str, Any]:
-        heard = {topic: self._client.heard(topic) for topic in TOPICS}
-        silent = {topic: self._client.silent_s(topic) for topic in TOPICS}
-        values = graph_state(heard, silent, e_stop=self._e_stop.pressed, cameras=self._images)
+        values = graph_state(self._heard(), e_stop=self._e_stop.pressed, cameras=self._images)
         values["joints"] = self._vector(self._joints)
         values["command"] = self._vector(self._commands)
         values["ahead"] = self._ahead()
         values["saved"] = [folder.name for folder in self._saved]
         return values
+
+    def _heard(self) -> Heard:
+        unreadable: list[str] = []
+
+        def newest[T: Record](topic: Topic[T]) -> T | None:
+            if self._client.silent_s(topic) > SILENT_S.get(topic.name, math.inf):
+                return None
+            try:
+                return self._client.heard(topic)
+            except EmmaError as error:
+                unreadable.append(str(error))
+                return None
+
+        return Heard(
+            recorder=newest(RECORDER_STATE),
+            policy=newest(POLICY_STATE),
+            teleop=newest(TELEOP_STATE),
+            sim=newest(SIM_STATE),
+            learner=newest(LEARNER_STATE),
+            unreadable=tuple(unreadable),
+        )
 
     def _ahead(self) -> dict[str, Any] | None:
         """The chunk that is being played: begin_s, stamp of its first action; at_s, (K,) since then; positions, (K, J),
@@ -193,12 +222,12 @@ class GraphLive:
 
     def _keys(self) -> KeysConfig:
         """What the keys may count on in the graph as it is now."""
-        there = {topic for topic in TOPICS if self._client.heard(topic)}
+        there = self._heard()
         trials: tuple[Trial, ...] = ()
-        if SIM in there and self._spec.simulator:
+        if there.sim is not None and self._spec.simulator:
             seed = next(self._seeds)
             trials = (Trial(seed=seed, target=target_of(seed, maker_of(self._spec).targets), domain=""),)
-        return KeysConfig(teleop=TELEOP in there, policy=POLICY in there, trials=trials)
+        return KeysConfig(teleop=there.teleop is not None, policy=there.policy is not None, trials=trials)
 
     def _instruct(self, words: str) -> str:
         if not words.strip():
@@ -211,18 +240,19 @@ class GraphLive:
         if bundle is None:
             raise EmmaError("no such policy", found=key, expected=f"one of {', '.join(self._bundles) or 'none'}")
         load_bundle(bundle).check(self._spec)
-        before = self._client.heard(POLICY).get("policy")
+        before = self._client.heard(POLICY_STATE)
         self._client.set_parameters("/policy", {"policy": str(bundle)})
         try:
             return f"{bundle.name}: " + self._client.trigger("/policy/swap")
         except EmmaError:
-            if before:
-                self._client.set_parameters("/policy", {"policy": before})
+            if before is not None and before.policy:
+                self._client.set_parameters("/policy", {"policy": before.policy})
             raise
 
     def _delete_last(self) -> str:
         """Mark the newest episode that was saved from this console as discarded; its bag stays on the disk."""
-        if self._client.heard(RECORDER).get("state", "idle") != "idle":
+        recorder = self._client.heard(RECORDER_STATE)
+        if recorder is not None and recorder.recording:
             raise EmmaError("an episode is being recorded", fix="save or discard it first")
         if not self._saved:
             raise EmmaError("nothing was saved from this console", found="0 episodes", expected="at least one")
