@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from emma.datasets.spill_arrays import empty, stacked
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.fusion import Fusion
 from emma.dreamtransfer.geometry import CameraGeometry
+from emma.dreamtransfer.latest import Latest, same
 from emma.dreamtransfer.scorer import ClipScorer
 
 VIEWS = ("top", "wrist")
@@ -85,8 +87,13 @@ def test_variants_of_a_clip_share_its_correspondences(table: Clip) -> None:
         alone = Fusion(table)(made)
         for view, images in shared(made).items():
             np.testing.assert_array_equal(images, alone[view])
-    assert shared.fits(table.only(VIEWS))
-    assert not shared.fits(table.part(0, len(table)))
+
+
+def test_what_follows_from_a_clip_is_made_again_for_another_one(table: Clip) -> None:
+    made: list[Clip] = []
+    latest = Latest(lambda clip: made.append(clip) or len(made))
+    assert [latest(clip) for clip in (table, table.only(VIEWS), table.part(0, len(table)), table)] == [1, 1, 2, 3]
+    assert not same(table, replace(table, depth={}))
 
 
 def held_mb(work: Callable[[], object]) -> float:

@@ -9,6 +9,7 @@ import pytest
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraGeometry
 from emma.dreamtransfer.pipeline import DreamTransfer
+from emma.dreamtransfer.scorer import ClipScorer
 from emma.dreamtransfer.settings import Settings
 from emma.dreamtransfer.windows import windows
 from emma.errors import EmmaError
@@ -43,6 +44,35 @@ def test_small_draws_every_view_and_frame_and_repeats_itself(small_generator: Pa
     for view in VIEWS:
         np.testing.assert_array_equal(made[view], again[view])
         assert (made[view] != other[view]).any()
+
+
+def test_a_variant_after_others_is_the_one_made_alone(small_generator: Path) -> None:
+    source, scorer = clip(), ClipScorer()
+    settings = {"window": 1, "overlap": 0, "steps": 2, "fuse": True, "apart": 2}
+    generator = DreamTransfer.load(small_generator)
+    for seed in (3, 4):
+        alone = DreamTransfer.load(small_generator)(source, PROMPT, seed=seed, **settings)
+        after = generator(source, PROMPT, seed=seed, **settings)
+        for view in VIEWS:
+            np.testing.assert_array_equal(after[view], alone[view])
+        assert scorer(source, after, PROMPT) == pytest.approx(ClipScorer()(source, alone, PROMPT), rel=0, nan_ok=True)
+    other = clip(size=48)
+    np.testing.assert_array_equal(
+        generator(other, PROMPT, seed=3, **settings)["top"],
+        DreamTransfer.load(small_generator)(other, PROMPT, seed=3, **settings)["top"],
+    )
+
+
+def test_steps_before_the_last_are_lent_to_windows_beside_theirs(small_generator: Path) -> None:
+    generator, source = DreamTransfer.load(small_generator), clip()
+    settings = {"window": 1, "overlap": 0, "same_noise": 1.0}
+    each, lent, far = (generator(source, PROMPT, seed=0, steps=2, apart=n, **settings)["top"] for n in (1, 3, 40))
+    # Batches of other sizes are summed in another order, so a value may round to the other side.
+    np.testing.assert_allclose(lent[[1, 4, 7]].astype(int), each[[1, 4, 7]], atol=1)
+    assert (lent[0] != each[0]).any()
+    np.testing.assert_allclose(far[5].astype(int), each[5], atol=1)
+    one = [generator(source, PROMPT, seed=0, steps=1, apart=n, **settings)["top"] for n in (1, 3)]
+    np.testing.assert_array_equal(*one)
 
 
 def test_small_sees_text_and_depth_but_never_the_pictures(small_generator: Path) -> None:

@@ -58,15 +58,6 @@ class Fusion:
         self._clip, self._at_once = clip, at_once
         self._kept: _Correspondences | None = None
 
-    def fits(self, clip: Clip) -> bool:
-        """Whether `clip` has the very depth and poses that this was made for."""
-        mine = self._clip
-        return (
-            mine.views == clip.views
-            and {v: id(d) for v, d in mine.depth.items()} == {v: id(d) for v, d in clip.depth.items()}
-            and {v: id(c) for v, c in mine.cameras.items()} == {v: id(c) for v, c in clip.cameras.items()}
-        )
-
     def __call__(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """camera -> (T, H, W, 3) uint8 to the same; views without depth or pose are returned as they are."""
         clip = self._clip
@@ -199,8 +190,9 @@ class _Grids:
         moment: np.ndarray,
         part: np.ndarray,
     ) -> None:
-        """Add the colour of each cell over all time to `still_out` (P, 3) where the cell holds one surface, else that of
-        its moment to `moving_out` (N, 3).
+        """Add the colour of each cell over all time to `still_out` (P, 3) where the cell holds one surface.
+
+        Elsewhere that of the cell at each moment goes to `moving_out` (N, 3).
 
         parts: (P, 5) as `_Sums`; color (N, 3), share, moment, part (N,): of each pixel.
         """
