@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from emma.bench import dream, load_bench
+from emma.bench import dream, load_bench, tables
 from emma.bench.dream_measure import Judge, figures
 from emma.bench.dream_methods import hue_shift, joins
 from emma.bench.dream_scene import domain_of, film, part
+from emma.dreamtransfer.pipeline import DreamTransfer
 from emma.dreamtransfer.prompts import Grammar
 from emma.dreamtransfer.settings import Settings
+from emma.resources import data_dir
 from emma.robots.spec import load_robot
 from emma.sim.arm import DeskArm
 from emma.sim.scene import CLASSES
@@ -144,6 +146,25 @@ def test_joins_are_the_first_new_frames():
     assert joins(5, Settings(window=6, overlap=2)) == []
 
 
+def test_moments_that_share_early_steps_are_drawn_as_well(take):
+    generator = DreamTransfer.load(data_dir("models") / dream.GENERATOR, device="cpu")
+    assert generator.settings.apart > 1
+    short, seen = part(take, 16), []
+    judge = Judge(short, short.looks[0])
+    true = [judge(short.looks[0].images)]
+    for apart in (generator.settings.apart, 1):
+        made = generator(short.clip, short.looks[0].domain.caption, seed=0, apart=apart)
+        seen.append(figures([judge(made)], true))
+    fast, slow = seen
+    assert fast["colour_accuracy"] > slow["colour_accuracy"] - 0.1
+    assert fast["boundary_f"] > slow["boundary_f"] - 0.02
+    assert fast["psnr_db"] > slow["psnr_db"] - 0.5
+    assert fast["multiview_ratio"] < slow["multiview_ratio"] + 0.1
+    assert fast["flicker_ratio"] < slow["flicker_ratio"] + 0.2
+    for camera in ("top", "wrist"):
+        assert fast[f"cube_iou_{camera}"] > slow[f"cube_iou_{camera}"] - 0.05
+
+
 @pytest.mark.slow
 def test_the_bench_runs_with_a_generator_that_knows_nothing(tmp_path, monkeypatch, random_generator):
     monkeypatch.setattr(dream, "QUICK_FRAMES", 6)
@@ -152,6 +173,11 @@ def test_the_bench_runs_with_a_generator_that_knows_nothing(tmp_path, monkeypatc
     found = load_bench("dream").run(True, 1)
     for way, name in product(("", "no_depth_", "views_alone_", "frames_alone_", "hue_shift_", "steps_1_"), HEADLINES):
         assert np.isfinite(found[way + name]), way + name
+    assert {row["stage"] for row in found["stages"]} > {"transformer", "decoder", "fusion", "scores"}
+    assert all(row["first"] >= 0.0 and row["further"] >= 0.0 for row in found["stages"])
+    assert found["seconds_per_variant"] > 0.0
+    assert found["worker_rss_mb"] > 100
+    assert "| transformer |" in "\n".join(tables.dream(found))
     assert found["render_colour_accuracy"] == 1.0
     assert found["colour_accuracy"] < 0.6
     assert found["psnr_db"] < 20.0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from emma.datasets.spill_arrays import empty, stacked
+from emma.dreamtransfer import fusion
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.fusion import Fusion
 from emma.dreamtransfer.geometry import CameraGeometry
@@ -78,6 +79,18 @@ def test_stretches_fused_apart_agree(table: Clip) -> None:
         before, after = (np.abs(np.diff(images.astype(int), axis=0)).mean() for images in (made[view], parts[view]))
         assert after < before / 5, "steadier than what came in, also from one stretch to the next"
         assert np.abs(whole[view].astype(int) - parts[view]).mean() < 4.0
+
+
+def test_grains_stand_for_their_pixels(table: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = noisy(table)
+    fused = Fusion(table)(made)
+    # So fine that a grain is one place, and shifts are as good as not rounded.
+    monkeypatch.setattr(fusion, "GRAINS", 5)
+    alone = Fusion(table)(made)
+    for view in VIEWS:
+        error, exact = (images[view] - table.images[view].astype(float) for images in (fused, alone))
+        assert np.abs(error - exact).mean() < 0.5
+        assert np.abs(error).mean() == pytest.approx(np.abs(exact).mean(), rel=0.1)
 
 
 def test_variants_of_a_clip_share_its_correspondences(table: Clip) -> None:

@@ -77,7 +77,7 @@ def measure(generator: Path, clip: Clip, prompts: Sequence[str], seed: int) -> d
         for owner, name, part in (
             (SmallWindow, "guide", GUIDE),
             (drawn.transformer, "forward", TRANSFORMER),
-            (drawn.vae, "decode", DECODER),
+            (SmallWindow, "_decode", DECODER),
             (Fusion, "__call__", FUSION),
             (ClipScorer, "__call__", SCORES),
             (clips, "encode", FILES),

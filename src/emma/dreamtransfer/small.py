@@ -1,6 +1,9 @@
 """One window of the small generator: clean latents predicted under geometry and text, a few Euler steps."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +30,7 @@ class SmallWindow:
         self._mean = torch.tensor(pipeline.config.latents_mean).view(channels)
         self._std = torch.tensor(pipeline.config.latents_std).view(channels)
         self._text = lru_cache(maxsize=32)(self._embedded)
+        self._decoder = _quick_decoder(pipeline.vae)
 
     def guide(self, clip: Clip, settings: Settings) -> torch.Tensor:
         """(C, T, h, V w) float32."""
@@ -122,8 +126,19 @@ class SmallWindow:
 
     def _decode(self, latents: torch.Tensor) -> np.ndarray:
         """Normalised latents (windows, C, frames, h, V w) to (windows * frames, H, V W, 3) uint8."""
-        vae = self._pipeline.vae
-        frames = (latents * self._std + self._mean).transpose(1, 2).flatten(0, 1).to(vae.dtype)
-        pixels = vae.decode(frames.contiguous(memory_format=torch.channels_last), return_dict=False)[0].float()
+        frames = (latents * self._std + self._mean).transpose(1, 2).flatten(0, 1)
+        pixels = self._decoder(frames.contiguous(memory_format=torch.channels_last)).float()
         values = pixels.clamp(-1, 1).add(1.0).mul(127.5).round().to(torch.uint8)
         return np.asarray(values.permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def _quick_decoder(vae: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Latents to pixels. On a CPU that multiplies bf16 it takes half the time of float32; pictures have eight bits."""
+    if (
+        vae.device.type == "cpu"
+        and vae.dtype == torch.float32
+        and getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16")
+    ):
+        decoder = deepcopy(vae.decoder).to(torch.bfloat16)
+        return lambda latents: torch.as_tensor(decoder(latents.to(torch.bfloat16)))
+    return lambda latents: torch.as_tensor(vae.decode(latents.to(vae.dtype), return_dict=False)[0])
