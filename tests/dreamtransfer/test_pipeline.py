@@ -68,9 +68,9 @@ def test_steps_before_the_last_are_lent_to_windows_beside_theirs(small_generator
     settings = {"window": 1, "overlap": 0, "same_noise": 1.0}
     each, lent, far = (generator(source, PROMPT, seed=0, steps=2, apart=n, **settings)["top"] for n in (1, 3, 40))
     # Batches of other sizes are summed in another order, so a value may round to the other side.
-    np.testing.assert_allclose(lent[[1, 4, 7]].astype(int), each[[1, 4, 7]], atol=1)
+    np.testing.assert_allclose(lent[[1, 4, 7]].astype(int), each[[1, 4, 7]], atol=2)
     assert (lent[0] != each[0]).any()
-    np.testing.assert_allclose(far[5].astype(int), each[5], atol=1)
+    np.testing.assert_allclose(far[5].astype(int), each[5], atol=2)
     one = [generator(source, PROMPT, seed=0, steps=1, apart=n, **settings)["top"] for n in (1, 3)]
     np.testing.assert_array_equal(*one)
 
@@ -114,8 +114,9 @@ def test_known_frames_reach_the_next_window(small_generator: Path) -> None:
     with_overlap = generator(source, PROMPT, seed=0, overlap=1)["top"]
     assert generator.settings.overlap == 1
     without = generator(source, PROMPT, seed=0, overlap=0)["top"]
-    np.testing.assert_array_equal(with_overlap[:4], without[:4])
-    assert (with_overlap[4:] != without[4:]).any()
+    # Windows drawn at once or alone: other batches, other rounding.
+    np.testing.assert_allclose(with_overlap[:4].astype(int), without[:4], atol=2)
+    assert np.abs(with_overlap[4:].astype(int) - without[4:]).max() > 2
 
 
 def test_the_hash_is_of_weights_and_configuration(small_generator: Path, tmp_path: Path) -> None:
