@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraGeometry
@@ -48,7 +49,7 @@ def test_small_draws_every_view_and_frame_and_repeats_itself(small_generator: Pa
 
 def test_a_variant_after_others_is_the_one_made_alone(small_generator: Path) -> None:
     source, scorer = clip(), ClipScorer()
-    settings = {"window": 1, "overlap": 0, "steps": 2, "fuse": True, "apart": 2}
+    settings = {"window": 1, "overlap": 0, "steps": 2, "fuse": True}
     generator = DreamTransfer.load(small_generator)
     for seed in (3, 4):
         alone = DreamTransfer.load(small_generator)(source, PROMPT, seed=seed, **settings)
@@ -63,16 +64,16 @@ def test_a_variant_after_others_is_the_one_made_alone(small_generator: Path) -> 
     )
 
 
-def test_steps_before_the_last_are_lent_to_windows_beside_theirs(small_generator: Path) -> None:
-    generator, source = DreamTransfer.load(small_generator), clip()
-    settings = {"window": 1, "overlap": 0, "same_noise": 1.0}
-    each, lent, far = (generator(source, PROMPT, seed=0, steps=2, apart=n, **settings)["top"] for n in (1, 3, 40))
-    # Batches of other sizes are summed in another order, so a value may round to the other side.
-    np.testing.assert_allclose(lent[[1, 4, 7]].astype(int), each[[1, 4, 7]], atol=2)
-    assert (lent[0] != each[0]).any()
-    np.testing.assert_allclose(far[5].astype(int), each[5], atol=2)
-    one = [generator(source, PROMPT, seed=0, steps=1, apart=n, **settings)["top"] for n in (1, 3)]
-    np.testing.assert_array_equal(*one)
+def test_a_decoder_in_bf16_draws_the_same(small_generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for bf16 in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda bf16=bf16: {"avx512_bf16": bf16}, raising=False)
+        made.append(DreamTransfer.load(small_generator, device="cpu").generate(clip(4), PROMPT, seed=0))
+    quick, exact = made
+    for view in VIEWS:
+        difference = np.abs(quick[view].astype(int) - exact[view])
+        assert 0 < difference.mean() < 1.0
+        assert difference.max() < 16
 
 
 def test_small_sees_text_and_depth_but_never_the_pictures(small_generator: Path) -> None:

@@ -17,8 +17,6 @@ class Settings:
     window and overlap: frames. together: all views in one picture, else each by itself. same_noise: share of the noise
     that all frames of an episode have in common, 0..1; it keeps still things still. fuse: bring pixels together that
     show the same point (fusion.py), for depth and poses that can be trusted. guide: one of GUIDES.
-    apart: the steps before the last draw one in so many windows and lend it to those beside it; for windows that share
-    no frame.
     """
 
     steps: int = 4
@@ -30,22 +28,15 @@ class Settings:
     same_noise: float = 0.0
     fuse: bool = False
     guide: str = "depth"
-    apart: int = 1
 
     def __post_init__(self) -> None:
-        good = (
-            self.steps >= 1
-            and self.guidance >= 1.0
-            and self.control >= 0.0
-            and self.apart >= 1
-            and 0.0 <= self.same_noise <= 1.0
-        )
+        good = self.steps >= 1 and self.guidance >= 1.0 and self.control >= 0.0 and 0.0 <= self.same_noise <= 1.0
         if not good or not 0 <= self.overlap < self.window or self.guide not in GUIDES:
             raise EmmaError(
                 "settings a generator cannot run with",
                 found=str(self),
-                expected="steps, guidance and apart from 1, control from 0, overlap below the window, "
-                f"same_noise in 0..1, guide {' or '.join(GUIDES)}",
+                expected="steps and guidance from 1, control from 0, overlap below the window, same_noise in 0..1, "
+                f"guide {' or '.join(GUIDES)}",
             )
 
     def changed(self, changes: Mapping[str, Any]) -> Self:

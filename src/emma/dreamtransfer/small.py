@@ -67,11 +67,7 @@ class SmallWindow:
         for index, timestep in enumerate(scheduler.timesteps):
             sigma = scheduler.sigmas[index]
             latents = torch.where(mask > 0, (1.0 - sigma) * given + sigma * noise, latents)
-            # The last step alone draws detail; what comes before it is much the same a moment later.
-            apart = settings.apart if index < settings.steps - 1 else 1
-            drawn = slice(min(apart, windows) // 2, None, apart)
-            near = torch.arange(windows).div(apart, rounding_mode="floor").clamp(max=len(latents[drawn]) - 1)
-            clean = self._predict(latents[drawn], timestep, prompt, guide[drawn], settings)[near]
+            clean = self._predict(latents, timestep, prompt, guide, settings)
             latents = scheduler.step((latents - clean) / sigma, timestep, latents, return_dict=False)[0]
         latents = torch.where(mask > 0, given, latents)
         if not torch.isfinite(latents).all():
