@@ -44,6 +44,7 @@ def dream(figures: Mapping[str, Any]) -> list[str]:
         "seconds_per_episode": ("drawing, s an episode", "{:.1f}"),
         "seconds_per_variant": ("s a further variant", "{:.1f}"),
     }
+    columns = {name: column for name, column in columns.items() if name in figures}
     lines = ["| | " + " | ".join(title for title, _ in columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
     for key in (key for key in figures if key.endswith("psnr_db")):
         prefix = key.removesuffix("psnr_db")
