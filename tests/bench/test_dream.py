@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emma.bench import dream, load_bench
+from emma.bench import dream, load_bench, tables
 from emma.bench.dream_measure import Judge, figures
 from emma.bench.dream_methods import hue_shift, joins
 from emma.bench.dream_scene import domain_of, film, part
@@ -152,6 +152,11 @@ def test_the_bench_runs_with_a_generator_that_knows_nothing(tmp_path, monkeypatc
     found = load_bench("dream").run(True, 1)
     for way, name in product(("", "no_depth_", "views_alone_", "frames_alone_", "hue_shift_", "steps_1_"), HEADLINES):
         assert np.isfinite(found[way + name]), way + name
+    assert {row["stage"] for row in found["stages"]} > {"transformer", "decoder", "fusion", "scores"}
+    assert all(row["first"] >= 0.0 and row["further"] >= 0.0 for row in found["stages"])
+    assert found["seconds_per_variant"] > 0.0
+    assert found["worker_rss_mb"] > 100
+    assert "| transformer |" in "\n".join(tables.dream(found))
     assert found["render_colour_accuracy"] == 1.0
     assert found["colour_accuracy"] < 0.6
     assert found["psnr_db"] < 20.0

@@ -2,14 +2,17 @@
 
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from emma.datasets.spill_arrays import empty, stacked
+from emma.dreamtransfer import fusion
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.fusion import Fusion
 from emma.dreamtransfer.geometry import CameraGeometry
+from emma.dreamtransfer.latest import Latest, same
 from emma.dreamtransfer.scorer import ClipScorer
 
 VIEWS = ("top", "wrist")
@@ -78,6 +81,18 @@ def test_stretches_fused_apart_agree(table: Clip) -> None:
         assert np.abs(whole[view].astype(int) - parts[view]).mean() < 4.0
 
 
+def test_grains_stand_for_their_pixels(table: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = noisy(table)
+    fused = Fusion(table)(made)
+    # So fine that a grain is one place, and shifts are as good as not rounded.
+    monkeypatch.setattr(fusion, "GRAINS", 5)
+    alone = Fusion(table)(made)
+    for view in VIEWS:
+        error, exact = (images[view] - table.images[view].astype(float) for images in (fused, alone))
+        assert np.abs(error - exact).mean() < 0.5
+        assert np.abs(error).mean() == pytest.approx(np.abs(exact).mean(), rel=0.1)
+
+
 def test_variants_of_a_clip_share_its_correspondences(table: Clip) -> None:
     shared = Fusion(table)
     for seed in (0, 1):
@@ -85,8 +100,13 @@ def test_variants_of_a_clip_share_its_correspondences(table: Clip) -> None:
         alone = Fusion(table)(made)
         for view, images in shared(made).items():
             np.testing.assert_array_equal(images, alone[view])
-    assert shared.fits(table.only(VIEWS))
-    assert not shared.fits(table.part(0, len(table)))
+
+
+def test_what_follows_from_a_clip_is_made_again_for_another_one(table: Clip) -> None:
+    made: list[Clip] = []
+    latest = Latest(lambda clip: made.append(clip) or len(made))
+    assert [latest(clip) for clip in (table, table.only(VIEWS), table.part(0, len(table)), table)] == [1, 1, 2, 3]
+    assert not same(table, replace(table, depth={}))
 
 
 def held_mb(work: Callable[[], object]) -> float:
@@ -116,6 +136,6 @@ def test_memory_does_not_grow_with_the_length(table: Clip, monkeypatch: pytest.M
         held[times, "fuse"] = held_mb(lambda made=made, long=long: Fusion(long, at_once)(made))
         held[times, "score"] = held_mb(lambda made=made, long=long: ClipScorer(at_once=at_once)(long, made, ""))
         held[times, "whole"] = held_mb(lambda made=made, long=long: Fusion(long)(made))
-    assert held[6, "whole"] > 4 * held[1, "whole"], "what is not in stretches grows"
+    assert held[6, "whole"] > 3 * held[1, "whole"], "what is not in stretches grows"
     for what in ("fuse", "score"):
         assert held[6, what] < 1.5 * held[1, what], held

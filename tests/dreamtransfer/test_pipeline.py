@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.geometry import CameraGeometry
 from emma.dreamtransfer.pipeline import DreamTransfer
+from emma.dreamtransfer.scorer import ClipScorer
 from emma.dreamtransfer.settings import Settings
 from emma.dreamtransfer.windows import windows
 from emma.errors import EmmaError
@@ -43,6 +45,35 @@ def test_small_draws_every_view_and_frame_and_repeats_itself(small_generator: Pa
     for view in VIEWS:
         np.testing.assert_array_equal(made[view], again[view])
         assert (made[view] != other[view]).any()
+
+
+def test_a_variant_after_others_is_the_one_made_alone(small_generator: Path) -> None:
+    source, scorer = clip(), ClipScorer()
+    settings = {"window": 1, "overlap": 0, "steps": 2, "fuse": True}
+    generator = DreamTransfer.load(small_generator)
+    for seed in (3, 4):
+        alone = DreamTransfer.load(small_generator)(source, PROMPT, seed=seed, **settings)
+        after = generator(source, PROMPT, seed=seed, **settings)
+        for view in VIEWS:
+            np.testing.assert_array_equal(after[view], alone[view])
+        assert scorer(source, after, PROMPT) == pytest.approx(ClipScorer()(source, alone, PROMPT), rel=0, nan_ok=True)
+    other = clip(size=48)
+    np.testing.assert_array_equal(
+        generator(other, PROMPT, seed=3, **settings)["top"],
+        DreamTransfer.load(small_generator)(other, PROMPT, seed=3, **settings)["top"],
+    )
+
+
+def test_a_decoder_in_bf16_draws_the_same(small_generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for bf16 in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda bf16=bf16: {"avx512_bf16": bf16}, raising=False)
+        made.append(DreamTransfer.load(small_generator, device="cpu").generate(clip(4), PROMPT, seed=0))
+    quick, exact = made
+    for view in VIEWS:
+        difference = np.abs(quick[view].astype(int) - exact[view])
+        assert 0 < difference.mean() < 1.0
+        assert difference.max() < 16
 
 
 def test_small_sees_text_and_depth_but_never_the_pictures(small_generator: Path) -> None:
@@ -84,8 +115,9 @@ def test_known_frames_reach_the_next_window(small_generator: Path) -> None:
     with_overlap = generator(source, PROMPT, seed=0, overlap=1)["top"]
     assert generator.settings.overlap == 1
     without = generator(source, PROMPT, seed=0, overlap=0)["top"]
-    np.testing.assert_array_equal(with_overlap[:4], without[:4])
-    assert (with_overlap[4:] != without[4:]).any()
+    # Windows drawn at once or alone: other batches, other rounding.
+    np.testing.assert_allclose(with_overlap[:4].astype(int), without[:4], atol=2)
+    assert np.abs(with_overlap[4:].astype(int) - without[4:]).max() > 2
 
 
 def test_the_hash_is_of_weights_and_configuration(small_generator: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from emma.bench.dream_cost import FURTHER, cost
 from emma.bench.dream_measure import Judge, Measured, colour_accuracy_by_segment, figures
 from emma.bench.dream_methods import WINDOWS, Method, ablations, hue_shift, joins, with_settings
 from emma.bench.dream_scene import domain_of, film, part
@@ -34,11 +35,14 @@ RENDER, SOURCE = "render", "source"
 def run(quick: bool, seed: int) -> dict[str, Any]:
     """The generator's own figures by their names; those of `<other way>_<name>`; `steps_<n>_<name>`; ways as a list.
 
-    seconds_per_variant: median over the clips of a second variant, whose correspondences for the fusion exist.
+    seconds_per_episode: drawing the first variant of an episode; seconds_per_variant: median over the clips of drawing
+    a second one, which shares what follows from depth and poses. What else there is to an augmentation, by part and on
+    one core: `dream_cost.cost`.
 
     The prompts have combinations of words that the generator's training left out.
     """
-    generator = DreamTransfer.load(data_dir("models") / GENERATOR)
+    folder = data_dir("models") / GENERATOR
+    generator = DreamTransfer.load(folder)
     counts, shipped = QUICK_STEPS if quick else STEPS, generator.settings.steps
     ways: dict[str, Method] = {
         "generator": with_settings(generator),
@@ -85,6 +89,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         measured[f"steps_{shipped}"] = measured["generator"]
     if not quick:
         _write(sheets)
+    texts = [prompt.text for prompt in Grammar.load("desk").sample(1 + FURTHER, seed)]
     return {
         "clips": clips,
         "frames_per_clip": len(take.clip),
@@ -92,6 +97,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         "steps": generator.settings.steps,
         **_by_way(measured),
         "seconds_per_variant": round(statistics.median(variants), 2),
+        **cost(folder, take.clip, texts, seed, whole, quick),
         **{f"colour_accuracy_{s}": v for s, v in colour_accuracy_by_segment(measured["generator"]).items()},
         "clips_measured": [
             {"prompt": prompt.text, "psnr_db": m.psnr_db, "boundary_f": m.boundary_f, **m.cube_iou}

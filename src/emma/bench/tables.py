@@ -41,17 +41,36 @@ def dream(figures: Mapping[str, Any]) -> list[str]:
         "flicker_ratio": ("flicker, x render", "{:.2f}"),
         "cube_iou_wrist": ("cube, wrist, IoU", "{:.2f}"),
         "cube_iou_top": ("cube, top, IoU", "{:.2f}"),
-        "seconds_per_episode": ("s an episode", "{:.0f}"),
+        "seconds_per_episode": ("drawing, s an episode", "{:.1f}"),
+        "seconds_per_variant": ("s a further variant", "{:.1f}"),
     }
+    columns = {name: column for name, column in columns.items() if name in figures}
     lines = ["| | " + " | ".join(title for title, _ in columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
     for key in (key for key in figures if key.endswith("psnr_db")):
         prefix = key.removesuffix("psnr_db")
-        values = [number.format(figures[prefix + name]) for name, (_, number) in columns.items()]
+        values = [
+            number.format(figures[prefix + name]) if prefix + name in figures else ""
+            for name, (_, number) in columns.items()
+        ]
         name = prefix.removesuffix("_").replace("_", " ") or "generator"
         lines.append(f"| {name} | " + " | ".join(values) + " |")
+    lines += ["", *_dream_cost(figures)]
     # A quick run, which has one motion, draws none.
     sheets = figures["clips"] if figures["clips"] > 1 else 0
     return [*lines, "", *(f"![Motion {n}, all ways](results/dream-{n}.png)" for n in range(1, sheets + 1))]
+
+
+def _dream_cost(figures: Mapping[str, Any]) -> list[str]:
+    if "stages" not in figures:
+        return []
+    lines = ["| where the time goes, s on one core | first variant of an episode | each further one |", "|---|---|---|"]
+    rows = figures["stages"]
+    total = {"stage": "in all", **{key: sum(row[key] for row in rows) for key in ("first", "further")}}
+    lines += [f"| {row['stage']} | {row['first']:.1f} | {row['further']:.1f} |" for row in (*rows, total)]
+    lines += ["", f"A worker holds up to {figures['worker_rss_mb']} MB."]
+    if rates := figures.get("variants_per_minute"):
+        lines[-1] += " Variants a minute: " + ", ".join(f"{rate} with {n} at work" for n, rate in rates.items()) + "."
+    return lines
 
 
 def fullsize(figures: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,8 @@ class Components(Protocol):
 class WindowModel(Protocol):
     """Draws windows of joined views.
 
-    clip: the T frames of one window, or of `windows` windows of equal length, one after the other, that share no frame.
+    guide: `guide` of the T frames of one window, or of `windows` windows of equal length, one after the other, that
+    share no frame; it follows from the clip alone, so variants can share it.
     known: (T, H, V W, 3) uint8 of which the first `count` frames are to be kept; 0 for several windows.
     Returns (T, H, V W, 3) uint8.
     """
@@ -32,6 +33,8 @@ class WindowModel(Protocol):
     # How many frames of independent windows are drawn at once; 0 for one window at a time.
     frames_at_once: int
 
+    def guide(self, clip: Clip, settings: Settings) -> Any: ...
+
     def __call__(
-        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int, windows: int = 1
+        self, guide: Any, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int, windows: int = 1
     ) -> np.ndarray: ...

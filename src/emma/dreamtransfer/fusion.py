@@ -6,7 +6,9 @@ see finer and count more, so a wrist camera sharpens what a distant one only gue
 differently every time counts less. A cell whose colours disagree over time holds something that moves; there only
 pixels of the same moment are brought together.
 
-Which pixels share a cell follows from depth and poses alone: `Fusion` sorts them once a clip and serves all variants.
+Which pixels share a cell follows from depth and poses alone: `Fusion` works it out once a clip and serves all variants.
+Cells are made of grains, small enough that every set of grids is a way to put the same grains together, so the pixels
+themselves are summed once.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from emma.datasets.spill_arrays import empty
 from emma.dreamtransfer.clip import Clip
@@ -24,8 +27,11 @@ from emma.dreamtransfer.geometry import MM, points
 # its colour from the coarsest that is still of one colour.
 FINEST: Final = 0.006
 COARSER: Final = 3
+# Edges of a fine cell are 2^GRAINS grains long.
+GRAINS: Final = 2
 # How many sets of grids lie beside each other, and what shifts each against the one before, in edges of the coarsest:
-# multiples of it fill a cell evenly (Roberts' generalisation of the golden ratio to three dimensions).
+# multiples of it, rounded to grains, fill a cell evenly (Roberts' generalisation of the golden ratio to three
+# dimensions).
 GRIDS: Final = 8
 SHIFT: Final = np.array([0.8191725, 0.6710436, 0.5497005])
 # Standard deviation of colour, grey levels, up to which a fine cell is one surface and a coarse one flat.
@@ -37,7 +43,8 @@ STEADY: Final = 6.0
 FEWEST: Final = 3
 # No camera counts for more than one at this distance, m.
 NEAREST: Final = 0.02
-_OFFSET: Final = 1 << 18
+# Bits of a grain's number along each axis.
+_BITS: Final = 20
 # Pixels fused at a time: each costs some 200 bytes.
 AT_ONCE: Final = 8 << 20
 
@@ -50,15 +57,6 @@ class Fusion:
         all of the clip, so that the stretches agree; their correspondences are not kept."""
         self._clip, self._at_once = clip, at_once
         self._kept: _Correspondences | None = None
-
-    def fits(self, clip: Clip) -> bool:
-        """Whether `clip` has the very depth and poses that this was made for."""
-        mine = self._clip
-        return (
-            mine.views == clip.views
-            and {v: id(d) for v, d in mine.depth.items()} == {v: id(d) for v, d in clip.depth.items()}
-            and {v: id(c) for v, c in mine.cameras.items()} == {v: id(c) for v, c in clip.cameras.items()}
-        )
 
     def __call__(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """camera -> (T, H, W, 3) uint8 to the same; views without depth or pose are returned as they are."""
@@ -80,174 +78,169 @@ class Fusion:
 
 
 class _Correspondences:
-    """The known pixels of a clip, N of all views, in the order of their cells in each set of grids."""
+    """The known pixels of a clip, N of all views; P parts, each the pixels of one view in one grain; sets of grids."""
 
     def __init__(self, clip: Clip) -> None:
         self._views = tuple(view for view in clip.views if view in clip.depth and view in clip.cameras)
         self._known = {view: clip.depth[view] > 0 for view in self._views}
         self._grids: list[_Grids] = []
-        if not self._views:
-            return
         known = self._known
+        if not any(known[view].any() for view in self._views):
+            return
         place = np.concatenate([points(clip.depth[v], clip.cameras[v])[known[v]] for v in self._views])
         depth = np.concatenate([clip.depth[v][known[v]] for v in self._views]).astype(np.float32) * MM
-        moment = np.concatenate([np.nonzero(known[v])[0] for v in self._views])
+        self._moment = np.concatenate([np.nonzero(known[v])[0] for v in self._views])
+        self._share = 1.0 / np.maximum(depth, NEAREST).astype(np.float64)
         camera = np.concatenate([np.full(known[v].sum(), n) for n, v in enumerate(self._views)])
-        share = 1.0 / np.maximum(depth, NEAREST)
+        grain = np.floor(place * ((1 << GRAINS) / FINEST)).astype(np.int64) + (1 << _BITS - 1)
+        self._parts = _Groups(_packed(grain), camera)
+        self._weight = self._parts.sums(self._share)
+        pixels = self._parts.sums(np.ones(len(camera)))
         # Where one set of grids has an edge the others have none, so no edge is seen.
-        coarsest = FINEST * 2**COARSER
-        shifts = [n * SHIFT % 1.0 * coarsest for n in range(GRIDS)]
-        self._grids = [_Grids(place + shift, camera, moment, share) for shift in shifts] if len(place) else []
+        coarsest = 1 << GRAINS + COARSER
+        shifts = np.rint(np.arange(GRIDS)[:, None] * SHIFT % 1.0 * coarsest).astype(np.int64)
+        one = self._parts.first
+        self._grids = [_Grids(_packed(grain[one] + shift), camera[one], pixels) for shift in shifts]
 
     def fuse(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         fused = dict(images)
         if not self._grids:
             return fused
-        color = np.concatenate([images[view][self._known[view]] for view in self._views])
-        out = np.zeros(color.shape, np.float32)
+        color = np.concatenate([images[view][self._known[view]] for view in self._views]).astype(np.float64)
+        square = np.einsum("nc,nc->n", color, color)
+        weighted = [self._parts.sums(self._share * values) for values in (*color.T, square)]
+        parts = np.stack([self._weight, *weighted], axis=1)
+        # What a grid says of a part as a whole, and of single pixels where something moves.
+        still, moving = np.zeros((len(parts), 3)), np.zeros(color.shape)
         for grids in self._grids:
-            grids.add_fused(color, out)
+            grids.add_fused(parts, still, moving, color, self._share, self._moment, self._parts.of)
+        moving += still[self._parts.of]
         start = 0
         for view in self._views:
             known = self._known[view]
             count = int(known.sum())
             fused[view] = images[view].copy()
-            fused[view][known] = np.rint(out[start : start + count] / GRIDS).astype(np.uint8)
+            fused[view][known] = np.rint(moving[start : start + count] / GRIDS).astype(np.uint8)
             start += count
         return fused
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Per cell: weight (C,), weighted colour (C, 3), weighted squared colour over the channels (C,)."""
+    """Per cell: weight, weighted colour and weighted squared colour over the channels; `all`: (C, 5)."""
 
-    weight: np.ndarray
-    color: np.ndarray
-    square: np.ndarray
+    all: np.ndarray
 
     @property
     def mean(self) -> np.ndarray:
-        return np.asarray(self.color / self.weight[:, None])
+        return np.asarray(self.all[:, 1:4] / self.all[:, :1])
 
     @property
     def spread(self) -> np.ndarray:
         """(C,) standard deviation of the colours, grey levels, over the three channels."""
-        variance = self.square / self.weight - (self.mean**2).sum(1)
+        variance = self.all[:, 4] / self.all[:, 0] - (self.mean**2).sum(1)
         return np.sqrt(np.maximum(variance, 0.0) / 3.0)
 
-    def scaled(self, factor: np.ndarray) -> "_Sums":
-        return _Sums(self.weight * factor, self.color * factor[:, None], self.square * factor)
+    def replaced(self, color: np.ndarray, where: np.ndarray) -> None:
+        """The cells numbered `where` now hold one colour each, that of `color` (len(where), 3)."""
+        weight = self.all[where, :1]
+        self.all[where, 1:] = weight * np.hstack([color, (color**2).sum(1, keepdims=True)])
 
-    def joined(self, starts: np.ndarray) -> "_Sums":
-        """Of coarser cells, each a run of these that begins at `starts`."""
-        return _Sums(*(np.add.reduceat(sums, starts) for sums in (self.weight, self.color, self.square)))
 
-    def with_color(self, color: np.ndarray, where: np.ndarray) -> "_Sums":
-        """The cells of `where` (C,) bool now hold one colour each, that of `color` (C, 3)."""
-        one = self.weight[:, None] * color
-        square = self.weight * (color**2).sum(1)
-        return _Sums(self.weight, np.where(where[:, None], one, self.color), np.where(where, square, self.square))
+class _Groups:
+    """Which of `many` groups each of n things is in: `of` (n,); `first`: (many,) the first thing of each."""
 
-    def with_pixels(self, color: np.ndarray, share: np.ndarray, cell: np.ndarray, where: np.ndarray) -> "_Sums":
-        """The cells of `where` (C,) bool now hold pixels of `color` (M, 3) and weight `share` (M,) in `cell` (M,)."""
-        many = len(self.weight)
-        sums = np.stack([np.bincount(cell, share * channel, many) for channel in color.T], axis=1)
-        square = np.bincount(cell, share * (color**2).sum(1), many)
-        return _Sums(self.weight, np.where(where[:, None], sums, self.color), np.where(where, square, self.square))
+    def __init__(self, *keys: np.ndarray) -> None:
+        """keys: whole numbers (n,); things that are alike in all of them are together."""
+        of, _ = pd.factorize(keys[0])
+        for key in keys[1:]:
+            of, _ = pd.factorize(of * (int(key.max()) + 1) + key)
+        self.of, self.many = of.astype(np.int32), int(of.max()) + 1
+        things = np.arange(len(of), dtype=np.int32)
+        self.first = np.zeros(self.many, np.int32)
+        self.first[of[::-1]] = things[::-1]
+        self._members = csr_array((np.ones(len(of)), (self.of, things)), shape=(self.many, len(of)))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """(n, ...) to (many, ...)."""
+        return np.asarray(self._members @ values)
 
 
 class _Grids:
-    """Pixels in the order of their fine cells, those of one coarser cell together (a Morton order), one view a run."""
+    """Parts in cells that lie in one way: parts of a view in one fine cell are a run, runs of all views a fine cell."""
 
-    def __init__(self, place: np.ndarray, camera: np.ndarray, moment: np.ndarray, share: np.ndarray) -> None:
-        index = np.floor(place / FINEST).astype(np.int64) + _OFFSET
-        key = np.zeros(len(place), np.int64)
-        for axis in range(3):
-            key = key * (2 * _OFFSET >> COARSER) + (index[:, axis] >> COARSER)
-        for bit in reversed(range(COARSER)):
-            for axis in range(3):
-                key = key * 2 + (index[:, axis] >> bit & 1)
-        views = int(camera.max()) + 1
-        key = key * views + camera
-        self._order = np.argsort(key, kind="stable").astype(np.int32)
-        key = key[self._order]
-        self._share = share[self._order].astype(np.float64)
-        self._moment = moment[self._order].astype(np.int64)
-        self._runs = _starts(key)
-        self._weight = np.add.reduceat(self._share, self._runs)
-        cells = key[self._runs] // views
-        # up[0]: where each fine cell begins among the runs; up[n]: where each coarser one begins among those of n - 1.
-        # within[n]: (F,) the cell of grid n that holds each of the F fine cells.
-        self._up, self._within = [_starts(cells)], []
-        cells = cells[self._up[0]]
-        self._within.append(np.arange(len(cells)))
-        for _ in range(COARSER):
-            cells = cells >> 3
-            self._up.append(_starts(cells))
-            self._within.append(_numbers(self._up[-1], len(cells))[self._within[-1]])
-            cells = cells[self._up[-1]]
-        pixels = np.diff(np.append(self._runs, len(key)))
-        self._count = []
-        for starts in self._up:
-            pixels = np.add.reduceat(pixels, starts)
-            self._count.append(pixels)
-        self._fine = np.repeat(np.arange(len(self._count[0]), dtype=np.int32), self._count[0])
+    def __init__(self, grain: np.ndarray, camera: np.ndarray, pixels: np.ndarray) -> None:
+        """grain, camera, pixels: (P,) of each part, its number as `_packed` gives it, its view and how many it is."""
+        fine = _within(grain, GRAINS)
+        self._runs = _Groups(fine, camera)
+        self._fine = _Groups(fine[self._runs.first])
+        self._part_fine = self._fine.of[self._runs.of]
+        # Level n: the cell of each fine cell, and how many pixels are in it; level 0 are the fine ones.
+        numbers = fine[self._runs.first[self._fine.first]]
+        self._levels = [_Groups(_within(numbers, GRAINS + n)) for n in range(COARSER + 1)]
+        self._count = [level.sums(self._fine.sums(self._runs.sums(pixels))) for level in self._levels]
 
-    def add_fused(self, color: np.ndarray, out: np.ndarray) -> None:
-        """Add to `out` (N, 3) the colour of each pixel's cell over all time where the cell holds one surface, else of
-        its moment. color: (N, 3) uint8."""
-        channels = np.ascontiguousarray(color[self._order].T, np.float64)
-        runs = _Sums(
-            self._weight,
-            np.stack([np.add.reduceat(self._share * channel, self._runs) for channel in channels], axis=1),
-            np.add.reduceat(self._share * (channels**2).sum(0), self._runs),
-        )
+    def add_fused(
+        self,
+        parts: np.ndarray,
+        still_out: np.ndarray,
+        moving_out: np.ndarray,
+        color: np.ndarray,
+        share: np.ndarray,
+        moment: np.ndarray,
+        part: np.ndarray,
+    ) -> None:
+        """Add the colour of each cell over all time to `still_out` (P, 3) where the cell holds one surface.
+
+        Elsewhere that of the cell at each moment goes to `moving_out` (N, 3).
+
+        parts: (P, 5) as `_Sums`; color (N, 3), share, moment, part (N,): of each pixel.
+        """
+        runs = _Sums(self._runs.sums(parts))
         steady = 1.0 / (1.0 + (runs.spread / STEADY) ** 2)
-        cells = [runs.scaled(steady).joined(self._up[0])]
-        for starts in self._up[1:]:
-            cells.append(cells[-1].joined(starts))
-
-        still = np.zeros(len(self._count[0]), bool)
-        surface = np.zeros((len(still), 3))
-        for n, sums in enumerate(cells):
+        current = _Sums(self._fine.sums(runs.all * steady[:, None]))
+        still = np.zeros(self._fine.many, bool)
+        surface = np.zeros((self._fine.many, 3))
+        for n, level in enumerate(self._levels):
+            sums = _Sums(level.sums(current.all))
             # What few pixels show finely may still be one surface with its surroundings.
             alike = (self._count[n] >= FEWEST) & (sums.spread <= (FLAT if n else SAME))
-            new = ~still & alike[self._within[n]]
-            surface[new] = sums.mean[self._within[n][new]]
-            still |= new
-        current = cells[0].with_color(surface, still)
+            new = np.flatnonzero(~still & alike[level.of])
+            surface[new] = sums.mean[level.of[new]]
+            still[new] = True
+        current.replaced(surface[still], np.flatnonzero(still))
 
-        moving = np.flatnonzero(~still[self._fine])
-        if len(moving):
-            share = (self._share * np.repeat(steady, np.diff(np.append(self._runs, len(self._order)))))[moving]
+        pixels = np.flatnonzero(~still[self._part_fine][part])
+        if len(pixels):
+            theirs = part[pixels]
+            cell = self._part_fine[theirs]
+            counts = share[pixels] * steady[self._runs.of[theirs]]
             # The moment becomes part of the cell: only what is seen at the same time is one thing there.
-            cell = self._within[1][self._fine[moving]] * (self._moment.max() + 1) + self._moment[moving]
-            here, _ = pd.factorize(cell)
-            total = np.bincount(here, share)
-            passing = np.stack([np.bincount(here, share * channel[moving]) / total for channel in channels], axis=1)[
-                here
-            ]
-            current = current.with_pixels(passing, share, self._fine[moving], ~still)
+            here = _Groups(self._levels[1].of[cell], moment[pixels])
+            sums = here.sums(np.hstack([np.ones((len(pixels), 1)), color[pixels]]) * counts[:, None])
+            passing = (sums[:, 1:] / sums[:, :1])[here.of]
+            moving_out[pixels] += passing
+            square = (passing**2).sum(1, keepdims=True)
+            values = np.hstack([passing, square]) * counts[:, None]
+            for channel in range(4):
+                held = np.bincount(cell, values[:, channel], self._fine.many)
+                current.all[~still, channel + 1] = held[~still]
 
-        for n in range(1, COARSER + 1):
-            sums = current
-            for starts in self._up[1 : n + 1]:
-                sums = sums.joined(starts)
-            flat = still & (sums.spread <= FLAT)[self._within[n]]
-            surface[flat] = sums.mean[self._within[n][flat]]
-            current = current.with_color(surface, flat)
-
-        fused = surface.astype(np.float32)[self._fine]
-        if len(moving):
-            fused[moving] = passing
-        out[self._order] += fused
+        for level in self._levels[1:]:
+            sums = _Sums(level.sums(current.all))
+            flat = np.flatnonzero(still & (sums.spread <= FLAT)[level.of])
+            surface[flat] = sums.mean[level.of[flat]]
+            current.replaced(surface[flat], flat)
+        still_out += surface[self._part_fine]
 
 
-def _numbers(starts: np.ndarray, count: int) -> np.ndarray:
-    """(count,) the number of the run that each of `count` things is in."""
-    return np.repeat(np.arange(len(starts)), np.diff(np.append(starts, count)))
+def _packed(grain: np.ndarray) -> np.ndarray:
+    """(n, 3) whole numbers of `_BITS` bits to one number each."""
+    x, y, z = grain.T
+    return np.asarray((x << 2 * _BITS) | (y << _BITS) | z)
 
 
-def _starts(key: np.ndarray) -> np.ndarray:
-    """Where a new value begins in sorted `key`."""
-    return np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+def _within(packed: np.ndarray, bits: int) -> np.ndarray:
+    """The cell, 2^bits grains along each edge, that holds each grain."""
+    low = (1 << bits) - 1
+    return np.asarray(packed & ~(low << 2 * _BITS | low << _BITS | low))

@@ -25,7 +25,8 @@ from emma.device import AUTO, CPU, choose_device
 from emma.dreamtransfer.clip import Clip
 from emma.dreamtransfer.components import WindowModel
 from emma.dreamtransfer.control import CHANNELS
-from emma.dreamtransfer.fusion import Fusion
+from emma.dreamtransfer.fusion import AT_ONCE, Fusion
+from emma.dreamtransfer.latest import Latest
 from emma.dreamtransfer.settings import LARGE, Settings
 from emma.dreamtransfer.small import SmallWindow
 from emma.dreamtransfer.vace import VaceWindow
@@ -37,6 +38,14 @@ from emma.errors import EmmaError
 LORA_FILE = "pytorch_lora_weights.safetensors"
 # Beside them: what they were trained for, and the settings that follow from it.
 LORA_ABOUT = "lora.json"
+
+
+class _Episode:
+    """What all variants of a clip share: its correspondences; by window, what guides the generator."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.fusion = Fusion(clip)
+        self.guides: dict[Any, Any] = {}
 
 
 class DreamTransfer(DiffusionPipeline):
@@ -81,8 +90,7 @@ class DreamTransfer(DiffusionPipeline):
         self.settings = usual.changed(settings or {})
         self._folder: Path | None = None
         self._lora: Path | None = None
-        # Of the latest clip: all variants of an episode share its correspondences.
-        self._fusion: Fusion | None = None
+        self._episode = Latest(_Episode)
 
     @classmethod
     def load(
@@ -198,18 +206,17 @@ class DreamTransfer(DiffusionPipeline):
         if self.views is not None:
             clip = clip.only(self.views)
         made: dict[str, np.ndarray] = {}
+        episode = self._episode(clip)
         for views in [clip.views] if self.settings.together else [(view,) for view in clip.views]:
-            made |= self._joined(clip.only(views), prompt, seed)
+            made |= self._joined(clip.only(views), prompt, seed, episode.guides)
         if self.settings.fuse:
-            if self._fusion is None or not self._fusion.fits(clip):
-                self._fusion = Fusion(clip)
-            made = self._fusion(made)
+            made = episode.fusion(made)
         for view, mask in clip.keep.items():
             np.copyto(made[view], clip.images[view], where=mask[..., None])
         return made
 
     @torch.no_grad()
-    def _joined(self, clip: Clip, prompt: str, seed: int) -> dict[str, np.ndarray]:
+    def _joined(self, clip: Clip, prompt: str, seed: int, guides: dict[Any, Any]) -> dict[str, np.ndarray]:
         size = self.settings.window
         if not self.small:
             # Windows of 4 k + 1 frames, and none longer than the episode needs.
@@ -220,10 +227,16 @@ class DreamTransfer(DiffusionPipeline):
         at_once = 1 if overlap else max(1, self._window.frames_at_once // size)
         for several in batched(windows(len(clip), size, overlap), at_once):
             start, stop, count = several[0].start, several[-1].stop, several[0].known
-            part = clip.at(np.minimum(np.arange(start, stop), len(clip) - 1))
+            key = (clip.views, start, stop, self.settings.guide)
+            guide = guides.get(key)
+            if guide is None:
+                part = clip.at(np.minimum(np.arange(start, stop), len(clip) - 1))
+                guide = self._window.guide(part, self.settings)
+                if len(clip.stretches(AT_ONCE)) == 1:
+                    guides[key] = guide
             before = {view: longer(images[start:stop], stop - start) for view, images in out.items()}
             known = join(before, clip.views)
-            made = self._window(part, prompt, self.settings, known=known, count=count, seed=seed, windows=len(several))
+            made = self._window(guide, prompt, self.settings, known=known, count=count, seed=seed, windows=len(several))
             end = min(stop, len(clip))
             for view, images in split(made, clip.views).items():
                 out[view][start + count : end] = images[count : end - start]

@@ -1,12 +1,14 @@
 """Scores that need nothing but the clip, the generated pictures and the prompt: for robots without a simulator."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from emma.dreamtransfer.clip import Clip
-from emma.dreamtransfer.metrics.boundary import boundary_score
+from emma.dreamtransfer.latest import Latest
+from emma.dreamtransfer.metrics.boundary import boundary_of_bends, depth_bends
+from emma.dreamtransfer.metrics.correspondence import Correspondence
 from emma.dreamtransfer.metrics.flicker import contrast, flicker_error, follow_flow, follow_static, local_contrast
 from emma.dreamtransfer.metrics.model_scores import depth_sq_rel, text_score
 from emma.dreamtransfer.metrics.models import DepthModel, TextModel
@@ -32,31 +34,31 @@ class ClipScorer:
     depth_model: DepthModel | None = None
     text_model: TextModel | None = None
     at_once: int = AT_ONCE
+    _geometry: Latest["_Geometry"] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_geometry", Latest(_Geometry.of))
 
     def __call__(self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str) -> dict[str, float]:
         """Raises EmmaError if the generated pictures are not of the clip's views and shape."""
         check_generated(clip, generated)
         stretches = clip.stretches(self.at_once)
         if len(stretches) == 1:
-            return self._scores(clip, generated, prompt)
+            return self._scores(clip, generated, prompt, self._geometry(clip))
         scores = [
-            self._scores(clip.part(a, b), {view: images[a:b] for view, images in generated.items()}, prompt)
+            self._scores(part, {view: images[a:b] for view, images in generated.items()}, prompt, _Geometry.of(part))
             for a, b in stretches
+            for part in [clip.part(a, b)]
         ]
         return {name: _mean([part[name] for part in scores], stretches) for name in scores[0]}
 
-    def _scores(self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str) -> dict[str, float]:
-        views = multiview_error(generated, ViewPairs.find(clip.depth, clip.cameras))
-        edges = boundary_score(generated, clip.depth)
-        following = {
-            view: follow_static(clip.depth[view], clip.cameras[view])
-            if view in clip.depth and view in clip.cameras
-            else follow_flow(clip.images[view])
-            for view in generated
-            if len(clip) > 1
-        }
+    def _scores(
+        self, clip: Clip, generated: Mapping[str, np.ndarray], prompt: str, geometry: "_Geometry"
+    ) -> dict[str, float]:
+        views = multiview_error(generated, geometry.pairs)
+        edges = boundary_of_bends(generated, geometry.bends)
         nan = float("nan")
-        flicker = (flicker_error(generated, following) + 1.0) / (local_contrast(generated) + 1.0)
+        flicker = (flicker_error(generated, geometry.following) + 1.0) / (local_contrast(generated) + 1.0)
         return {
             "boundary_f": edges.f,
             "boundary_recall": edges.recall if edges.expected else nan,
@@ -67,6 +69,26 @@ class ClipScorer:
             "text_score": text_score(generated, prompt, self.text_model) if self.text_model else nan,
             "contrast": contrast(generated),
         }
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """What the scores of all variants of a clip share."""
+
+    pairs: ViewPairs
+    following: Mapping[str, Correspondence]
+    bends: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, clip: Clip) -> "_Geometry":
+        following = {
+            view: follow_static(clip.depth[view], clip.cameras[view])
+            if view in clip.depth and view in clip.cameras
+            else follow_flow(images)
+            for view, images in clip.images.items()
+            if len(clip) > 1
+        }
+        return cls(ViewPairs.find(clip.depth, clip.cameras), following, depth_bends(clip.depth))
 
 
 def _mean(values: Sequence[float], stretches: Sequence[tuple[int, int]]) -> float:

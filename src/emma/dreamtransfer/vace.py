@@ -45,13 +45,24 @@ class VaceWindow:
     def __init__(self, pipeline: Components) -> None:
         self._wan = wan_pipeline(pipeline)
 
+    def guide(self, clip: Clip, settings: Settings) -> np.ndarray:
+        """(T, H, V W, 3) uint8: the control video."""
+        return join(guide_pictures(clip, settings.guide), clip.views)
+
     def __call__(
-        self, clip: Clip, prompt: str, settings: Settings, *, known: np.ndarray, count: int, seed: int, windows: int = 1
+        self,
+        guide: np.ndarray,
+        prompt: str,
+        settings: Settings,
+        *,
+        known: np.ndarray,
+        count: int,
+        seed: int,
+        windows: int = 1,
     ) -> np.ndarray:
         if windows != 1:
             raise ValueError(f"{windows} windows at once, not 1")
-        guide = join(guide_pictures(clip, settings.guide), clip.views)
-        guide[:count] = known[:count]
+        guide = np.concatenate([known[:count], guide[count:]])
         frames, height, width = guide.shape[:3]
         edge = self._wan.vae_scale_factor_spatial * self._wan.transformer.config.patch_size[1]
         if height % edge or width % edge:

@@ -63,13 +63,29 @@ def boundary_score(
     those, and every depth edge, creases included. patterned: ids of segments whose inside has edges of its own (a
     checkered table): image edges there are neither right nor wrong.
     """
+    return boundary_of_bends(images, depth_bends(depth, every), segments, patterned, every)
+
+
+def depth_bends(depth: Mapping[str, np.ndarray], every: int = 2) -> dict[str, np.ndarray]:
+    """Camera -> `depth_bend` at every `every`-th moment: what variants share of `boundary_score`."""
+    return {view: depth_bend(maps[::every]) for view, maps in depth.items()}
+
+
+def boundary_of_bends(
+    images: Mapping[str, np.ndarray],
+    bends: Mapping[str, np.ndarray],
+    segments: Mapping[str, np.ndarray] | None = None,
+    patterned: Sequence[int] = (),
+    every: int = 2,
+) -> BoundaryScore:
+    """`boundary_score` with depth as `depth_bends` gives it."""
     counts = np.zeros(4, np.int64)
     near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * PIXELS + 1, 2 * PIXELS + 1))
     for view, pictures in images.items():
-        if view not in depth:
+        if view not in bends:
             continue
         scale = 255.0 / max(1.0, float(np.percentile(pictures[::every], BRIGHTEST)))
-        bend = depth_bend(depth[view][::every])
+        bend = bends[view]
         for n, picture in enumerate(pictures[::every]):
             drawn = image_edges(picture, scale)
             allowed = bend[n] > 1.0
