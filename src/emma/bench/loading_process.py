@@ -1,11 +1,13 @@
 """One loader alone in a process: samples per second and memory, or the share of a training step that waits for it."""
 
 import json
+import logging
 import multiprocessing
 import os
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,10 @@ def ours(root: Path, batches: int, seed: int) -> dict[str, Any]:
 
 def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
     """LeRobotDataset behind a DataLoader with the defaults of `lerobot-train`."""
+    # Warns of more workers than cores, and with a traceback of a torchcodec that finds no FFmpeg. What is used instead
+    # is one of the figures.
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "This DataLoader will create")
     import torch
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
     from lerobot.utils.import_utils import get_safe_default_video_backend
@@ -97,6 +103,8 @@ def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
         shuffle=True,
         generator=torch.Generator().manual_seed(seed),
         num_workers=WORKERS,
+        # The default where `lerobot-train` runs, which a forked measurement does not inherit.
+        multiprocessing_context="fork",
         prefetch_factor=4,
         persistent_workers=True,
         drop_last=True,
