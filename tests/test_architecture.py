@@ -14,7 +14,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {"environment", "errors", "files", "long_work", "messages", "observation", "progress", "provenance", "records"}
     )
-    | frozenset({"device", "gl", "interrupts", "options", "resources", "robots", "signs", "stats", "streams"}),
+    | frozenset(
+        {"device", "gl", "interrupts", "options", "resources", "robots", "signs", "stats", "streams", "worker_pool"}
+    ),
     frozenset({"adamix", "bags", "datasets", "policy"}),
     frozenset({"calibrate", "control", "conversion", "dreamtransfer", "human", "recording"}),
     frozenset({"augmentation", "sim", "teleop", "training"}),

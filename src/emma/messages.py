@@ -177,10 +177,12 @@ def _packed(message: Any, topic: str) -> Any:
     if size < step * height or step == 0:
         raise EmmaError(f"image data cut short on {topic}", found=f"{size} bytes", expected=f"{step} x {height} bytes")
     row = _row_bytes(message)
+    if row is not None and row > step:
+        raise EmmaError(f"image rows too short on {topic}", found=f"step {step}", expected=f"{row} bytes a row")
+    if size > step * height:
+        raise EmmaError(f"bytes too many in an image on {topic}", found=size, expected=f"{step} x {height} bytes")
     if row is None or row == step:
         return message
-    if row > step:
-        raise EmmaError(f"image rows too short on {topic}", found=f"step {step}", expected=f"{row} bytes a row")
     rows = np.frombuffer(message.data, np.uint8)[: step * height].reshape(height, step)
     return _Rows(message, np.ascontiguousarray(rows[:, :row]).reshape(-1))
 

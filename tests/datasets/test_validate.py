@@ -196,5 +196,5 @@ def test_other_versions_and_no_dataset(dataset: Path, tmp_path: Path) -> None:
     assert "dataset version v2.1" in messages(dataset)
     (dataset / "meta/info.json").write_text("{")
     assert "cannot be read" in messages(dataset)
-    with pytest.raises(EmmaError, match="no dataset at"):
+    with pytest.raises(EmmaError, match="is not a LeRobotDataset"):
         validate(tmp_path / "nowhere")

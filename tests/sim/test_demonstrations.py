@@ -57,6 +57,23 @@ def test_an_expert_that_drops_the_cube_yields_no_episode(arm, monkeypatch):
     assert demonstrate(arm, 0, "bin", noise=0.0, fps=10) is None
 
 
+def test_going_on_tries_no_seed_again_that_failed(tmp_path, spec, monkeypatch):
+    import emma.sim.collect as module
+
+    tried = []
+
+    def two_of_three_fail(work, seeds, workers, *, ahead):
+        for seed in seeds:
+            tried.append(seed)
+            yield None if seed % 3 else work(seed)
+
+    monkeypatch.setattr(module, "in_order", two_of_three_fail)
+    for episodes in (2, 3):
+        report = collect(tmp_path, spec, CollectConfig(episodes=episodes, workers=1, cameras=(), depth=False))
+    assert (report.episodes, report.kept, report.failed) == (1, 2, 2)
+    assert tried == list(range(7))
+
+
 def test_collect_writes_a_dataset_and_goes_on_where_it_stopped(tmp_path, spec, capsys):
     heard = []
     small = CollectConfig(episodes=2, workers=2, cameras=("top",), depth=False)

@@ -21,8 +21,9 @@ LONGEST_NS = 24 * 3600 * 1_000_000_000
 class Timeline:
     """times_ns: (N,) int64, exactly start + i / fps; ages_s: stream -> (N,); skew_s: (N,) newest - oldest camera.
 
-    late_s, early_s: sensor stream -> seconds by which it begins after the first and ends before the last of them. An
-    action stream has no age limit: a robot that is told nothing new keeps its target.
+    late_s: stream -> seconds by which it begins after the first sensor; early_s: sensor stream -> seconds by which it
+    ends before the last of them. An action stream has no age limit: a robot without a new target keeps its last one;
+    pauses_s: action stream -> (longest, usual) seconds between commands.
     """
 
     times_ns: np.ndarray
@@ -30,6 +31,7 @@ class Timeline:
     skew_s: np.ndarray
     late_s: Mapping[str, float] = field(default_factory=dict)
     early_s: Mapping[str, float] = field(default_factory=dict)
+    pauses_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.times_ns)
@@ -91,9 +93,16 @@ def timeline(stamps_ns: Mapping[str, np.ndarray], fps: int) -> Timeline:
         times_ns=times,
         ages_s=ages,
         skew_s=skew,
-        late_s={stream: float(stamps[0] - begin) / 1e9 for stream, stamps in sensors.items()},
+        late_s={stream: float(stamps[0] - begin) / 1e9 for stream, stamps in ordered.items()},
         early_s={stream: float(stop - stamps[-1]) / 1e9 for stream, stamps in sensors.items()},
+        pauses_s={stream: _pauses_s(stamps) for stream, stamps in ordered.items() if stream not in sensors},
     )
+
+
+def _pauses_s(stamps_ns: np.ndarray) -> tuple[float, float]:
+    """The longest and the usual time between sorted stamps; zeros for a single one."""
+    between = np.diff(stamps_ns) / 1e9
+    return (float(between.max()), float(np.median(between))) if len(between) else (0.0, 0.0)
 
 
 def frame_times_ns(start_ns: int, end_ns: int, fps: int) -> np.ndarray:

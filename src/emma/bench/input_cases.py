@@ -36,6 +36,7 @@ from emma.bench.input_robot import (
     COMPRESSED,
     HEIGHT,
     IMAGE,
+    IMAGE_DELAY_NS,
     JOINT_STATE,
     NAMES,
     NS,
@@ -49,8 +50,10 @@ from emma.bench.input_robot import (
     header,
     image,
     joint_state,
+    longer,
     new,
     packed,
+    restamped,
     robot,
     state_at,
     target_at,
@@ -504,6 +507,35 @@ def a_camera_that_begins_late(folder: Path) -> str:
     bag = emma_bag(folder / "bag", drive(4.0, keep=lambda topic, t: topic != IMAGE or t >= 1.5))
     job = converted(bag)
     return "" if any("images.top begins 1.520 s" in note for note in job.notes) else f"{job.refused} {job.notes}"
+
+
+@case
+def a_camera_that_freezes(folder: Path) -> str:
+    frozen = image(START_NS, 7)
+    sent = [(t, k, ns, frozen if t == IMAGE and ns > START_NS + NS else data) for t, k, ns, data in drive(4.0)]
+    sent = [(t, k, ns, restamped(data, ns - IMAGE_DELAY_NS) if t == IMAGE else data) for t, k, ns, data in sent]
+    job = converted(emma_bag(folder / "bag", sent))
+    return "" if any("top shows one picture" in note for note in job.notes) else f"{job.refused} {job.notes}"
+
+
+@case
+def commands_that_pause(folder: Path) -> str:
+    bag = emma_bag(folder / "bag", drive(4.0, keep=lambda topic, t: topic != COMMAND or not 1.0 < t < 2.0))
+    job = converted(bag)
+    return "" if any("command pauses for up to" in note for note in job.notes) else f"{job.refused} {job.notes}"
+
+
+@case
+def commands_that_begin_late(folder: Path) -> str:
+    bag = emma_bag(folder / "bag", drive(4.0, keep=lambda topic, t: topic != COMMAND or t >= 1.0))
+    job = converted(bag)
+    return "" if any("command begins 1.000 s" in note for note in job.notes) else f"{job.refused} {job.notes}"
+
+
+@case
+def pictures_with_bytes_too_many(folder: Path) -> str:
+    sent = [(t, k, ns, longer(data) if t == IMAGE else data) for t, k, ns, data in drive()]
+    return _refused(converted(emma_bag(folder / "bag", sent)), "bytes too many")
 
 
 @case

@@ -125,6 +125,18 @@ def image(stamp_ns: int, number: int, encoding: str = "rgb8") -> bytes:
     )
 
 
+def restamped(sent: bytes, stamp_ns: int) -> bytes:
+    """An image message with another stamp."""
+    message: Any = typestore().deserialize_cdr(sent, RAW)
+    return packed(replace(message, header=header(stamp_ns)))
+
+
+def longer(sent: bytes) -> bytes:
+    """An image message with one row more than its height tells."""
+    message: Any = typestore().deserialize_cdr(sent, RAW)
+    return packed(replace(message, data=np.concatenate([message.data, message.data[: message.step]])))
+
+
 def drive(
     seconds: float = 2.0,
     *,

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from emma.commands.subverbs import subverbs
+
 HELP = """calibrate cameras and where they are, with errors that are estimated and checked
 
   board      a ChArUco board to print (PDF, PNG) and its description (board.yaml)
@@ -57,15 +59,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(
-            name,
-            help=text.splitlines()[0],
-            description=text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    add = subverbs(parser)
 
     board = add("board", "a ChArUco board to print, and its description")
     board.add_argument("--out", type=Path, default=Path("board"), help="folder to write (default board)")

@@ -27,6 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from emma.datasets.files import dataset_root
+
+    dataset_root(args.dataset)  # a wrong path is answered before the libraries load
     from emma.datasets.validate import validate
 
     said = time.monotonic()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emma.commands import dataset_validate
+from emma.commands.subverbs import subverbs
 
 if TYPE_CHECKING:
     from emma.conversion.convert import EpisodeResult
@@ -60,15 +61,7 @@ own and on this machine only, so that recorded commands move no robot by acciden
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(
-            name,
-            help=text.splitlines()[0],
-            description=text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    add = subverbs(parser)
 
     root = add("list", "the episodes below a folder: state, success, length, size, losses")
     root.add_argument("bags", type=Path, help="folder of episodes")
@@ -317,11 +310,14 @@ def _edit(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
+    from emma.robots.spec import load_robot
+
+    # A wrong path or robot is answered before the libraries load.
+    spec = load_robot(args.robot or _robot_of_all(args.bags))
     from emma.commands.episodes_text import print_report
     from emma.conversion.convert import convert
     from emma.conversion.convert_job import ConvertConfig
     from emma.progress import progress_bar
-    from emma.robots.spec import load_robot
 
     config = ConvertConfig(
         cameras=tuple(args.cameras) if args.cameras else None,
@@ -341,8 +337,6 @@ def _convert(args: argparse.Namespace) -> int:
         def advance(result: "EpisodeResult", total: int) -> None:
             bar.update(task, total=total, advance=1, note=result.episode)
 
-        report = convert(
-            args.bags, args.out, load_robot(args.robot or _robot_of_all(args.bags)), config, progress=advance
-        )
+        report = convert(args.bags, args.out, spec, config, progress=advance)
     print_report(report, args.out)
     return 1 if report.count("refused") else 0

@@ -28,7 +28,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from emma.policy.bundle import load_bundle
-    from emma.policy.export.bundle_export import export_bundle
     from emma.progress import progress_bar
     from emma.robots.spec import load_robot
 
@@ -36,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     for line in bundle.assumed:
         print(f"assumed: {line}")
     cases = observations(args, bundle)
+    from emma.policy.export.bundle_export import export_bundle
+
     with progress_bar() as bar:
         # Loading, two graphs at most, then one step a case.
         task = bar.add_task("export", total=4 + len(cases), note="")

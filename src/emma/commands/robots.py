@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 def _new(args: argparse.Namespace) -> int:
     from emma.commands.robots_show import say_new
     from emma.errors import EmmaError
-    from emma.robots.new import new_robot
+    from emma.robots.new import new_robot, require_free
     from emma.robots.spec import robots_dir
 
     given = [each for each in (args.urdf, args.mjcf, args.topic) if each]
@@ -76,14 +76,7 @@ def _new(args: argparse.Namespace) -> int:
             expected="--urdf FILE, --mjcf FILE or --topic TOPIC",
         )
     folder = (args.out or robots_dir()) / args.name
-    if folder.exists():
-        # Before the wait for topics.
-        raise EmmaError(
-            f"{folder} exists",
-            found="a robot of that name",
-            expected="a free name",
-            fix="choose another name, or move the folder away: what a person answered there is not overwritten",
-        )
+    require_free(folder)  # before the wait for topics
     source = _source(args)
     assert source is not None
     heard = _listen(args.listen) if args.listen else None

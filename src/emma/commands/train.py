@@ -51,8 +51,13 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from emma.adamix.config import AdaMixConfig
+    from emma.datasets.files import dataset_root
     from emma.policy.bundle import load_bundle
     from emma.robots.spec import list_robots, load_robot
+    from emma.training.mixture import parse_data
+
+    for data in args.data:  # a wrong path is answered before the libraries load
+        dataset_root(parse_data(data)[1])
     from emma.training.loop import LOG, RUN, mean_loss, train
 
     config = TrainConfig(data=tuple(args.data), **chosen(TrainConfig, args))

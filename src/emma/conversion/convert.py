@@ -1,23 +1,17 @@
 """Bags to a LeRobotDataset v3: each episode judged, encoded in a process of its own, and put in its place in order."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from emma.bags.episode import EpisodeMeta, is_episode
 from emma.bags.files import find_bags, find_joined
-from emma.conversion.convert_job import ConvertConfig, ConvertedJob, ConvertJob, encode_job, one_line, start_worker
+from emma.conversion.convert_job import ConvertConfig, ConvertedJob, ConvertJob, encode_job, one_line
 from emma.datasets.writer import DatasetWriter
 from emma.errors import EmmaError
 from emma.robots.spec import RobotSpec
-
-# Jobs in flight per process: enough to keep it busy while another episode is put in its place.
-AHEAD = 2
+from emma.worker_pool import in_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,26 +172,5 @@ def _place(job: ConvertJob, done: ConvertedJob, writer: DatasetWriter) -> Episod
 
 def _run(jobs: Sequence[ConvertJob], workers: int) -> Iterator[ConvertedJob]:
     """The jobs' results in their order."""
-    if workers == 1 or len(jobs) < 2:
-        yield from map(encode_job, jobs)
-        return
-    # Spawned: a forked child of a process with threads may hang on a lock that no thread of its own holds.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=start_worker)
-    try:
-        rest = iter(jobs)
-        waiting: deque[Future[ConvertedJob]] = deque()
-        for job in rest:
-            waiting.append(pool.submit(encode_job, job))
-            if len(waiting) >= workers * AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise EmmaError(
-            "a worker process died",
-            found="no result",
-            expected=f"{workers} processes with about 0.5 GB each",
-            fix="use fewer --workers; what is converted stays, run it again for the rest",
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    few = min(workers, len(jobs))
+    return map(encode_job, jobs) if few < 2 else in_order(encode_job, jobs, few)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from emma import __version__
 from emma.bags.episode import EpisodeMeta
 from emma.bags.file_users import writers_of
@@ -18,7 +16,6 @@ from emma.datasets.encode import EncodedEpisode, encode_episode
 from emma.datasets.features import dataset_features
 from emma.errors import EmmaError
 from emma.files import no_room
-from emma.interrupts import end_with_parent
 from emma.robots.spec import RobotSpec
 
 log = logging.getLogger(__name__)
@@ -76,13 +73,6 @@ class ConvertedJob:
     encoded: EncodedEpisode | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     refused: str = ""
-
-
-def start_worker() -> None:
-    """Set up a process of a pool."""
-    end_with_parent()
-    # One process per core is the parallelism; threads of its own would only get in the way.
-    cv2.setNumThreads(1)
 
 
 def encode_job(job: ConvertJob) -> ConvertedJob:

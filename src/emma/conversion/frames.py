@@ -11,6 +11,7 @@ from emma.bags.mcap_scan import RELEASE_BYTES
 from emma.bags.reader import Bag
 from emma.bags.timeline import Timeline, timeline
 from emma.conversion.joint_parts import joint_parts
+from emma.conversion.still_pictures import StillPictures
 from emma.datasets.encode import Frame
 from emma.errors import EmmaError
 from emma.messages import check_plausible
@@ -18,6 +19,9 @@ from emma.observation import Aligner
 from emma.robots.agreement import Description, compare, of_robot
 from emma.robots.spec import TRANSPORTS, RobotSpec
 from emma.streams import is_command, is_state
+
+# Shorter silences of a commander are no news.
+PAUSE_S = 0.5
 
 
 class EpisodeFrames:
@@ -60,7 +64,13 @@ class EpisodeFrames:
             notes += parts.notes
         lines |= {stream: stamps for stream, stamps in found.stamps_ns.items() if not is_state(stream)}
         self.timeline: Timeline = timeline(lines, spec.fps)
-        self.notes = (*found.notes, *notes, *_late(self.timeline, spec.max_age_s))
+        self._still = StillPictures(spec)
+        self._notes = (*found.notes, *notes, *_late(self.timeline, spec.max_age_s), *_pauses(self.timeline))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed, and what is odd about the frames read so far."""
+        return (*self._notes, *self._still.notes())
 
     def __len__(self) -> int:
         return len(self.timeline)
@@ -89,6 +99,7 @@ class EpisodeFrames:
                 raise EmmaError("no command yet", found=f"at {time_ns} ns", expected="a command before the first frame")
             check_plausible(observation.state, spec, spec.state_topic)
             check_plausible(action, spec, spec.command.topic)
+            self._still.add(observation)
             yield observation, action
 
     def _aligner(self) -> Aligner:
@@ -101,6 +112,15 @@ def _late(line: Timeline, max_age_s: float) -> list[str]:
         f"{stream} begins {late:.3f} s after the first stream: frames begin there"
         for stream, late in line.late_s.items()
         if late > max_age_s
+    ]
+
+
+def _pauses(line: Timeline) -> list[str]:
+    """Action streams that were silent for much longer than usual, whatever the reason."""
+    return [
+        f"{stream} pauses for up to {longest:.3f} s, usually {usual:.3f} s: its last target stands there"
+        for stream, (longest, usual) in line.pauses_s.items()
+        if longest > max(PAUSE_S, 10 * usual)
     ]
 
 

@@ -12,6 +12,7 @@ from lerobot.datasets.utils import DEFAULT_TASKS_PATH, INFO_PATH, STATS_PATH, Da
 
 from emma.datasets.checksums import CHECKSUMS_PATH, changed_files, read_checksums
 from emma.datasets.features import INDEXES
+from emma.datasets.files import dataset_root
 from emma.datasets.index import PROVENANCE_PATH, read_provenance
 from emma.datasets.legacy import OLD, current_version
 from emma.datasets.metadata import read_info
@@ -54,14 +55,7 @@ def validate(
     file with its checksum where there is one. every_image: decode all images, not the first and the last of each
     episode. progress: told what is checked next. Raises EmmaError if there is no dataset.
     """
-    root = Path(root)
-    if not (root / INFO_PATH).is_file():
-        raise EmmaError(
-            f"no dataset at {root}",
-            found="nothing" if not root.exists() else f"no {INFO_PATH}",
-            expected="a LeRobotDataset folder",
-            fix="check the path",
-        )
+    root = dataset_root(root)
     check = _Check(root, full, every_image or full, progress or (lambda _: None))
     return [
         Finding(level=level, where=where, message=text, fix=_fix(root, where) if level == "error" else "")

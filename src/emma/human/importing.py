@@ -1,15 +1,10 @@
 """Recordings of hands to a LeRobotDataset v3: each read and encoded in a process of its own, placed in order."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from emma import __version__
@@ -22,15 +17,13 @@ from emma.human.formats import find_recordings, frames_of, read_recording
 from emma.human.hand_frame import SIDES
 from emma.human.recording import Recording
 from emma.human.tracks import Cleaning, HandTrack, hand_track
-from emma.interrupts import end_with_parent
 from emma.observation import Observation
 from emma.policy.end_effector.poses import GROUP, group_names, to_vector
+from emma.worker_pool import in_order
 
 CAMERA_POSE, VALID = "observation.camera_pose", "action_is_valid"
 EMBODIMENT = "human"
 CAMERA_NAMES = [f"camera.{part}" for part in ("x", "y", "z", "r1x", "r1y", "r1z", "r2x", "r2y", "r2z")]
-# Jobs in flight per process: enough to keep it busy while another episode takes its place.
-AHEAD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,31 +256,7 @@ def _nearest(values: np.ndarray, times: np.ndarray, at: np.ndarray) -> np.ndarra
     return values[np.where(at - times[after - 1] < times[after] - at, after - 1, after)]
 
 
-def _start_worker() -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)
-
-
 def _run(jobs: Sequence[Job], workers: int) -> Iterator[Done]:
     """The jobs' results in their order."""
-    if workers == 1 or len(jobs) < 2:
-        yield from map(encode_recording, jobs)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_start_worker)
-    try:
-        waiting: deque[Future[Done]] = deque()
-        for job in jobs:
-            waiting.append(pool.submit(encode_recording, job))
-            if len(waiting) >= workers * AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise EmmaError(
-            "a worker process died",
-            found="no result",
-            expected=f"{workers} processes with about 0.5 GB each",
-            fix="use fewer --workers and run it again: what is imported stays",
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    few = min(workers, len(jobs))
+    return map(encode_recording, jobs) if few < 2 else in_order(encode_recording, jobs, few)

@@ -34,6 +34,17 @@ class NewRobot:
     notes: tuple[str, ...]
 
 
+def require_free(folder: Path) -> None:
+    """Raises EmmaError where the folder of a robot exists."""
+    if folder.exists():
+        raise EmmaError(
+            f"{folder} exists",
+            found="a robot of that name",
+            expected="a free name",
+            fix="choose another name, or move the folder away: what a person answered there is not overwritten",
+        )
+
+
 def new_robot(
     name: str,
     source: Source,
@@ -49,13 +60,7 @@ def new_robot(
     """
     if not name.isidentifier():
         raise EmmaError("a robot's name is a word", found=repr(name), expected="letters, digits and _, as in my_arm")
-    if folder.exists():
-        raise EmmaError(
-            f"{folder} exists",
-            found="a robot of that name",
-            expected="a free name",
-            fix="choose another name, or move the folder away: what a person answered there is not overwritten",
-        )
+    require_free(folder)
     described = describe(source)
     copies = _meshes(source, described) if source.text and with_meshes else {}
     draft, notes = _draft(name, source, described, heard, state_topic)

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from emma.robots.checked import require, require_name, require_topic, unique
 from emma.robots.units import UNITS, MessageForm
 
+# Four turns: no joint with a stop goes further, and limits in degrees do.
+_MOST_RAD = 8 * math.pi
+# As many pixels a side as image formats hold.
+_MOST_PIXELS = 2**15
 TRANSPORTS = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 
 
@@ -29,6 +33,15 @@ class Joint:
         require_name(self.name)
         require(self.unit in UNITS, "unit", self.unit, f"one of {', '.join(UNITS)}")
         require(self.lower < self.upper, "lower", self.lower, f"a number below upper ({self.upper})")
+        if self.unit == "rad" and not self.continuous:
+            for key, value in (("lower", self.lower), ("upper", self.upper)):
+                require(
+                    abs(value) <= _MOST_RAD,
+                    key,
+                    value,
+                    "radians, within four turns of 0; degrees x 0.01745 are radians, a joint without a stop is"
+                    " continuous: true",
+                )
         require(0 < self.velocity < math.inf, "velocity", self.velocity, "a number above 0")
         require(0 < self.acceleration < math.inf, "acceleration", self.acceleration, "a number above 0")
         require(self.unit == "rad" or not self.continuous, "continuous", True, "a joint in rad")
@@ -65,8 +78,8 @@ class Camera:
     def __post_init__(self) -> None:
         require(self.name.isidentifier(), "name", self.name, "letters, digits and _")
         require(self.transport in TRANSPORTS, "transport", self.transport, f"one of {', '.join(TRANSPORTS)}")
-        require(self.width > 0, "width", self.width, "a number of pixels above 0")
-        require(self.height > 0, "height", self.height, "a number of pixels above 0")
+        for key, pixels in (("width", self.width), ("height", self.height)):
+            require(0 < pixels <= _MOST_PIXELS, key, pixels, f"1 to {_MOST_PIXELS} pixels")
         require(0 < self.rate_hz <= 1000, "rate_hz", self.rate_hz, "a rate in (0, 1000] Hz")
         for key in ("image_topic", "info_topic", "depth_topic"):
             topic = getattr(self, key)

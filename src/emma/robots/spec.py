@@ -33,6 +33,9 @@ __all__ = [
     "robots_dir",
 ]
 
+# A robot that acts on what was longer ago acts blindly.
+_OLDEST_S = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class RobotSpec:
@@ -81,7 +84,7 @@ class RobotSpec:
             0 < self.fps <= self.control_rate_hz, "fps", self.fps, f"1 to {self.control_rate_hz:g} (control_rate_hz)"
         )
         require(0 < self.tracking_s <= 1, "tracking_s", self.tracking_s, "seconds in (0, 1]")
-        require(self.max_age_s > 0, "max_age_s", self.max_age_s, "seconds above 0")
+        self._check_age()
         require(self.max_skew_s > 0, "max_skew_s", self.max_skew_s, "seconds above 0")
         if self.home:
             require(
@@ -101,12 +104,30 @@ class RobotSpec:
         states = [each.topic for each in self.state_topics]
         commands = [each.topic for each in self.command_groups]
         if len(self.command_groups) == 1 and self.state_topic == self.command.topic:
+            require(
+                self.command.kind == "joint_state",
+                "command",
+                self.command.topic,
+                f"a topic of its own: {self.command.kind} messages are no joint states",
+            )
             # A driver that takes its commands where it publishes its state: both are one stream.
             commands = []
         topics = [*states, *commands]
         for camera in self.cameras:
             topics += [t for t in (camera.image_topic, camera.info_topic, camera.depth_topic) if t]
         unique("topics", tuple(topics))
+
+    def _check_age(self) -> None:
+        """Streams are never fresh with an age below their period, and never stale with an age without a bound."""
+        rates = [(each.topic, each.rate_hz or self.state_rate_hz) for each in self.state_topics]
+        rates += [(camera.image_topic, camera.rate_hz) for camera in self.cameras]
+        topic, slowest = min(rates, key=lambda each: each[1])
+        require(
+            1 / slowest <= self.max_age_s <= _OLDEST_S,
+            "max_age_s",
+            self.max_age_s,
+            f"{1 / slowest:.3g} (the period of {topic} at {slowest:g} Hz) to {_OLDEST_S:g} seconds",
+        )
 
     def _check_groups(self) -> None:
         """Every joint in one group and on one state topic, and no name twice where it must be told from another."""

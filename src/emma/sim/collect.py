@@ -2,19 +2,15 @@
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 from emma.errors import EmmaError
-from emma.interrupts import end_with_parent
 from emma.robots.spec import RobotSpec
 from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of
 from emma.sim.domains import list_domains, load_domain
@@ -22,9 +18,8 @@ from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
 from emma.sim.maker import DeskArmMaker, SimulatorMaker
 from emma.sim.simulator import Simulator
 from emma.sim.tasks import DEFAULT
+from emma.worker_pool import AHEAD, in_order
 
-# Jobs in flight per process: enough to keep it busy while another episode is put in its place.
-_AHEAD = 2
 # Of this many tries in a row at least one must succeed, or something is wrong.
 _MAX_FAILED = 50
 
@@ -134,7 +129,8 @@ def collect(
     with DatasetWriter(out, spec, cameras=config.cameras, depth=config.depth) as writer:
         there = {entry["seed"] for entry in writer.provenance if _same(entry, config)}
         kept = min(len(there), config.episodes)
-        seeds = (seed for seed in count(config.seed) if seed not in there)
+        # Episodes are written in the order of their seeds: those between that are not there have failed.
+        seeds = count(max(there, default=config.seed - 1) + 1)
         with closing(_episodes(spec, config, seeds, config.episodes - kept)) as episodes:
             for episode in episodes:
                 rows = zip(episode.observations, episode.action, strict=True)
@@ -182,37 +178,25 @@ def _episodes(
     """`wanted` successful episodes in the order of their seeds. Memory holds only those in flight."""
     if wanted == 0:
         return
+    failed = 0
     workers = min(config.workers, wanted)
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
-    try:
-        waiting = deque(pool.submit(_work, spec, config, next(seeds)) for _ in range(min(workers * _AHEAD, wanted)))
-        failed = 0
-        while wanted:
-            episode = waiting.popleft().result()
-            if len(waiting) < wanted:
-                waiting.append(pool.submit(_work, spec, config, next(seeds)))
-            if episode is not None:
-                wanted -= 1
-                yield replace(episode, failed=failed)
-                failed = 0
+    ahead = AHEAD if wanted > workers else 1
+    with closing(in_order(partial(_work, spec, config), seeds, workers, ahead=ahead)) as episodes:
+        for episode in episodes:
+            if episode is None:
+                failed += 1
+                if failed == _MAX_FAILED:
+                    raise EmmaError(
+                        "the expert keeps failing",
+                        found=f"{failed} failures in a row",
+                        expected="most tries to succeed",
+                        fix="lower the noise",
+                    )
                 continue
-            failed += 1
-            if failed == _MAX_FAILED:
-                raise EmmaError(
-                    "the expert keeps failing",
-                    found=f"{failed} failures in a row",
-                    expected="most tries to succeed",
-                    fix="lower the noise",
-                )
-    except BrokenProcessPool:
-        raise EmmaError(
-            "a worker process died",
-            found="no result",
-            expected=f"{workers} processes with about 0.5 GB each",
-            fix="run the same command again to go on, with fewer --workers if memory is short",
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+            yield replace(episode, failed=failed)
+            failed, wanted = 0, wanted - 1
+            if not wanted:
+                return
 
 
 # The simulator of this process, made by its first episode.
