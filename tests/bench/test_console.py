@@ -29,7 +29,6 @@ def test_the_promised_figures_are_there(monkeypatch: pytest.MonkeyPatch) -> None
     graph = {"0": {"ticks": 299, "missed_ticks": 0}, "1": phase, "3": phase | {"memory_growth_mb_h": 1.0}}
     found = {"console": graph | {"recorder_lost": 0}, "review": {"first_picture_s": 0.2, "episodes": 500}}
     monkeypatch.setattr(console, "_found", lambda part, *_: found[part])
-    monkeypatch.setattr(console, "write_dataset", lambda *_: None)
     monkeypatch.setattr(console, "write_random", lambda *_, **__: type("Bundle", (), {"path": Path("policy")}))
     figures = load_bench("console").run(True, 0)
     assert set(figures) >= PROMISED
@@ -49,11 +48,10 @@ def test_viewers_receive_as_pages_do() -> None:
 
 
 def test_a_dataset_is_opened_as_the_page_opens_it(tmp_path: Path) -> None:
-    console.write_dataset(tmp_path / "data" / "many", 3, 2, 0)
-    assert len(SourceDataset.open(tmp_path / "data" / "many")) == 3
     file = tmp_path / "review.json"
     words = ["--folder", str(tmp_path / "data"), "--port", str(console.free_port()), "--json", str(file)]
-    assert review.main(words) == 0
+    assert review.main([*words, "--episodes", "3"]) == 0
+    assert len(SourceDataset.open(tmp_path / "data" / "many")) == 3
     found = json.loads(file.read_text())
     assert found["episodes"] == 3
     assert 0 < found["first_picture_s"] <= found["first_picture_max_s"]

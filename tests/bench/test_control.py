@@ -27,7 +27,7 @@ def test_figures_are_named_by_what_was_measured(monkeypatch):
         "stamp_to_command_p50_ms": 50.0,
         "other": 1,
     }
-    monkeypatch.setattr(control, "_measured", lambda folder, case, policy, seconds: timings)
+    monkeypatch.setattr(control, "_measured", lambda folder, case, policy, seconds, swap: timings)
     monkeypatch.setattr(control, "write_random", lambda kind, size, folder, **_: type("Bundle", (), {"path": folder}))
     figures = load_bench("control").run(True, 0)
     assert {"ticks", "missed_ticks", "lateness_p99_ms"} <= set(figures)
@@ -39,4 +39,4 @@ def test_figures_are_named_by_what_was_measured(monkeypatch):
 
 def test_what_cannot_be_measured_is_an_error(tmp_path):
     with pytest.raises(EmmaError, match="could not be measured"):
-        control._measured(tmp_path, Case(prefix=""), tmp_path / "no_such_bundle", 1.0)
+        control._measured(tmp_path, Case(prefix=""), tmp_path / "no_such_bundle", 1.0, "after")

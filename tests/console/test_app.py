@@ -2,6 +2,8 @@
 
 import json
 import struct
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -164,3 +166,9 @@ def test_malformed_frames_end_the_connection(url: str) -> None:
         socket.socket.sendall(struct.pack("!BB", 0xFF, 0x05) + b"hello")
         assert closed(socket) == 1002
     assert browser.http.get("/api/about").status_code == 200
+
+
+@pytest.mark.parametrize("module", ["emma.console.app", "emma.ros.nodes.web_console"])
+def test_a_console_starts_without_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'lerobot' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -68,7 +68,8 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     100 Hz; `thread_*`: inference in a thread of the node; `plain_*`: a node whose timer does inference in its callback.
 
     `*missed_share`: missed ticks of all. `command_gap_max_ms`, `camera_hz`: from the recorded bag. `swap_*`, first
-    case alone: the policy is loaded a second time while the arm moves, after what the other figures are of.
+    case alone: the policy is loaded a second time while the arm moves, after what the other figures are of; in a quick
+    run during it.
     `skipped_frames`: images that a newer one replaced before they were decoded.
     """
     busy, seconds = os.getloadavg()[0], QUICK_SECONDS if quick else SECONDS
@@ -80,7 +81,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
         figures["cores"] = count
         for case in QUICK_CASES if quick else CASES:
             print(f"{case.prefix or 'raw_'}*: {seconds:g} s of commands", file=sys.stderr, flush=True)
-            figures |= _figures(case, _measured(folder, case, bundle.path, seconds))
+            figures |= _figures(case, _measured(folder, case, bundle.path, seconds, "within" if quick else "after"))
     return figures | {"load_average_before": busy}
 
 
@@ -107,12 +108,12 @@ def robot_of(folder: Path, case: Case) -> Path:
     return folder / "robot.yaml"
 
 
-def _measured(folder: Path, case: Case, policy: Path, seconds: float) -> dict[str, Any]:
+def _measured(folder: Path, case: Case, policy: Path, seconds: float, swap: str) -> dict[str, Any]:
     """The nodes' part, in a process of its own: benches import no ROS."""
     out = folder / f"{case.prefix}run"
     file = out / "control.json"
     options = ["--out", out, "--json", file, "--robot", robot_of(out / "robot", case), "--policy", policy]
-    options += ["--seconds", seconds, "--variant", case.variant, *([] if case.prefix else ["--swap"])]
+    options += ["--seconds", seconds, "--variant", case.variant, *([] if case.prefix else ["--swap", swap])]
     command = [sys.executable, "-m", "emma.environment", "emma.ros.load.control", *map(str, options)]
     done = subprocess.run(command, check=False, env=tied(cleaned(os.environ)))
     if done.returncode != 0:

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
+from emma.bench.loading_sizes import CAMERAS
 from emma.datasets.checksums import CHECKSUMS_PATH
 from emma.datasets.writer import DatasetWriter
 from emma.observation import Observation
 from emma.robots.spec import Camera, Command, Joint, RobotSpec
 
-CAMERAS = ("front", "left", "right")
 WIDTH, HEIGHT, FPS = 640, 480, 30
 # As LeRobot encodes by default: a key frame every second frame.
 CODECS = {"h264": ("libx264", {"g": "2", "crf": "30", "preset": "veryfast"})}

@@ -1,14 +1,19 @@
-"""`python -m emma.bench.loading_process WHAT DATASET BATCHES SEED`: one loader, alone in a process; JSON on stdout."""
+"""One loader alone in a process: samples per second and memory, or the share of a training step that waits for it."""
 
 import json
-import sys
+import logging
+import multiprocessing
+import os
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from emma.bench.loading_sizes import BATCH, CAMERAS, CHUNK
 
 # Batches before the clock starts: workers begin, files are opened.
 WARM_UP = 2
@@ -18,7 +23,7 @@ WORKERS = 4
 class Memory:
     """The largest resident memory of this process and its children, in MB above that of the start.
 
-    Pages that processes share count once (proportional set size).
+    Pages that processes share count once (proportional set size), with those of the server that forked this one.
     """
 
     def __init__(self) -> None:
@@ -37,7 +42,8 @@ class Memory:
 
     def _now(self) -> float:
         total, me = 0, psutil.Process()
-        for process in [me, *me.children(recursive=True)]:
+        server = me.parent() if multiprocessing.parent_process() is not None else None
+        for process in [*([server] if server else []), me, *me.children(recursive=True)]:
             try:
                 total += process.memory_full_info().pss
             except psutil.Error:
@@ -45,12 +51,18 @@ class Memory:
         return total / 2**20
 
 
+def written(root: Path, form: str, episodes: int, frames: int, seed: int) -> None:
+    """The dataset that is read: see `make_dataset`."""
+    from emma.bench.loading_data import make_dataset
+
+    make_dataset(root, form, episodes, frames, seed)
+
+
 def ours(root: Path, batches: int, seed: int) -> dict[str, Any]:
     """FrameTable without a cache, decoding ahead; each batch as tensors, as the train loop takes it."""
+    import numpy as np
     import torch
 
-    from emma.bench.loading import BATCH, CHUNK
-    from emma.bench.loading_data import CAMERAS
     from emma.training.ahead import Ahead
     from emma.training.frames import FrameTable, open_source
     from emma.training.sampler import FrameSampler
@@ -58,8 +70,6 @@ def ours(root: Path, batches: int, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     memory = Memory()
     table = FrameTable([open_source(root)], CAMERAS, threads=_cores(), memory_bytes=0)
-    import numpy as np
-
     sampler = FrameSampler([np.arange(len(table))], [1.0], BATCH, seed)
     ahead = Ahead(table, sampler.indices, None, WARM_UP + batches)
     began = 0.0
@@ -74,11 +84,14 @@ def ours(root: Path, batches: int, seed: int) -> dict[str, Any]:
 
 def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
     """LeRobotDataset behind a DataLoader with the defaults of `lerobot-train`."""
+    # Warns of more workers than cores, and with a traceback of a torchcodec that finds no FFmpeg. What is used instead
+    # is one of the figures.
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "This DataLoader will create")
     import torch
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
     from lerobot.utils.import_utils import get_safe_default_video_backend
 
-    from emma.bench.loading import BATCH, CHUNK
     from emma.bench.loading_data import FPS
 
     torch.set_num_threads(1)
@@ -90,6 +103,8 @@ def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
         shuffle=True,
         generator=torch.Generator().manual_seed(seed),
         num_workers=WORKERS,
+        # The default where `lerobot-train` runs, which a forked measurement does not inherit.
+        multiprocessing_context="fork",
         prefetch_factor=4,
         persistent_workers=True,
         drop_last=True,
@@ -114,7 +129,6 @@ def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
 
 def training(root: Path, steps: int, seed: int) -> dict[str, Any]:
     """How much of a step of the small ACT is waiting for pictures."""
-    from emma.bench.loading import BATCH
     from emma.training.config import TrainConfig
     from emma.training.loop import LOG, RUN, train
 
@@ -129,17 +143,4 @@ def training(root: Path, steps: int, seed: int) -> dict[str, Any]:
 
 
 def _cores() -> int:
-    import os
-
     return max(2, len(os.sched_getaffinity(0)))
-
-
-def main(argv: list[str]) -> int:
-    what, root, batches, seed = argv
-    result = {"ours": ours, "lerobot": lerobot, "training": training}[what](Path(root), int(batches), int(seed))
-    print(json.dumps(result))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

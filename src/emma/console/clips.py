@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from emma.console.health import health
 from emma.console.tiles import encode
 from emma.datasets.features import ACTION, IMAGES, STATE
 from emma.datasets.files import encoded_images, vectors
-from emma.datasets.source import SourceDataset
 from emma.errors import EmmaError
 from emma.messages import decode_command, decode_image, merge_states
 from emma.robots.spec import RobotSpec, StateTopic, load_robot
+
+if TYPE_CHECKING:
+    from emma.datasets.source import SourceDataset
 
 
 class Picture(NamedTuple):
@@ -46,7 +48,7 @@ class Clip(Protocol):
 class DatasetClip:
     """An episode of a LeRobotDataset. Stored pictures are handed out as they are."""
 
-    def __init__(self, source: SourceDataset, index: int) -> None:
+    def __init__(self, source: "SourceDataset", index: int) -> None:
         self._source, self._index = source, index
         self._episode = source.read(index)
         self._encoded: dict[str, list[bytes]] = {}
@@ -228,7 +230,7 @@ def _robot(name: str) -> RobotSpec | None:
         return None
 
 
-def _names(source: SourceDataset, count: int) -> list[str]:
+def _names(source: "SourceDataset", count: int) -> list[str]:
     stored = source.info.features.get(STATE, {}).get("names")
     names = stored.get("motors") if isinstance(stored, dict) else stored
     return [str(name) for name in names] if names and len(names) == count else [f"joint {i}" for i in range(count)]

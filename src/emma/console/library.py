@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emma.bags.episode import EpisodeMeta
 from emma.bags.info import list_episodes
 from emma.console.clips import BagClip, Clip, DatasetClip
-from emma.datasets.source import SourceDataset
 from emma.errors import EmmaError
+
+if TYPE_CHECKING:
+    from emma.datasets.source import SourceDataset
 
 BAGS, DATASET = "bags", "dataset"
 DATASET_MARK = "meta/info.json"
@@ -70,7 +72,7 @@ class Library:
         """One row an episode, with the id that `clip` takes."""
         source = self.source(key)
         if source.kind == DATASET:
-            return _dataset_rows(SourceDataset.open(source.path))
+            return _dataset_rows(open_dataset(source.path))
         rows = []
         for entry in list_episodes(source.path):
             row: dict[str, Any] = {"id": _key(entry.path), "name": entry.path.name, "bytes": entry.bytes}
@@ -98,7 +100,7 @@ class Library:
         dataset `key` was made from. None if it is not in these folders."""
         for source in self.sources():
             if source.kind == DATASET and source.path.name == dataset and source.id != key:
-                opened = SourceDataset.open(source.path)
+                opened = open_dataset(source.path)
                 if episode < len(opened) and opened.length(episode) == frames:
                     return source.id, list(opened.cameras)
         return None
@@ -151,7 +153,15 @@ def _meta(meta: EpisodeMeta) -> dict[str, Any]:
     return {**values, "seconds": meta.duration_s, "dropped": meta.dropped}
 
 
-def _dataset_rows(source: SourceDataset) -> list[dict[str, Any]]:
+def open_dataset(path: Path) -> "SourceDataset":
+    """See `SourceDataset.open`, which may block for seconds the first time."""
+    # Reading datasets imports LeRobot, and torch with it: a console that only shows a robot starts without.
+    from emma.datasets.source import SourceDataset
+
+    return SourceDataset.open(path)
+
+
+def _dataset_rows(source: "SourceDataset") -> list[dict[str, Any]]:
     rows = []
     for number in range(len(source)):
         line: Mapping[str, Any] = source.provenance[number] if number < len(source.provenance) else {}
@@ -172,7 +182,7 @@ def _dataset_rows(source: SourceDataset) -> list[dict[str, Any]]:
 
 
 def _dataset_clip(source: Source, episode: str) -> DatasetClip:
-    opened = SourceDataset.open(source.path)
+    opened = open_dataset(source.path)
     if not episode.isdigit() or int(episode) >= len(opened):
         raise EmmaError("no such episode", found=episode, expected=f"0 to {len(opened) - 1}")
     return DatasetClip(opened, int(episode))

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,13 +12,14 @@ from starlette.routing import BaseRoute, Route
 
 from emma.bags.episode import EpisodeMeta
 from emma.console.lease import Lease
-from emma.console.library import BAGS, DATASET, Library, Source
+from emma.console.library import BAGS, DATASET, Library, Source, open_dataset
 from emma.console.requests import json_body, required, text_of
 from emma.console.runs import Runs
 from emma.console.sockets import state_message
-from emma.datasets.edits import KINDS, Edit, EditList, apply_edits, load_edits, preview, save_edits
-from emma.datasets.source import SourceDataset
 from emma.errors import EmmaError
+
+if TYPE_CHECKING:
+    from emma.datasets.edits import Edit, EditList
 
 # A name for a new dataset: one folder, no way out of it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -117,13 +118,21 @@ class Review:
 
     async def _edits(self, request: Request) -> Response:
         source = await self._dataset(request)
-        return _answer(await run_in_threadpool(lambda: _shown(source, load_edits(source.path))))
+
+        def read() -> dict[str, Any]:
+            from emma.datasets.edits import load_edits
+
+            return _shown(source, load_edits(source.path))
+
+        return _answer(await run_in_threadpool(read))
 
     async def _edit(self, request: Request) -> Response:
         values = await self._write(request)
         source = await self._dataset(request)
 
         def change() -> dict[str, Any]:
+            from emma.datasets.edits import load_edits, save_edits
+
             edits = load_edits(source.path)
             if values.get("undo") is True:
                 new = edits.undone()
@@ -138,8 +147,10 @@ class Review:
         async with self._writing:
             return _answer(await run_in_threadpool(change))
 
-    def _edit_of(self, values: dict[str, Any]) -> Edit:
+    def _edit_of(self, values: dict[str, Any]) -> "Edit":
         """An edit as the page sends it; a dataset to merge is named by its id."""
+        from emma.datasets.edits import KINDS, Edit
+
         numbers = {
             key: values.get(key, default) for key, default in (("episode", -1), ("first", 0), ("end", 0), ("at", -1))
         }
@@ -164,6 +175,8 @@ class Review:
             raise EmmaError("bad name for a dataset", found=name, expected="letters, digits and . _ -")
 
         def work() -> int:
+            from emma.datasets.edits import EditList, apply_edits, load_edits, save_edits
+
             edits = load_edits(source.path)
             count = apply_edits(source.path, edits.edits, source.path.with_name(name))
             save_edits(source.path, EditList(sha256=edits.sha256))
@@ -186,8 +199,10 @@ class Review:
         return await json_body(request)
 
 
-def _shown(source: Source, edits: EditList) -> dict[str, Any]:
-    opened = SourceDataset.open(source.path)
+def _shown(source: Source, edits: "EditList") -> dict[str, Any]:
+    from emma.datasets.edits import preview
+
+    opened = open_dataset(source.path)
     parts = preview(opened, edits.edits) if edits.edits else []
     result = [
         {"episode": p.episode, "first": p.first, "end": p.end, "words": p.words, "success": p.success} for p in parts

@@ -217,8 +217,8 @@ class _Grids:
             counts = share[pixels] * steady[self._runs.of[theirs]]
             # The moment becomes part of the cell: only what is seen at the same time is one thing there.
             here = _Groups(self._levels[1].of[cell], moment[pixels])
-            sums = here.sums(np.hstack([np.ones((len(pixels), 1)), color[pixels]]) * counts[:, None])
-            passing = (sums[:, 1:] / sums[:, :1])[here.of]
+            weighed = here.sums(np.hstack([np.ones((len(pixels), 1)), color[pixels]]) * counts[:, None])
+            passing = (weighed[:, 1:] / weighed[:, :1])[here.of]
             moving_out[pixels] += passing
             square = (passing**2).sum(1, keepdims=True)
             values = np.hstack([passing, square]) * counts[:, None]

@@ -124,3 +124,13 @@ def test_rows_that_were_asked_other_starts_are_not_compared():
 def test_only_unseen_appearances_make_the_headline():
     found = {"real_only": [{a: episodes(0.0 if a in UNSEEN else 1.0) for a in ALL}]}
     assert table_figures(found)["real_only"] == 0.0
+
+
+def test_without_the_graded_shifts_the_rest_is_told():
+    found = {"real_only": [{a: episodes(0.25) for a in ("source", *UNSEEN)}]}
+    figures = table_figures(found, ("source", *UNSEEN))
+    (row,) = (row for row in figures["rows"] if row["row"] == "real_only")
+    assert figures["real_only"] == row["source"] == row["mean_unseen"] == 0.25
+    assert row["mean_graded"] is None
+    assert "small" not in row
+    assert figures["gain_recipe_graded"] is None

@@ -56,9 +56,14 @@ def outcomes_of(found: Results, appearances: Sequence[str]) -> Outcomes:
     )
 
 
-def table_figures(found: Results) -> dict[str, Any]:
-    """The figures of the final table. A row that is missing is None."""
-    outcomes = outcomes_of(found, ALL)
+def table_figures(found: Results, appearances: Sequence[str] = ALL) -> dict[str, Any]:
+    """The figures of the final table. A row that is missing is None.
+
+    appearances: those that every training was evaluated in, at least the source and the unseen ones; without the graded
+    shifts what is said of them is None.
+    """
+    outcomes = outcomes_of(found, appearances)
+    graded = set(appearances).issuperset(GRADED)
     figures: dict[str, Any] = {}
     for row in ROWS:
         mean = outcomes.mean(row.name, UNSEEN) if row.name in found else None
@@ -71,7 +76,7 @@ def table_figures(found: Results) -> dict[str, Any]:
     for name, pair in GAINS.items():
         figures |= _said(name, outcomes.combine(pair, UNSEEN, np.subtract))
         figures |= _said(f"{name}_looks", looks.combine(pair, (LOOKS,), np.subtract))
-        figures |= _said(f"{name}_graded", outcomes.combine(pair, GRADED, np.subtract))
+        figures |= _said(f"{name}_graded", outcomes.combine(pair, GRADED, np.subtract) if graded else None)
     share = outcomes.combine(("adamix", "upper_bound", "real_only"), UNSEEN, _share)
     figures |= _said("upper_bound_share", share)
     rows = [_row(row, found, outcomes, looks) for row in ROWS]
@@ -110,9 +115,10 @@ def _row(row: Recipe, found: Results, outcomes: Outcomes, looks: Outcomes) -> di
     line: dict[str, Any] = {"row": row.name, "about": row.about}
     if row.name not in found:
         return {**line, "state": "missing"}
-    for appearance in ALL:
+    for appearance in outcomes.appearances:
         line |= _said(appearance, outcomes.mean(row.name, (appearance,)))
     placed = [e for one in found[row.name] for rows in one.values() for e in rows if e.placed_on is not None]
+    graded = set(outcomes.appearances).issuperset(GRADED)
     difference = outcomes.combine((row.name, "real_only"), UNSEEN, np.subtract)
     ratio = outcomes.combine((row.name, "real_only"), UNSEEN, _ratio)
     return {
@@ -122,7 +128,7 @@ def _row(row: Recipe, found: Results, outcomes: Outcomes, looks: Outcomes) -> di
         "episodes": sum(len(one[ALL[0]]) for one in found[row.name]),
         **_said("mean_unseen", outcomes.mean(row.name, UNSEEN)),
         "mean_unseen_by_seed": outcomes.by_seed(row.name, UNSEEN),
-        **_said("mean_graded", outcomes.mean(row.name, GRADED)),
+        **_said("mean_graded", outcomes.mean(row.name, GRADED) if graded else None),
         **_said("looks", looks.mean(row.name) if row.name in looks.rows else None),
         **_said("difference", difference),
         **_said("ratio", ratio),

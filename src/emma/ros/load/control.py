@@ -31,6 +31,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "thread": ("policy", {"isolate": False}),
     "plain": ("load.timer_policy", {}),
 }
+SWAPS = ("after", "within")
 # A loading policy imports torch; on a busy machine that takes its time.
 START_S, ANSWER_S, ENABLE_S = 600.0, 30.0, 15.0
 NS = 1_000_000_000
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--policy", type=Path, required=True, help="bundle")
     parser.add_argument("--seconds", type=float, required=True, help="how long each variant commands")
     parser.add_argument("--variant", choices=VARIANTS, default="process")
-    parser.add_argument("--swap", action="store_true", help="load the policy a second time at the end")
+    parser.add_argument("--swap", choices=SWAPS, help="load the policy a second time, after those seconds or in them")
     args = parser.parse_args(argv)
     try:
         found = measure(args)
@@ -71,22 +72,24 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         stack.enter_context(own_domain())
         graph = stack.enter_context(Graph(nodes, out / "logs"))
         client = stack.enter_context(RosClient("bench", alive=graph.check))
-        bag, found = _command(client, args.seconds, args.policy if args.swap else None)
+        bag, found = _command(client, args.seconds, args.policy, args.swap)
     return {**found, **_seen(spec, bag)}
 
 
-def _command(client: RosClient, seconds: float, policy: Path | None) -> tuple[Path, dict[str, Any]]:
-    """The bag and the node's timings; with `policy` it is loaded once more at the end, while the arm moves."""
+def _command(client: RosClient, seconds: float, policy: Path, swap: str | None) -> tuple[Path, dict[str, Any]]:
+    """The bag and the node's timings. swap: when the policy is loaded once more, while the arm moves; of SWAPS."""
     bag = begin(client)
     deadline = time.monotonic() + seconds
+    swapped = swap_policy(policy, client=client) if swap == "within" else None
     while (left := deadline - time.monotonic()) > 0:
         time.sleep(min(left, 1.0))
         client.alive()
     state = client.heard(POLICY_STATE)
     found: dict[str, Any] = dict(state.timings) if state else {}
-    if policy is not None:
-        swap = swap_policy(policy, client=client)
-        found |= {"swap_s": swap.seconds, "swap_ticks": swap.ticks, "swap_missed_ticks": swap.missed_ticks}
+    if swap == "after":
+        swapped = swap_policy(policy, client=client)
+    if swapped is not None:
+        found |= {"swap_s": swapped.seconds, "swap_ticks": swapped.ticks, "swap_missed_ticks": swapped.missed_ticks}
     return bag, found | {"recorder_lost": end(client)}
 
 
