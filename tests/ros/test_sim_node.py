@@ -168,3 +168,11 @@ def test_bad_parameters_end_it_with_a_message(running_graph, tmp_path, parameter
     assert words in log
     assert "Traceback" not in log
     assert graph.stop() == {"sim": 2}
+
+
+def test_it_ends_beside_a_driver_of_the_same_robot(running_graph, tmp_path, spec, eventually):
+    with running_graph(NodeProcess(module="sim"), logs=tmp_path) as (graph, client):
+        client.wait_for_service("/sim/reset", 60.0)
+        client.node.create_publisher(JointState, spec.state_topic, qos.SENSOR_OFFER)
+        with pytest.raises(EmmaError, match=r"exit code 2[\s\S]*of tester"):
+            eventually(graph.check, "an end that is not retried")

@@ -45,6 +45,10 @@ class SimParameters:
     repeat_s: float = parameter(0.25, "lockstep: say everything again after so long without a command", minimum=0.01)
 
 
+# The name of an endpoint whose node has not been discovered yet.
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"
+
+
 class SimNode(Node):
     """Publishes cameras, joints and outcome; takes commands. `~/reset` starts what the parameters describe."""
 
@@ -137,7 +141,23 @@ class SimNode(Node):
         except EmmaError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
+    def _require_alone(self) -> None:
+        """End, with the exit code that is not retried, when a driver publishes the same joints: a robot has one."""
+        topic = self.spec.state_topic
+        others = {end.node_name for end in self.get_publishers_info_by_topic(topic)} - {self.get_name(), _UNKNOWN}
+        if not others:
+            return
+        error = EmmaError(
+            f"the robot {self.spec.name} has a driver already",
+            found=f"{topic} of {', '.join(sorted(others))}",
+            expected="one publisher of its joint states",
+            fix="launch with sim:=false to drive the robot, or end its driver",
+        )
+        self.get_logger().fatal(str(error))
+        self._stop.request(2)
+
     def _diagnose(self) -> None:
+        self._require_alone()
         values: dict[str, Any] = {"mode": "lockstep" if self._lockstep else "real time"}
         values |= {"skipped_ticks": self._missed, "lost_pictures": self.loop.lost_pictures}
         array = DiagnosticArray(header=messages.header(self.get_clock().now().nanoseconds))
