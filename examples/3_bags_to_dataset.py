@@ -3,7 +3,7 @@
 import sys
 
 import emma
-from emma.conversion.convert_job import ConvertConfig
+from emma.conversion.config import ConvertConfig
 
 bags, out = sys.argv[1:3]
 robot = sys.argv[3] if len(sys.argv) > 3 else "desk_arm"

@@ -115,8 +115,8 @@ def api() -> str:
     import emma
     from emma.augmentation.config import AugmentConfig, AugmentReport
     from emma.augmentation.tools import ToolOptions
+    from emma.conversion.config import ConvertConfig
     from emma.conversion.convert import ConvertReport
-    from emma.conversion.convert_job import ConvertConfig
     from emma.cycle.cycle import Outcome
     from emma.robots.kinematics import Kinematics, Solution
     from emma.sim.collect import CollectConfig

@@ -14,8 +14,8 @@ from emma.robots.spec import load_robot
 if TYPE_CHECKING:
     from emma.augmentation.config import AugmentConfig, AugmentReport
     from emma.augmentation.tools import ToolOptions
+    from emma.conversion.config import ConvertConfig
     from emma.conversion.convert import ConvertReport
-    from emma.conversion.convert_job import ConvertConfig
     from emma.cycle.config import ImproveConfig
     from emma.cycle.cycle import Outcome
     from emma.observation import Observation

@@ -242,7 +242,7 @@ def _is_mapping(kind: Any) -> bool:
 
 def _shown(default: Any) -> str:
     value = " ".join(map(str, default)) if isinstance(default, tuple) else default
-    return "" if value is False else f" (default {value})"
+    return {"False": "", "True": " (default)"}.get(str(value), f" (default {value})")
 
 
 def _pair(flag: str, text: str) -> tuple[str, Any]:

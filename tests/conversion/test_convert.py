@@ -16,8 +16,8 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from emma.bags.episode import EpisodeMeta, Mark
 from emma.bags.message_definitions import typestore
 from emma.bags.repair import repair_all
+from emma.conversion.config import ConvertConfig
 from emma.conversion.convert import ConvertReport, convert
-from emma.conversion.convert_job import ConvertConfig
 from emma.datasets.features import dataset_features
 from emma.datasets.index import read_provenance
 from emma.errors import EmmaError

@@ -16,8 +16,8 @@ from lerobot.scripts import lerobot_dataset_viz, lerobot_train
 from lerobot.utils.feature_utils import dataset_to_policy_features
 from safetensors.torch import load_file
 
+from emma.conversion.config import ConvertConfig
 from emma.conversion.convert import convert
-from emma.conversion.convert_job import ConvertConfig
 from emma.robots.spec import RobotSpec
 
 Make = Callable

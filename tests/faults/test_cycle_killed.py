@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 import yaml
 
+from emma.conversion.config import ConvertConfig
 from emma.conversion.convert import convert
-from emma.conversion.convert_job import ConvertConfig
 from emma.cycle.cycle import outcome
 from emma.cycle.state import read_state
 from emma.cycle.versions import Versions

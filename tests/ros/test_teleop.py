@@ -19,8 +19,8 @@ from trajectory_msgs.msg import JointTrajectory
 from emma.bags.episode import EpisodeMeta
 from emma.bags.reader import Bag
 from emma.control.policy_state import POLICY_STATE
+from emma.conversion.config import ConvertConfig
 from emma.conversion.convert import convert
-from emma.conversion.convert_job import ConvertConfig
 from emma.datasets.marks import intervention_frames
 from emma.errors import EmmaError
 from emma.messages import decode_command

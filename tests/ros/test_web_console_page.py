@@ -9,8 +9,8 @@ from console_browser import free_port
 
 from emma.bags.episode import EpisodeMeta
 from emma.console.config import ConsoleConfig
+from emma.conversion.config import ConvertConfig
 from emma.conversion.convert import convert
-from emma.conversion.convert_job import ConvertConfig
 from emma.datasets.source import SourceDataset
 from emma.resources import data_dir
 from emma.robots.spec import RobotSpec

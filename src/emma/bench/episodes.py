@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from emma.bench.disk import BLOCK_BYTES, DISK_BYTES, disk_mb_per_s
 from emma.bench.load import Load, write_robot
 from emma.bench.load_process import check_room, run_load
+from emma.conversion.config import ConvertConfig
 from emma.conversion.convert import ConvertReport, convert
-from emma.conversion.convert_job import ConvertConfig
 from emma.errors import EmmaError
 
 HELP = "recording at 138 MB/s and its ceiling, kill -9 under load, conversion, live frames against bag frames"

@@ -59,7 +59,8 @@ from emma.bench.input_robot import (
     target_at,
     trajectory,
 )
-from emma.conversion.convert_job import ConvertConfig, ConvertedJob, ConvertJob, encode_job
+from emma.conversion.config import ConvertConfig
+from emma.conversion.convert_job import ConvertedJob, ConvertJob, encode_job
 from emma.errors import EmmaError
 from emma.observation import Aligner
 from emma.robots.spec import RobotSpec

@@ -19,7 +19,8 @@ from emma.bags.repair import repair
 from emma.bench.bag_forms import MakeBag, emma_bag, files_packed, messages_packed, split_bag, sqlite_bag
 from emma.bench.input_families import Attempt, Family, flipped
 from emma.bench.input_robot import drive, robot
-from emma.conversion.convert_job import ConvertConfig, ConvertedJob, ConvertJob, encode_job
+from emma.conversion.config import ConvertConfig
+from emma.conversion.convert_job import ConvertedJob, ConvertJob, encode_job
 from emma.errors import EmmaError
 
 SECONDS = 1.0

@@ -9,7 +9,8 @@ from mcap.writer import CompressionType
 
 from emma.bench.bag_forms import library_bag
 from emma.bench.input_robot import COMMAND, IMAGE, IMAGE_DELAY_NS, RAW, drive, header, new, packed, robot
-from emma.conversion.convert_job import ConvertConfig, ConvertJob, encode_job
+from emma.conversion.config import ConvertConfig
+from emma.conversion.convert_job import ConvertJob, encode_job
 from emma.errors import EmmaError
 from emma.robots.spec import Camera
 

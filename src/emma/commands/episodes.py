@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from emma.commands import dataset_validate
 from emma.commands.subverbs import subverbs
+from emma.conversion.config import ConvertConfig
+from emma.options import add_options, chosen, help_of
 from emma.robots import DEFAULT_ROBOT
 
 if TYPE_CHECKING:
@@ -102,16 +104,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert.add_argument(
         "--robot", help=f"robot whose topics the bags hold (default: episode.yaml's, else {DEFAULT_ROBOT})"
     )
-    convert.add_argument("--cameras", nargs="+", metavar="NAME", help="cameras to store (default all)")
-    convert.add_argument("--no-depth", action="store_true", help="store colour only")
-    convert.add_argument("--video", action="store_true", help="colour as lossy video: a hundredth of the size")
-    convert.add_argument("--instruction", default="", help="words for bags that have none")
-    convert.add_argument("--skip-failed", action="store_true", help="leave out episodes marked as failures")
-    convert.add_argument("--keep-recovered", action="store_true", help="take episodes that a crash cut short")
-    convert.add_argument("--keep-stale", action="store_true", help="take episodes beyond the limits and mark them")
-    convert.add_argument("--keep-damaged", action="store_true", help="take what is left of damaged bags and mark it")
-    convert.add_argument("--join", action="store_true", help="the bags in each folder below BAGS are one episode")
-    convert.add_argument("--workers", type=int, help="processes (default: one a core)")
+    add_options(convert, ConvertConfig, skip=("workers",))
+    convert.add_argument(
+        "--workers", type=int, metavar="N", help=f"{help_of(ConvertConfig, 'workers')} (default: one a core)"
+    )
     dataset_validate.configure(add("validate", dataset_validate.HELP))
 
 
@@ -319,21 +315,10 @@ def _convert(args: argparse.Namespace) -> int:
     spec = load_robot(args.robot or _robot_of_all(args.bags))
     from emma.commands.episodes_text import print_report
     from emma.conversion.convert import convert
-    from emma.conversion.convert_job import ConvertConfig
     from emma.progress import progress_bar
 
-    config = ConvertConfig(
-        cameras=tuple(args.cameras) if args.cameras else None,
-        depth=not args.no_depth,
-        video=args.video,
-        workers=args.workers if args.workers is not None else len(os.sched_getaffinity(0)),
-        instruction=args.instruction,
-        keep_failed=not args.skip_failed,
-        keep_recovered=args.keep_recovered,
-        keep_stale=args.keep_stale,
-        keep_damaged=args.keep_damaged,
-        joined=args.join,
-    )
+    workers = args.workers if args.workers is not None else len(os.sched_getaffinity(0))
+    config = ConvertConfig(**chosen(ConvertConfig, args, skip=("workers",)), workers=workers)
     with progress_bar() as bar:
         task = bar.add_task("convert", total=None, note="")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from emma.bags.episode import EpisodeMeta, is_episode
 from emma.bags.files import find_bags, find_joined
-from emma.conversion.convert_job import ConvertConfig, ConvertedJob, ConvertJob, encode_job, one_line
+from emma.conversion.config import ConvertConfig
+from emma.conversion.convert_job import ConvertedJob, ConvertJob, encode_job, one_line
 from emma.datasets.writer import DatasetWriter
 from emma.errors import EmmaError
 from emma.robots.spec import RobotSpec

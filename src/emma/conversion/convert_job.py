@@ -11,6 +11,7 @@ from emma.bags.episode import EpisodeMeta
 from emma.bags.file_users import writers_of
 from emma.bags.files import bag_files
 from emma.bags.reader import Bag
+from emma.conversion.config import ConvertConfig
 from emma.conversion.frames import EpisodeFrames, age_statistics, interventions
 from emma.datasets.encode import EncodedEpisode, encode_episode
 from emma.datasets.features import dataset_features
@@ -22,34 +23,6 @@ log = logging.getLogger(__name__)
 
 # Lines of damage that a refusal names; the rest is counted.
 DAMAGE_SHOWN = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvertConfig:
-    """What to convert and how strictly.
-
-    cameras: None for all; depth: store it, lossless; video: colour as lossy video instead of exact images.
-    instruction: words for bags without an episode.yaml, or without words in it. keep_failed: take episodes that were
-    marked as failures; keep_recovered: take those that were cut short by a crash. keep_stale: take episodes in which a
-    stream is older than the robot's max_age_s, or the cameras further apart than max_skew_s, and say so in the
-    provenance, instead of refusing them. keep_damaged: take what can be read of bags with damaged or missing parts, and
-    say so in the provenance. joined: the bags in each folder are one episode.
-    """
-
-    cameras: tuple[str, ...] | None = None
-    depth: bool = True
-    video: bool = False
-    workers: int = 1
-    instruction: str = ""
-    keep_failed: bool = True
-    keep_recovered: bool = False
-    keep_stale: bool = False
-    keep_damaged: bool = False
-    joined: bool = False
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise EmmaError("bad value for workers", found=self.workers, expected="1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
+from emma.conversion.config import ConvertConfig
 from emma.conversion.convert import EpisodeResult, convert
-from emma.conversion.convert_job import ConvertConfig
 from emma.cycle.config import ConvertSettings
 from emma.cycle.data import DATASET, HELD_OUT
 from emma.cycle.inventory import Episode, held_out
