@@ -93,7 +93,7 @@ def generate_launch_description() -> LaunchDescription:
         condition=IfCondition(LaunchConfiguration("enable")),
     )
     holds = LogInfo(
-        msg="the arm is not commanded until somebody calls /policy/enable",
+        msg="the arm is not commanded until /policy/enable is called",
         condition=UnlessCondition(LaunchConfiguration("enable")),
     )
     nodes = [common.sim_node(), policy, common.teleop_node(take=False), recorder, web_console]

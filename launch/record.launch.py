@@ -82,7 +82,7 @@ def generate_launch_description() -> LaunchDescription:
         condition=IfCondition(PythonExpression(["'", TELEOP, "' == 'jog'"])),
     )
     demonstrates = LogInfo(
-        msg="the simulated arm moves when somebody calls /scripted_operator/start", condition=SCRIPTED
+        msg="the simulated arm moves when /scripted_operator/start is called", condition=SCRIPTED
     )
     nodes = [common.sim_node(), scripted_operator, common.teleop_node(take=True), recorder, web_console]
     return LaunchDescription([*ARGUMENTS, reach, common.decide_sim(), follows, jogs, demonstrates, *nodes])

@@ -53,7 +53,7 @@ def test_ends_at_once_while_nothing_is_begun(number: int) -> None:
         assert end(child, number) == (128 + number, f"sim: ended by {signal.Signals(number).name}\n")
 
 
-def test_a_signal_that_was_ignored_at_the_start_counts() -> None:
+def test_a_signal_that_was_nobody_at_the_start_counts() -> None:
     """As in `emma train &` of a script."""
     text = """
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -40,7 +40,7 @@ def test_what_is_finished_wanted_and_new(tmp_path: Path) -> None:
         "cut_short": "cut short by a crash",
         "elsewhere": "of robot other_arm",
         "failed": "failed",
-        "own_unjudged": "a policy's own, and nobody said that it succeeded",
+        "own_unjudged": "a policy's own, not marked as a success",
         "thrown_away": "discarded",
         "wordless": "no instruction",
     }

@@ -158,7 +158,7 @@ runner(cycle, stage("wait", "wait")).run(cycle)
 """
 
 
-def test_a_stage_hears_that_it_shall_end_although_ctrl_c_is_ignored(cycle: Cycle) -> None:
+def test_a_stage_hears_that_it_shall_end_although_ctrl_c_is_nobody(cycle: Cycle) -> None:
     words = [sys.executable, "-c", BACKGROUND, str(cycle.folder), str(HERE)]
     driver = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     try:

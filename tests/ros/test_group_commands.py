@@ -77,7 +77,7 @@ def test_commands_of_others_to_one_arm_are_a_conflict_of_the_robot(graph) -> Non
     spin(lambda: commanders.conflict)
     assert RIGHT.topic in commanders.conflict
     assert "/driver" in commanders.conflict
-    with pytest.raises(EmmaError, match="somebody else commands"):
+    with pytest.raises(EmmaError, match="another node commands"):
         commanders.require_alone()
     commanders.forget()
     assert commanders.conflict == ""

@@ -1,4 +1,4 @@
-"""Faults of a live policy node: a person presses stop, somebody else commands, processes are killed and come back."""
+"""Faults of a live policy node: a person presses stop, another node commands, processes are killed and come back."""
 
 import contextlib
 import os
@@ -120,7 +120,7 @@ def test_two_policy_nodes_never_command_at_once(running_graph, bundle, tmp_path,
         assert client.wait_for(SECOND, lambda s: s.mode == "disabled", PATIENCE_S)
         running(client, eventually)
         eventually(lambda: len(commands.messages) > 20, "commands")
-        with pytest.raises(EmmaError, match="somebody else commands the robot") as caught:
+        with pytest.raises(EmmaError, match="another node commands the robot") as caught:
             client.switch("/second/enable", True)
         assert "/policy" in str(caught.value)
         assert client.heard(POLICY_STATE).mode in ("running", "ramping")

@@ -83,7 +83,7 @@ def live(running_graph, robot, spec, tmp_path):
         client.wait_for_service("/recorder/start", 60.0)
         with pytest.raises(EmmaError, match="refused") as refusal:
             start(client)
-        assert "nobody publishes /joint_states, /camera/top" in str(refusal.value)
+        assert "no publisher of /joint_states, /camera/top" in str(refusal.value)
         with pytest.raises(EmmaError, match="nothing on /joint_states"):
             require_recorder_hears(client, 1.0)
         drivers = Drivers(client, spec)

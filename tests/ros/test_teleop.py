@@ -123,7 +123,7 @@ def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph,
         seen.wait(5)
         eventually(lambda: other.get_subscription_count() >= 3, "sim, teleop and this test hear the other")
         client.trigger("/teleop/take")
-        refused = client.wait_for(TELEOP_STATE, lambda s: "somebody commands" in s.problem, PATIENCE_S)
+        refused = client.wait_for(TELEOP_STATE, lambda s: "another node commands" in s.problem, PATIENCE_S)
         assert refused is not None
         assert refused.state == "idle"
         # What was heard is all from the other one.

@@ -55,7 +55,7 @@ def take_stock(roots: Sequence[str | Path], settings: ConvertSettings, robot: st
 def _judge(folder: Path, settings: ConvertSettings, robot: str) -> tuple[str, str | None]:
     """Name, and "" to take it, a reason to leave it, or None for one that is not finished yet."""
     if not is_episode(folder):
-        return folder.name, "no episode.yaml: nobody says what was asked for"
+        return folder.name, "no episode.yaml: the instruction is unknown"
     try:
         meta = EpisodeMeta.load(folder)
     except EmmaError as error:
@@ -74,7 +74,7 @@ def _judge(folder: Path, settings: ConvertSettings, robot: str) -> tuple[str, st
     elif meta.success is False and not settings.keep_failed:
         why = "failed"
     elif meta.kind == "policy" and meta.success is not True and not settings.keep_failed:
-        why = "a policy's own, and nobody said that it succeeded"
+        why = "a policy's own, not marked as a success"
     elif not meta.instruction.strip():
         why = "no instruction"
     return meta.id, why

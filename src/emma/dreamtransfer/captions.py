@@ -63,7 +63,7 @@ def _alone(root: Path) -> Iterator[None]:
         raise EmmaError(
             f"{root} is in use by another process",
             found="a lock on the folder",
-            expected="nobody who reads or writes it meanwhile",
+            expected="no other process that reads or writes it",
             fix="wait until it is finished",
         ) from None
     finally:

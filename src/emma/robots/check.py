@@ -116,7 +116,7 @@ def check_state(spec: RobotSpec, state: StateTopic, heard: Heard) -> Iterator[Fi
         others = heard.of_type(JOINT_STATE)
         yield Finding(
             what=state.topic,
-            found=f"nobody publishes it; joint states come on {', '.join(others) or 'no topic'}",
+            found=f"it has no publisher; joint states come on {', '.join(others) or 'no topic'}",
             expected="joint states",
             fix=f"start the driver, or correct state_topic in {file}",
         )

@@ -105,7 +105,7 @@ def _check_depth(camera: Camera, heard: Heard, where: str) -> Iterator[Finding]:
 
 
 def _absent(topic: str, seen: Traffic | None, kind: str, others: list[str], where: str) -> Finding:
-    found = f"published as {seen.type}" if seen is not None and seen.publishers else "nobody publishes it"
+    found = f"published as {seen.type}" if seen is not None and seen.publishers else "no publisher"
     return Finding(
         what=topic,
         found=f"{found}; images come on {', '.join(others) or 'no topic'}",

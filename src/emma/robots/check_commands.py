@@ -21,7 +21,7 @@ def _check(spec: RobotSpec, group: CommandGroup, heard: Heard) -> Iterator[Findi
     if seen is None or (seen.type == group.type and not seen.subscribers):
         yield Finding(
             what=topic,
-            found=f"nobody listens there; {group.type} is taken on {', '.join(listening) or 'no topic'}",
+            found=f"no subscriber there; {group.type} is taken on {', '.join(listening) or 'no topic'}",
             expected="a controller that takes commands",
             fix=f"activate the controller, or correct topic and kind of the command in {file}",
         )

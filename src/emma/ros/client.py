@@ -166,7 +166,7 @@ class RosClient:
             self.alive()
             if time.monotonic() > deadline:
                 raise EmmaError(
-                    f"nobody offers {service}",
+                    f"no node offers {service}",
                     found=f"nothing after {timeout_s:.0f} s",
                     expected="a running node",
                     fix="start the node, and see that ROS_DOMAIN_ID is the same on both sides",
@@ -182,7 +182,7 @@ class RosClient:
         while not client.wait_for_service(timeout_sec=0.2):
             self.alive()
             if time.monotonic() > deadline:
-                raise EmmaError(f"nobody offers {service}", found="no node", expected="a running node")
+                raise EmmaError(f"no node offers {service}", found="no node", expected="a running node")
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: answered.set())

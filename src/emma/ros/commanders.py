@@ -68,7 +68,7 @@ class Commanders:
         """Raise EmmaError while another publisher commands."""
         if conflict := self.conflict:
             raise EmmaError(
-                "somebody else commands the robot",
+                "another node commands the robot",
                 found=conflict,
                 expected="one commander at a time",
                 fix="disable or end the other one first",

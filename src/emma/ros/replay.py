@@ -26,7 +26,7 @@ LOOK_S = 0.1
 ACKNOWLEDGED_S = 15.0
 
 
-def _nobody(_count: int) -> None:
+def _ignored(_count: int) -> None:
     return None
 
 
@@ -91,7 +91,7 @@ class Replayer:
         return all(publisher.get_subscription_count() > 0 for publisher in self._publishers.values())
 
     def play(
-        self, rate: float = 1.0, *, alive: Callable[[], bool] = lambda: True, progress: Callable[[int], None] = _nobody
+        self, rate: float = 1.0, *, alive: Callable[[], bool] = lambda: True, progress: Callable[[int], None] = _ignored
     ) -> ReplayReport:
         """Publish everything once, `rate` times as fast as it was recorded; ends early when not `alive`.
 

@@ -41,7 +41,7 @@ def swap_policy(
     if before is None:
         raise EmmaError(
             f"no policy to swap on {node}",
-            found=client.heard(state) or "nobody there",
+            found=client.heard(state) or "no policy node",
             expected="an active policy node",
             fix="start it, or see that ROS_DOMAIN_ID is the same on both sides",
         )

@@ -127,7 +127,7 @@ def _robot(config: TrainConfig, sources: Sequence[Source]) -> RobotSpec | None:
     if config.action_space != JOINT and sources[0].kind == HUMAN:
         raise EmmaError(
             "no robot to learn for",
-            found=f"data of {name or 'nobody'} alone",
+            found=f"{name or 'unnamed'} data alone",
             expected="the robot whose tools the actions move",
             fix="add --robot NAME, or robot data",
         )

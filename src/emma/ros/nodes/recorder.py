@@ -110,7 +110,7 @@ class RecorderNode(Node):
         if silent:
             raise EmmaError(
                 f"cannot record robot {self.spec.name}",
-                found=f"nobody publishes {', '.join(silent)}",
+                found=f"no publisher of {', '.join(silent)}",
                 expected="a publisher for every topic in its robot.yaml",
                 fix="start the drivers, correct the topics, or leave them out with the parameter skip",
             )
@@ -262,7 +262,7 @@ class RecorderNode(Node):
                 self.spec.name,
                 streams,
                 warn="; ".join(self._problems()),
-                error=f"nobody publishes {', '.join(silent)}" if silent else "",
+                error=f"no publisher of {', '.join(silent)}" if silent else "",
             ),
         ]
         self._diagnostics.publish(array)

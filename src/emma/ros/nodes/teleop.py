@@ -254,7 +254,7 @@ class TeleopNode(Node):
         commanded, at = self._commanded
         in_the_way = self._policy.in_the_way(asked_s)
         if not in_the_way and now - max(at, asked_s) < QUIET_S:
-            in_the_way = f"somebody commands on {', '.join(self.spec.command_topics)}"
+            in_the_way = f"another node commands on {', '.join(self.spec.command_topics)}"
         if not in_the_way and self._measured is not None and now - self._measured_s <= BLIND_S:
             self._teleop.engage(start_pose(self.spec, self._measured, commanded), now)
             self._asked_s = None
