@@ -81,8 +81,6 @@ def generate_launch_description() -> LaunchDescription:
         msg="teleop:=jog: the arm is held where it is, and moves by the keys or the gamepad of `emma node keys`",
         condition=IfCondition(PythonExpression(["'", TELEOP, "' == 'jog'"])),
     )
-    demonstrates = LogInfo(
-        msg="the simulated arm moves when /scripted_operator/start is called", condition=SCRIPTED
-    )
+    demonstrates = LogInfo(msg="the simulated arm moves when /scripted_operator/start is called", condition=SCRIPTED)
     nodes = [common.sim_node(), scripted_operator, common.teleop_node(take=True), recorder, web_console]
     return LaunchDescription([*ARGUMENTS, reach, common.decide_sim(), follows, jogs, demonstrates, *nodes])
