@@ -69,7 +69,7 @@ def one(topic: str, **changes: Any) -> dict[str, Any]:
         ({"images": {IMAGES: HeardImage(width=1280, height=720, encoding="rgb8")}}, "found:    1280 x 720"),
         ({"images": {IMAGES: HeardImage(width=640, height=480, encoding="16UC1")}}, "encoding 16UC1"),
         ({"infos": {}}, "no CameraInfo"),
-        (one(COMMAND_TOPIC, subscribers=()), "nobody listens there"),
+        (one(COMMAND_TOPIC, subscribers=()), "no subscriber there"),
         (one(COMMAND_TOPIC, type="std_msgs/msg/Float64MultiArray"), "set kind to forward_position"),
         (one(COMMAND_TOPIC, wants_latched=("/driver",)), "transient local"),
         (one(COMMAND_TOPIC, publishers=("/other",), count=50), "/other sent 50 commands"),
