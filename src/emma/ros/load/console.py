@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 from emma.console.config import ConsoleConfig
+from emma.control.controller import Mode
 from emma.control.policy_state import POLICY_STATE
 from emma.environment import cleaned
 from emma.errors import EmmaError
@@ -28,7 +29,7 @@ from emma.interrupts import tied
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
-from emma.ros.load.control import begin, begin_bag, end, save_bag
+from emma.ros.load.control import begin, begin_bag, enable, end, save_bag
 from emma.sessions.graph import Graph, NodeProcess
 
 # How many pages are open in turn. The first has the robot alone: no console runs.
@@ -85,6 +86,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 _wait_for_page(url, shown)
             if viewers:
                 lost, bag = lost + _drop(client, bag), begin_bag(client)
+            # What was started may have held the arm's driver up for longer than the policy puts up with.
+            enable(client)
             time.sleep(SETTLE_S)
             found[str(viewers)] = _phase(client, console, url, cameras, viewers, args)
         found["recorder_lost"] = lost + end(client)
@@ -122,6 +125,14 @@ def _phase(
             raise EmmaError("the viewers failed", found=f"exit code {process.returncode}", expected="0")
     after = _timings(client)
     counts = {key: after.get(key, 0) - before.get(key, 0) for key in ("ticks", "missed_ticks")}
+    state = client.heard(POLICY_STATE)
+    if state is None or state.mode in (Mode.STOPPED, Mode.DISABLED):
+        raise EmmaError(
+            f"the policy stopped beside {viewers} pages",
+            found=state.reason if state else "no state of it",
+            expected="commands until the end",
+            fix="run this on a machine with nothing else to do",
+        )
     seen = json.loads(file.read_text()) if process is not None else {}
     return counts | seen | (usage.figures() if console is not None else {})
 

@@ -106,7 +106,7 @@ def begin(client: RosClient) -> Path:
     _expect(client, POLICY_STATE, lambda s: s.instruction == instruction, ANSWER_S)
     _expect(client, RECORDER_STATE, lambda s: s.instruction == instruction and not s.unheard, ANSWER_S)
     bag = begin_bag(client)
-    _enable(client)
+    enable(client)
     return bag
 
 
@@ -141,7 +141,8 @@ def _images(spec: RobotSpec) -> list[str]:
     return [camera.image_topic for camera in spec.cameras]
 
 
-def _enable(client: RosClient) -> None:
+def enable(client: RosClient) -> None:
+    """Let the policy command, as soon as it may. Raises EmmaError where it may not."""
     deadline = time.monotonic() + ENABLE_S
     while True:
         try:
