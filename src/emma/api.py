@@ -146,7 +146,8 @@ def evaluate(
     info, spec = policy.bundle.info, load_robot(policy.robot)
     policy.bundle.check(spec)
     maker = maker_of(spec)
-    chosen = {"task": maker.tasks[0], "timeout_s": maker.timeout_s, "targets": maker.targets, **options}
+    chosen: dict[str, Any] = {"task": maker.tasks[0], "timeout_s": maker.timeout_s, "targets": maker.targets}
+    chosen |= {"replan_s": info.replan_s, **options}
     require_known(maker, chosen["task"], domains)
     with maker.make(spec, cameras=info.cameras, task=chosen["task"]) as sim:
         configs = {d: EvalConfig(episodes=episodes, domain=d, depth=info.depth, **chosen) for d in domains}

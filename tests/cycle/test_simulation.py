@@ -19,7 +19,7 @@ from emma.policy.bundle import Bundle
 class Lifter:
     """A runtime that lifts, or does nothing."""
 
-    name, reason, rtc = "scripted", "a test", ""
+    name, reason, rtc, past_s, note, isolated = "scripted", "a test", "", (), "", False
 
     def __init__(self, lift: float) -> None:
         self._lift = lift
@@ -71,7 +71,7 @@ def test_trials_run_in_the_simulator_that_a_package_adds(added: Path) -> None:
     settings = EvaluateSettings(episodes=2)
     simulation = simulation_of(ImproveConfig(robot=str(added), evaluate=settings))
     assert (simulation.looks, simulation.task, simulation.timeout_s) == (("source",), "lift", 3.0)
-    bundle = cast(Bundle, SimpleNamespace(info=SimpleNamespace(fps=10, depth=False)))
+    bundle = cast(Bundle, SimpleNamespace(info=SimpleNamespace(replan_s=0.4, fps=10, depth=False)))
     measure = InSimulator(settings, simulation, ("top",), 1)
     try:
         assert measure.trials == [("source", "20000"), ("source", "20001")]

@@ -52,11 +52,15 @@ def test_no_window_is_longer_than_the_episode_needs(
 ) -> None:
     generator, seen = DreamTransfer.load(large_generator), []
 
-    def nothing(clip: Clip, *_: object, known: np.ndarray, **__: object) -> np.ndarray:
-        seen.append(len(clip))
-        return known
+    class Nothing:
+        def guide(self, clip: Clip, _: object) -> int:
+            return len(clip)
 
-    generator.__dict__["_window"] = nothing
+        def __call__(self, guide: int, *_: object, known: np.ndarray, **__: object) -> np.ndarray:
+            seen.append(guide)
+            return known
+
+    generator.__dict__["_window"] = Nothing()
     generator(blocks(frames), "a red cube", window=window, overlap=1)
     assert seen == sizes
 

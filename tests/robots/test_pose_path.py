@@ -32,7 +32,8 @@ def test_a_path_of_reachable_poses_gives_its_joints(seed: int) -> None:
     assert found.reached.all()
     assert found.followed == len(joints)
     assert found.position_error_m.max() < 1e-4
-    np.testing.assert_allclose(found.joints[:, :6], joints[:, :6], atol=1e-3)
+    # A hundredth of a millimetre may be some thousandths of a radian where the arm is nearly stretched.
+    np.testing.assert_allclose(found.joints[:, :6], joints[:, :6], atol=1e-2)
     np.testing.assert_array_equal(found.joints[:, 6], joints[0, 6])
 
 

@@ -37,7 +37,7 @@ def picture(browser: Browser, camera: str) -> tuple[int, Any]:
     return stamp, cv2.imdecode(np.frombuffer(data[TILE_HEADER.size :], np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_two_episodes_by_the_page(running_graph: Any, tmp_path: Path) -> None:
+def test_two_episodes_by_the_page(running_graph: Any, tmp_path: Path, eventually: Any) -> None:
     bags = tmp_path / "bags"
     nodes = [
         NodeProcess(module="sim"),
@@ -68,7 +68,7 @@ def test_two_episodes_by_the_page(running_graph: Any, tmp_path: Path) -> None:
         stamp, seen = picture(browser, "wrist")
         assert seen.shape[2] == 3
         assert seen.std() > 5
-        assert picture(browser, "wrist")[0] > stamp
+        eventually(lambda: picture(browser, "wrist")[0] > stamp, "a newer picture")
         pressed: list[bool] = []
         client.node.create_subscription(Bool, "/e_stop", lambda m: pressed.append(m.data), qos.LATCHED)
         watcher = Browser(f"http://127.0.0.1:{config.port}")

@@ -69,6 +69,8 @@ def write_robot(folder: Path, load: Load) -> RobotSpec:
         "command": {"topic": "/load/command", "kind": "joint_trajectory"},
         "control_rate_hz": COMMAND_HZ,
         "fps": 10,
+        # Slow streams are old before the next message comes.
+        "max_age_s": max(0.25, 1.5 / min(load.camera_hz, load.state_hz)),
     }
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / "robot.yaml", yaml.safe_dump(values, sort_keys=False))

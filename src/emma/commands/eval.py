@@ -56,6 +56,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--latency-ms", type=float, default=60.0, help="observation to usable chunk, simulated (default 60)"
     )
     parser.add_argument(
+        "--replan",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="age of a chunk at which the next is asked for (default: as the bundle says)",
+    )
+    parser.add_argument(
         "--join",
         default="auto",
         help="how chunks follow each other: auto, blend, rtc, ensemble or drain (default auto: rtc if trained for it)",
@@ -160,6 +167,7 @@ def _in_process(
                     domain=domain,
                     latency_s=args.latency_ms / 1000.0,
                     join=args.join,
+                    replan_s=args.replan or bundle.info.replan_s,
                     task=args.task,
                     depth=bundle.info.depth,
                     targets=maker.targets,
@@ -212,6 +220,7 @@ def _ros(
             runtime=args.runtime,
             device=args.device,
             join=args.join,
+            replan_s=args.replan,
             task=args.task,
             python=args.python,
         )

@@ -65,7 +65,7 @@ class InSimulator:
             self._sim.set_domain(appearance)
             self._shown = appearance
         target = self._targets[start]
-        config = replace(self._config, depth=bundle.info.depth)
+        config = replace(self._config, depth=bundle.info.depth, replan_s=bundle.info.replan_s)
         episode = run_episode(self._sim, runtime, bundle.info.fps, int(start), target, config)
         return float(episode.success), {"target": target, "placed_on": episode.placed_on, "seconds": episode.seconds}
 

@@ -24,6 +24,8 @@ class BundleInfo:
 
     action_names: the robot's joints in the order of the action that a runtime gives; chunk: actions per inference;
     action_space: joint, or ee for a policy inside that speaks of tool poses, 10 numbers for each of `groups`.
+    replan_s: age of a chunk at which the next is asked for: short for a policy that reacts, long for one whose chunks
+    disagree about when to move.
     """
 
     robot: str
@@ -35,6 +37,7 @@ class BundleInfo:
     depth: bool = False
     action_space: str = JOINT_SPACE
     groups: tuple[str, ...] = ()
+    replan_s: float = 0.4
     training: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -42,6 +45,8 @@ class BundleInfo:
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.chunk <= 0:
             raise ValueError(f"fps and chunk must be above 0, not {self.fps} and {self.chunk}")
+        if not self.replan_s > 0:
+            raise ValueError(f"replan_s must be above 0 s, not {self.replan_s}")
         if self.action_space not in (JOINT_SPACE, POSE_SPACE) or (self.action_space == POSE_SPACE) != bool(self.groups):
             raise ValueError(f"action_space joint without groups or ee with groups, not {self.action_space}")
 

@@ -31,7 +31,8 @@ class DriveConfig:
     """out gets logs/, and bags/ unless `bags` names another folder. policy: bundle, for operator `policy`.
     cameras: those drawn and recorded, () for all.
 
-    console: port of the web console beside it, None for none.
+    console: port of the web console beside it, None for none. replan_s: age of a chunk at which the next is asked for,
+    0: as the bundle says.
 
     lockstep: simulated time, repeatable to the bit. noise: of the scripted operator, rad. python: for a robot in an
     environment of others, an interpreter with its package; "" for the one that `emma envs install` made.
@@ -45,6 +46,7 @@ class DriveConfig:
     runtime: str = "auto"
     device: str = "auto"
     join: str = "auto"
+    replan_s: float = 0.0
     cameras: tuple[str, ...] = ()
     depth: bool = True
     record: bool = True
@@ -93,6 +95,7 @@ def nodes(config: DriveConfig, spec: RobotSpec) -> list[NodeProcess]:
             "runtime": config.runtime,
             "device": config.device,
             "join": config.join,
+            "replan_s": config.replan_s,
             "lockstep": config.lockstep,
         }
         graph.append(NodeProcess(module="policy", parameters=policy))

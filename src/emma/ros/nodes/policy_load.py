@@ -64,7 +64,7 @@ def executor_config(values: PolicyParameters, loaded: Loaded) -> ExecutorConfig:
     try:
         return ExecutorConfig(
             fps=loaded.bundle.info.fps,
-            replan_s=values.replan_s,
+            replan_s=values.replan_s or loaded.bundle.info.replan_s,
             blend_s=values.blend_s,
             join=choose_join(values.join, loaded.runtime),
         )

@@ -26,7 +26,9 @@ class PolicyParameters:
     seed: int = parameter(
         -1, "restart the policy's noise with this seed at each enabling; below 0: do not", runtime=True
     )
-    replan_s: float = parameter(0.4, "age of an action chunk at which the next is asked for", minimum=0.02)
+    replan_s: float = parameter(
+        0.0, "age of an action chunk at which the next is asked for; 0: as the bundle says", minimum=0.0
+    )
     join: str = parameter(
         "auto", "how chunks follow each other: auto (rtc if trained for it), blend, rtc, ensemble, drain"
     )
