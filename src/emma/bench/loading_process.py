@@ -103,8 +103,8 @@ def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
         shuffle=True,
         generator=torch.Generator().manual_seed(seed),
         num_workers=WORKERS,
-        # The default where `lerobot-train` runs, which a forked measurement does not inherit.
-        multiprocessing_context="fork",
+        # `lerobot-train` forks; forked workers hang on a dataset of images. The clock starts when they all run.
+        multiprocessing_context="spawn",
         prefetch_factor=4,
         persistent_workers=True,
         drop_last=True,
