@@ -63,3 +63,4 @@ def test_growth_is_the_slope_after_warming_up() -> None:
     figures = Usage(samples).figures()
     assert figures["memory_growth_mb_h"] == pytest.approx(1.0, abs=1e-6)
     assert figures["cores"] == pytest.approx(0.1)
+    assert Usage(samples[:20]).figures()["memory_growth_mb_h"] is None

@@ -40,6 +40,8 @@ START_S = 300.0
 SAMPLE_S = 0.5
 # Of the samples, this many from the beginning on are of a process that still warms up.
 WARM_UP = 0.25
+# A line through less than so many seconds tells nothing about an hour.
+GROWTH_S = 25.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -143,18 +145,18 @@ class Usage:
 
     samples: list[tuple[float, float, float]] = field(default_factory=list)
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float | None]:
         """cores: processor seconds a second; memory_mb at the end; memory_growth_mb_h: a straight line through the
-        memory over time, once the process is warm."""
+        memory over time, once the process is warm; None where it was watched for less than `GROWTH_S` then."""
         if len(self.samples) < 2:
             return {}
         times, cpu, memory = (np.array(column) for column in zip(*self.samples, strict=True))
         warm = int(len(times) * WARM_UP)
-        slope = float(np.polyfit(times[warm:], memory[warm:], 1)[0]) if len(times) - warm > 2 else 0.0
+        long = times[-1] - times[warm] >= GROWTH_S
         return {
             "cores": float((cpu[-1] - cpu[0]) / (times[-1] - times[0])),
             "memory_mb": float(memory[-1]),
-            "memory_growth_mb_h": slope * 3600.0,
+            "memory_growth_mb_h": float(np.polyfit(times[warm:], memory[warm:], 1)[0]) * 3600.0 if long else None,
         }
 
 
