@@ -13,8 +13,22 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From bottom to top. Modules that share a layer do not know each other, except within the base and the entry points.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"arrays", "environment", "errors", "files", "long_work", "messages", "observation", "progress"})
-    | frozenset({"device", "gl", "interrupts", "options", "provenance", "records", "resources", "robots", "signs"})
+    frozenset(
+        {
+            "arrays",
+            "environment",
+            "errors",
+            "files",
+            "frozen_cameras",
+            "long_work",
+            "messages",
+            "observation",
+            "progress",
+        }
+    )
+    | frozenset(
+        {"device", "gl", "interrupts", "options", "progress", "provenance", "records", "resources", "robots", "signs"}
+    )
     | frozenset({"stats", "streams", "worker_pool"}),
     frozenset({"adamix", "bags", "datasets", "policy"}),
     frozenset({"calibrate", "control", "conversion", "dreamtransfer", "human", "recording"}),

@@ -111,15 +111,20 @@ def image(stamp_ns: int, number: int, encoding: str = "rgb8") -> bytes:
         pixels = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     else:
         pixels = rng.integers(1, 5000, (HEIGHT, WIDTH), np.uint16)
+    return raw_image(stamp_ns, pixels, encoding)
+
+
+def raw_image(stamp_ns: int, pixels: np.ndarray, encoding: str = "rgb8") -> bytes:
+    """pixels: (H, W) or (H, W, 3), of the element type that the encoding names."""
     return packed(
         new(
             RAW,
             header=header(stamp_ns),
-            height=HEIGHT,
-            width=WIDTH,
+            height=pixels.shape[0],
+            width=pixels.shape[1],
             encoding=encoding,
             is_bigendian=0,
-            step=pixels.nbytes // HEIGHT,
+            step=pixels.nbytes // pixels.shape[0],
             data=pixels.reshape(-1).view(np.uint8),
         )
     )

@@ -8,7 +8,7 @@ import numpy as np
 from mcap.writer import CompressionType
 
 from emma.bench.bag_forms import library_bag
-from emma.bench.input_robot import COMMAND, IMAGE, IMAGE_DELAY_NS, RAW, drive, header, new, packed, robot
+from emma.bench.input_robot import IMAGE, IMAGE_DELAY_NS, drive, raw_image, robot
 from emma.conversion.config import ConvertConfig
 from emma.conversion.convert_job import ConvertJob, encode_job
 from emma.errors import EmmaError
@@ -22,7 +22,6 @@ def crc_cost(folder: Path, rounds: int) -> float:
     camera = Camera(name="top", image_topic=IMAGE, width=WIDTH, height=HEIGHT, rate_hz=25)
     spec = robot(cameras=(camera,))
     sent = [(t, k, ns, _picture(ns) if t == IMAGE else data) for t, k, ns, data in drive(SECONDS)]
-    assert {COMMAND, IMAGE} <= {topic for topic, *_ in sent}
     bags = {
         crcs: library_bag(folder / f"crcs_{crcs}", sent, compression=CompressionType.NONE, enable_crcs=crcs)
         for crcs in (True, False)
@@ -47,16 +46,4 @@ def _picture(log_ns: int) -> bytes:
     stamp_ns = log_ns - IMAGE_DELAY_NS
     slope = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) // 5
     noise = np.random.default_rng(stamp_ns // 1_000_000).integers(0, 4, (HEIGHT, WIDTH, 3))
-    pixels = (slope[..., None] + noise).astype(np.uint8)
-    return packed(
-        new(
-            RAW,
-            header=header(stamp_ns),
-            height=HEIGHT,
-            width=WIDTH,
-            encoding="rgb8",
-            is_bigendian=0,
-            step=WIDTH * 3,
-            data=pixels.reshape(-1),
-        )
-    )
+    return raw_image(stamp_ns, (slope[..., None] + noise).astype(np.uint8))

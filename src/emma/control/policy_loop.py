@@ -13,13 +13,13 @@ from typing import Protocol
 from emma.arrays import Array
 from emma.control.chunk_executor import ExecutorConfig
 from emma.control.controller import RAN_OUT, Controller, Mode, Tick
-from emma.control.frozen_cameras import FrozenCameras
 from emma.control.inference import ChunkResult, Inference
 from emma.control.memory import Memory
 from emma.control.policy_state import LoopStatus
 from emma.control.timing import Timings
 from emma.control.tracking import start_pose
 from emma.errors import EmmaError
+from emma.frozen_cameras import FrozenCameras
 from emma.observation import STATE, Observation
 from emma.robots.spec import RobotSpec
 

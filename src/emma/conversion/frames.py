@@ -1,5 +1,6 @@
 """The frames of a recorded episode, through the same aligner as on the robot."""
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,17 +12,17 @@ from emma.bags.mcap_scan import RELEASE_BYTES
 from emma.bags.reader import Bag
 from emma.bags.timeline import Timeline, timeline
 from emma.conversion.joint_parts import joint_parts
-from emma.conversion.still_pictures import StillPictures
 from emma.datasets.encode import Frame
 from emma.errors import EmmaError
+from emma.frozen_cameras import FrozenCameras
 from emma.messages import check_plausible
 from emma.observation import Aligner
 from emma.robots.agreement import Description, compare, of_robot
 from emma.robots.spec import TRANSPORTS, RobotSpec
 from emma.streams import is_command, is_state
 
-# Shorter silences of a commander are no news.
-PAUSE_S = 0.5
+# Shorter silences of a commander are no news, nor are pictures that stay the same for less.
+PAUSE_S, FROZEN_S = 0.5, 1.0
 
 
 class EpisodeFrames:
@@ -64,20 +65,24 @@ class EpisodeFrames:
             notes += parts.notes
         lines |= {stream: stamps for stream, stamps in found.stamps_ns.items() if not is_state(stream)}
         self.timeline: Timeline = timeline(lines, spec.fps)
-        self._still = StillPictures(spec)
+        self._frozen: dict[str, float] = {}
         self._notes = (*found.notes, *notes, *_late(self.timeline, spec.max_age_s), *_pauses(self.timeline))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was guessed, and what is odd about the frames read so far."""
-        return (*self._notes, *self._still.notes())
+        frozen = [
+            f"camera {camera} shows one picture for {seconds:.1f} s while the robot moves: check its driver"
+            for camera, seconds in self._frozen.items()
+        ]
+        return (*self._notes, *frozen)
 
     def __len__(self) -> int:
         return len(self.timeline)
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises EmmaError if a message cannot be decoded, or joints are far beyond their limits."""
-        index, aligner, spec = self._bag.index, self._aligner(), self._spec
+        index, aligner, spec, cameras = self._bag.index, self._aligner(), self._spec, FrozenCameras()
         positions = np.concatenate(list(self._positions.values()))
         stamps = np.concatenate(list(self._stamps_ns.values()))
         # Among equal stamps the one received earlier first, as it came.
@@ -99,7 +104,10 @@ class EpisodeFrames:
                 raise EmmaError("no command yet", found=f"at {time_ns} ns", expected="a command before the first frame")
             check_plausible(observation.state, spec, spec.state_topic)
             check_plausible(action, spec, spec.command.topic)
-            self._still.add(observation)
+            prints = {camera: zlib.crc32(np.ascontiguousarray(image)) for camera, image in observation.images.items()}
+            for camera, seconds in cameras.update(prints, observation.state, observation.stamp_ns).items():
+                if seconds >= FROZEN_S:
+                    self._frozen[camera] = max(seconds, self._frozen.get(camera, 0.0))
             yield observation, action
 
     def _aligner(self) -> Aligner:

@@ -32,8 +32,8 @@ class Device(Protocol):
 
 
 class Phase(StrEnum):
-    """idle: commands nothing; driving: follows the device; braking: comes to rest, then idle. taking: as the node says
-    while it waits for whoever commands to let go; a `Teleop` is idle then."""
+    """idle: commands nothing; driving: follows the device; braking: comes to rest, then idle. taking: the node
+    waits for the present commander to stop; the `Teleop` itself is idle."""
 
     IDLE = "idle"
     TAKING = "taking"
