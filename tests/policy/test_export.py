@@ -1,7 +1,10 @@
 """Graphs give the policy's actions, in their runtime and not only in torch; what does not is refused."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -23,6 +26,7 @@ from emma.policy.export.rules import broken_rules, value_types
 from emma.policy.exported import read_export, usable_export
 from emma.policy.loading import load_policy
 from emma.policy.runtime import TorchRuntime, open_runtime
+from emma.policy.runtime.instruction_tokenizer import Words
 
 POLICIES = ("spatial_flow", "act_small", "smolvla_small")
 # What the graphs may consist of: all of it is in TensorRT 10's operator table for these types.
@@ -293,3 +297,33 @@ def test_every_name_that_is_used_is_in_the_bindings(exported, cases):
     with standing_in() as calls:
         dry_run(bundle, info, "bf16", cases[0])
     assert absent(calls.names - calls.unknown, bindings) == []
+
+
+@pytest.mark.parametrize(("policy", "newline"), [("spatial_flow", False), ("smolvla_small", True)])
+def test_exported_tokenizer_reads_as_the_pre_processor_does(exported, policy, newline):
+    bundle, info = exported(policy)
+    assert info.tokenizer is not None
+    assert info.tokenizer.newline is newline
+    state = np.zeros(bundle.info.state_size, np.float32)
+    mine, theirs = Words(bundle, info), Words(bundle, replace(info, tokenizer=None))
+    for text in ("put the cube in the bin", "", "Pick UP, gently: the blue_block!\n", "one two three " * 100):
+        for found, expected in zip(mine(text, state), theirs(text, state), strict=True):
+            np.testing.assert_array_equal(found, expected)
+            assert found.dtype == expected.dtype
+
+
+def test_exported_policy_opens_without_lerobot(exported):
+    bundle, _ = exported("spatial_flow")
+    code = (
+        "import sys; from emma.policy.bundle import load_bundle; from emma.policy.runtime import open_runtime\n"
+        "print(open_runtime(load_bundle(sys.argv[1])).name, {'lerobot', 'torch'} & set(sys.modules) or 'none')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, bundle.path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "onnxruntime (cpu) none"
+
+
+def test_changed_tokenizer_is_refused(own_copy):
+    with (own_copy.path / "export/tokenizer.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(EmmaError, match="was changed"):
+        usable_export(own_copy.path)

@@ -9,7 +9,7 @@ from typing import Any
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, sha256_file
 
-FOLDER, MANIFEST = "export", "export.json"
+FOLDER, MANIFEST, TOKENIZER = "export", "export.json", "tokenizer.json"
 FORMAT = 1
 # The files of a bundle that decide its actions.
 DECISIVE = ("config.json", "model.safetensors", "policy_preprocessor*", "policy_postprocessor*")
@@ -22,6 +22,18 @@ class FlowInfo:
     steps: int
     noise_scale: float
     trained_delay: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerInfo:
+    """How `tokenizer.json` (of the `tokenizers` library, padded to the graph's length) reads an instruction.
+
+    newline: the instruction ends with one; masked: token ids that the mask leaves out, beside the padding.
+    """
+
+    newline: bool
+    masked: tuple[int, ...]
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +61,8 @@ class ExportInfo:
     weights: file -> sha256 of what was exported; graphs: graph -> sha256 of its files; cameras: name -> (H, W);
     width: actions as the model knows them; tokens: language tokens, 0 without language; state_in_words: they say the
     state, too, which is then no input of its own; action_shift, action_scale: normalised actions to the robot's units;
-    relative: for each action whether the state is added; relative_poses: end-effector actions are in the tools' frames.
+    relative: for each action whether the state is added; relative_poses: end-effector actions are in the tools' frames;
+    tokenizer: None where only the bundle's pre-processor makes the tokens.
     """
 
     policy_type: str
@@ -66,6 +79,7 @@ class ExportInfo:
     flow: FlowInfo | None
     state_in_words: bool = False
     relative_poses: bool = False
+    tokenizer: TokenizerInfo | None = None
     parity: Parity | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
@@ -105,6 +119,8 @@ def read_export(folder: Path) -> ExportInfo:
         for key in ("action_shift", "action_scale", "relative"):
             raw[key] = tuple(raw[key])
         raw["flow"] = FlowInfo(**raw["flow"]) if raw["flow"] else None
+        if words := raw.get("tokenizer"):
+            raw["tokenizer"] = TokenizerInfo(**{**words, "masked": tuple(words["masked"])})
         raw["parity"] = Parity(**raw["parity"]) if raw["parity"] else None
         return ExportInfo(**raw)
     except (json.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError) as error:
@@ -128,6 +144,9 @@ def usable_export(bundle: Path) -> ExportInfo:
     for graph, files in info.graphs.items():
         if graph_files(folder, graph) != files:
             raise EmmaError(f"graph '{graph}' was changed", found="another hash", expected="as exported", fix=again)
+    file = folder / TOKENIZER
+    if info.tokenizer is not None and (not file.is_file() or sha256_file(file) != info.tokenizer.sha256):
+        raise EmmaError(f"{file} was changed", found="another file or none", expected="as exported", fix=again)
     if info.parity is None or not info.parity.passed:
         raise EmmaError(
             "the exported graphs did not pass parity",

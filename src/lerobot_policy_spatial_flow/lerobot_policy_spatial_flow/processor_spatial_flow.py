@@ -37,10 +37,15 @@ class WordsProcessorStep(ObservationProcessorStep):
 
     def __post_init__(self) -> None:
         ids = {word: i for i, word in enumerate([PAD, UNKNOWN, *self.vocabulary])}
-        self._tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
-        self._tokenizer.normalizer, self._tokenizer.pre_tokenizer = _reading()
-        self._tokenizer.enable_padding(pad_id=0, pad_token=PAD, length=self.max_tokens)
-        self._tokenizer.enable_truncation(self.max_tokens)
+        self.tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
+        self.tokenizer.normalizer, self.tokenizer.pre_tokenizer = _reading()
+        self.tokenizer.enable_padding(pad_id=0, pad_token=PAD, length=self.max_tokens)
+        self.tokenizer.enable_truncation(self.max_tokens)
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of every word that is not in the vocabulary."""
+        return int(self.tokenizer.token_to_id(UNKNOWN))
 
     def learn(self, tasks: list[str], size: int) -> None:
         """Add the words of `tasks` that are new; known ones keep their ids. Raises ValueError beyond `size` ids."""
@@ -55,7 +60,7 @@ class WordsProcessorStep(ObservationProcessorStep):
         if task is None:
             raise ValueError("spatial_flow needs the instruction as 'task'")
         tasks = [task] if isinstance(task, str) else list(task)
-        tokens = torch.tensor([encoding.ids for encoding in self._tokenizer.encode_batch(tasks)])
+        tokens = torch.tensor([encoding.ids for encoding in self.tokenizer.encode_batch(tasks)])
         return {**observation, OBS_LANGUAGE_TOKENS: tokens, OBS_LANGUAGE_ATTENTION_MASK: tokens > 1}
 
     def get_config(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ from emma.policy.bundle import POSE_SPACE, Bundle
 from emma.policy.end_effector.space import EndEffectorSpace
 from emma.policy.export.graphs import IMAGES, PolicyGraphs, action_affine, relative_joints, relative_poses
 from emma.policy.export.parity import REFUSED, TOLERANCE, Case, compare, parity, refuse, worst
+from emma.policy.export.words import write_tokenizer
 from emma.policy.export.write import OPSET, write_graph
 from emma.policy.exported import FOLDER, MANIFEST, ExportInfo, FlowInfo, graph_files, weights_of, write_export
 from emma.policy.loading import LoadedPolicy, load_policy
@@ -66,11 +67,11 @@ def export_bundle(
     finished = target.with_name(f"{FOLDER}.new")
     shutil.rmtree(finished, ignore_errors=True)  # left by one that was killed between its two renames
     with atomic_dir(finished) as aside:
-        info = _write(bundle, aside, progress)
+        info = _write(bundle, aside, {case.instruction for case in cases}, progress)
         graphs = OnnxGraphs(aside, info)
         progress("parity")
         try:
-            differences = compare(bundle, info, graphs, cases, lambda: progress("parity"))
+            differences = compare(bundle, info, graphs, cases, lambda: progress("parity"), folder=aside)
         finally:
             graphs.close()
         result = parity(differences, reference, tolerance)
@@ -109,7 +110,7 @@ def require_packages() -> None:
             )
 
 
-def _write(bundle: Bundle, folder: Path, progress: Progress) -> ExportInfo:
+def _write(bundle: Bundle, folder: Path, instructions: Iterable[str], progress: Progress) -> ExportInfo:
     progress("load")
     weights = weights_of(Path(bundle.path))
     loaded = load_policy(bundle)
@@ -120,7 +121,8 @@ def _write(bundle: Bundle, folder: Path, progress: Progress) -> ExportInfo:
             write_graph(name, graph, folder)
     packages = {"opset": str(OPSET), **{name: metadata.version(name) for name in PACKAGES}}
     files = {name: graph_files(folder, name) for name in made.graphs}
-    return replace(describe(loaded, made), weights=weights, graphs=files, versions=packages)
+    words = write_tokenizer(loaded, folder, made.tokens, instructions) if made.tokens else None
+    return replace(describe(loaded, made), weights=weights, graphs=files, versions=packages, tokenizer=words)
 
 
 def describe(loaded: LoadedPolicy, made: PolicyGraphs) -> ExportInfo:

@@ -34,11 +34,20 @@ class Difference(NamedTuple):
 
 
 def compare(
-    bundle: Bundle, info: ExportInfo, graphs: Graphs, cases: Sequence[Case], advance: Callable[[], None]
+    bundle: Bundle,
+    info: ExportInfo,
+    graphs: Graphs,
+    cases: Sequence[Case],
+    advance: Callable[[], None],
+    *,
+    folder: Path | None = None,
 ) -> list[Difference]:
-    """Every case through LeRobot in eager torch and through `graphs`, each from the same noise."""
+    """Every case through LeRobot in eager torch and through `graphs`, each from the same noise.
+
+    folder: of the exported files, by default the bundle's.
+    """
     reference = TorchRuntime(bundle)
-    candidate = GraphRuntime(bundle, info, graphs, name="candidate")
+    candidate = GraphRuntime(bundle, info, graphs, name="candidate", folder=folder)
     scale = np.minimum(np.array(info.action_scale, np.float32), 1.0)
     differences = []
     for seed, case in enumerate(cases):

@@ -5,6 +5,7 @@ and torch is not called except for a flow policy's noise, so that every runtime 
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -42,7 +43,8 @@ class Graphs(Protocol):
 class GraphRuntime:
     """A bundle's exported graphs as a PolicyRuntime.
 
-    name: of the engine, for people; reason: why it was chosen; seed: as in TorchRuntime, whose noise it shares.
+    name: of the engine, for people; reason: why it was chosen; seed: as in TorchRuntime, whose noise it shares; folder:
+    of the exported files, by default the bundle's.
     Policies that look back are not exported.
     """
 
@@ -50,11 +52,19 @@ class GraphRuntime:
     note, isolated = "", False
 
     def __init__(
-        self, bundle: Bundle, info: ExportInfo, graphs: Graphs, *, name: str, reason: str = "", seed: int = 0
+        self,
+        bundle: Bundle,
+        info: ExportInfo,
+        graphs: Graphs,
+        *,
+        name: str,
+        reason: str = "",
+        seed: int = 0,
+        folder: Path | None = None,
     ) -> None:
         self.name, self.reason = name, reason
         self.info, self._graphs = info, graphs
-        self._words = Words(bundle, info.tokens, state_in_words=info.state_in_words) if info.tokens else None
+        self._words = Words(bundle, info, folder) if info.tokens else None
         self._instruction: str | None = None
         self._shift = np.array(info.action_shift, np.float32)
         self._scale = np.array(info.action_scale, np.float32)

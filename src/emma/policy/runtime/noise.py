@@ -4,19 +4,24 @@ import numpy as np
 
 
 class Noise:
-    """Draws as a LeRobot policy does under TorchRuntime: a seed a chunk, then standard normal numbers."""
+    """Draws as a LeRobot policy does under TorchRuntime: a seed a chunk, then standard normal numbers times `scale`.
+
+    Without noise (scale 0) torch stays out of the process.
+    """
 
     def __init__(self, shape: tuple[int, ...], scale: float, seed: int) -> None:
-        import torch
+        self._shape, self._scale = shape, scale
+        if scale:
+            import torch
 
-        self._torch, self._shape, self._scale = torch, shape, scale
-        self._seeds = torch.Generator()
-        self._generator = torch.Generator()
+            self._torch = torch
+            self._seeds, self._generator = torch.Generator(), torch.Generator()
         self.reset(seed)
 
     def reset(self, seed: int) -> None:
         """Restart the sequence."""
-        self._seeds.manual_seed(seed)
+        if self._scale:
+            self._seeds.manual_seed(seed)
 
     def fill(self, out: np.ndarray) -> None:
         """The next chunk's noise into `out`."""
