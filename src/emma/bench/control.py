@@ -13,15 +13,24 @@ from typing import Any
 
 import yaml
 
-from emma.bench.random_vla import CAMERAS, SMALL_SMOLVLA, write_random
+from emma.bench.random_vla import CAMERAS, SMALL_SMOLVLA, random_cases, write_random
 from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.interrupts import tied
+from emma.policy.export.bundle_export import export_bundle
 from emma.robots.spec import load_robot
+from emma.training.small_smolvla import BackboneSize
 
 HELP = "control beside three cameras of 640 x 480, joint states at 500 Hz and the recorder on two cores"
 SECONDS, QUICK_SECONDS = 300.0, 15.0
+# Large enough for an inference of some ticks on one core, as policies have on a robot's GPU.
+POLICY = replace(
+    SMALL_SMOLVLA,
+    image=256,
+    camera=(480, 640),
+    smolvlm=BackboneSize(image=256, vision_hidden=192, vision_intermediate=768),
+)
 CAMERA_HZ, STATE_HZ, WIDTH, HEIGHT, CORES = 30.0, 500.0, 640, 480, 2
 
 
@@ -66,6 +75,7 @@ NAMES = {
 def run(quick: bool, seed: int) -> dict[str, Any]:
     """Figures without prefix: raw images, 50 Hz, inference in a process of its own. `jpeg_*`: JPEG images; `hz100_*`:
     100 Hz; `thread_*`: inference in a thread of the node; `plain_*`: a node whose timer does inference in its callback.
+    The policy is a SmolVLA with random weights as `emma export` leaves it, in ONNX Runtime.
 
     `*missed_share`: missed ticks of all. `command_gap_max_ms`, `camera_hz`: from the recorded bag. `swap_*`, first
     case alone: the policy is loaded a second time while the arm moves, after what the other figures are of; in a quick
@@ -76,8 +86,8 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"seconds": seconds}
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, cores(CORES) as count:
         folder = Path(scratch)
-        size = replace(SMALL_SMOLVLA, camera=(HEIGHT, WIDTH))
-        bundle = write_random("smolvla", size, folder / "policy", cameras=len(CAMERAS), seed=seed)
+        bundle = write_random("smolvla", POLICY, folder / "policy", cameras=len(CAMERAS), seed=seed)
+        export_bundle(bundle, random_cases(POLICY, len(CAMERAS), count=2, seed=seed), reference="random")
         figures["cores"] = count
         for case in QUICK_CASES if quick else CASES:
             print(f"{case.prefix or 'raw_'}*: {seconds:g} s of commands", file=sys.stderr, flush=True)

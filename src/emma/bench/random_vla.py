@@ -205,7 +205,7 @@ def write_random(kind: str, size: Size, folder: Path, *, cameras: int, seed: int
 def random_cases(size: Size, cameras: int, count: int, seed: int = 0) -> list[Case]:
     """Noise for pictures, joints within [-1, 1]."""
     rng = np.random.default_rng(seed)
-    edge = (size.image, size.image, 3)
+    edge = (*(size.camera or (size.image, size.image)), 3)
     return [
         Case(
             Observation(
