@@ -58,7 +58,7 @@ def written(root: Path, form: str, episodes: int, frames: int, seed: int) -> Non
     make_dataset(root, form, episodes, frames, seed)
 
 
-def ours(root: Path, batches: int, seed: int) -> dict[str, Any]:
+def ours(root: Path, batches: int, seed: int, chunk: int = CHUNK) -> dict[str, Any]:
     """FrameTable without a cache, decoding ahead; each batch as tensors, as the train loop takes it."""
     import numpy as np
     import torch
@@ -77,12 +77,12 @@ def ours(root: Path, batches: int, seed: int) -> dict[str, Any]:
         if step == WARM_UP:
             began = time.perf_counter()
         frames, pictures = ahead.take(step)
-        table.batch(frames, range(CHUNK), None, pictures)
+        table.batch(frames, range(chunk), None, pictures)
     seconds = time.perf_counter() - began
     return {"samples_per_s": batches * BATCH / seconds, "memory_mb": memory.close()}
 
 
-def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
+def lerobot(root: Path, batches: int, seed: int, chunk: int = CHUNK) -> dict[str, Any]:
     """LeRobotDataset behind a DataLoader with the defaults of `lerobot-train`."""
     # Warns of more workers than cores, and with a traceback of a torchcodec that finds no FFmpeg. What is used instead
     # is one of the figures.
@@ -96,15 +96,13 @@ def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     memory = Memory()
-    dataset = LeRobotDataset("local/bench", root=root, delta_timestamps={"action": [i / FPS for i in range(CHUNK)]})
+    dataset = LeRobotDataset("local/bench", root=root, delta_timestamps={"action": [i / FPS for i in range(chunk)]})
     loader = torch.utils.data.DataLoader(
         dataset,
         batch_size=BATCH,
         shuffle=True,
         generator=torch.Generator().manual_seed(seed),
         num_workers=WORKERS,
-        # `lerobot-train` forks; forked workers hang on a dataset of images. The clock starts when they all run.
-        multiprocessing_context="spawn",
         prefetch_factor=4,
         persistent_workers=True,
         drop_last=True,
@@ -128,14 +126,12 @@ def lerobot(root: Path, batches: int, seed: int) -> dict[str, Any]:
 
 
 def training(root: Path, steps: int, seed: int) -> dict[str, Any]:
-    """How much of a step of the small ACT is waiting for pictures."""
+    """How much of a step of the default policy is waiting for pictures."""
     from emma.training.config import TrainConfig
     from emma.training.loop import LOG, RUN, train
 
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
-        config = TrainConfig(
-            data=(str(root),), policy="act_small", steps=steps, batch_size=BATCH, seed=seed, log_every=1, cache_gb=0.0
-        )
+        config = TrainConfig(data=(str(root),), steps=steps, batch_size=BATCH, seed=seed, log_every=1, cache_gb=0.0)
         out = train(config, Path(scratch) / "bundle")
         rows = [json.loads(line) for line in (out / RUN / LOG).read_text().splitlines()][WARM_UP:]
     step_ms = sum(row["step_ms"] for row in rows)
