@@ -18,6 +18,7 @@ from emma.environment import cleaned
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.interrupts import tied
+from emma.policy.bundle import Bundle
 from emma.policy.export.bundle_export import export_bundle
 from emma.robots.spec import load_robot
 from emma.training.small_smolvla import BackboneSize
@@ -86,13 +87,19 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"seconds": seconds}
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, cores(CORES) as count:
         folder = Path(scratch)
-        bundle = write_random("smolvla", POLICY, folder / "policy", cameras=len(CAMERAS), seed=seed)
-        export_bundle(bundle, random_cases(POLICY, len(CAMERAS), count=2, seed=seed), reference="random")
+        bundle = write_policy(folder / "policy", seed)
         figures["cores"] = count
         for case in QUICK_CASES if quick else CASES:
             print(f"{case.prefix or 'raw_'}*: {seconds:g} s of commands", file=sys.stderr, flush=True)
             figures |= _figures(case, _measured(folder, case, bundle.path, seconds, "within" if quick else "after"))
     return figures | {"load_average_before": busy}
+
+
+def write_policy(folder: Path, seed: int) -> Bundle:
+    """`POLICY` with random weights for all cameras, exported."""
+    bundle = write_random("smolvla", POLICY, folder, cameras=len(CAMERAS), seed=seed)
+    export_bundle(bundle, random_cases(POLICY, len(CAMERAS), count=2, seed=seed), reference="random")
+    return bundle
 
 
 def _figures(case: Case, found: dict[str, Any]) -> dict[str, Any]:
