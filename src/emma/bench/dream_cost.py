@@ -99,8 +99,9 @@ def measure(generator: Path, clip: Clip, prompts: Sequence[str], seed: int) -> d
 def cost(generator: Path, clip: Clip, prompts: Sequence[str], seed: int, whole: int, quick: bool) -> dict[str, Any]:
     """Figures of the bench. whole: moments of the episode that `clip` is a part of.
 
-    stages: seconds of the first variant of an episode and of each further one, by part, on one core. worker_rss_mb:
-    what one process holds at most. variants_per_minute: further ones with one worker and with one a core; not in a
+    seconds_first_variant, seconds_per_variant: an episode's first variant and each further one (median), which shares
+    what follows from depth and poses, with scores and files, on one core. stages: the same by part. worker_rss_mb: what
+    one process holds at most. variants_per_minute: further ones with one worker and with one a core; not in a
     quick run.
     """
     work = partial(measure, generator, clip, prompts, seed)
@@ -111,7 +112,12 @@ def cost(generator: Path, clip: Clip, prompts: Sequence[str], seed: int, whole: 
         {"stage": part, "first": first.get(part, 0.0) * scale, "further": _median(further, part) * scale}
         for part in (GUIDE, TRANSFORMER, DECODER, FUSION, SCORES, FILES, REST)
     ]
-    found = {"stages": [_rounded(row) for row in rows], "worker_rss_mb": round(alone["rss_mb"])}
+    found = {
+        "seconds_first_variant": round(sum(first.values()) * scale, 2),
+        "seconds_per_variant": round(statistics.median(sum(v.values()) for v in further) * scale, 2),
+        "stages": [_rounded(row) for row in rows],
+        "worker_rss_mb": round(alone["rss_mb"]),
+    }
     if quick:
         return found
     cores = len(os.sched_getaffinity(0))
