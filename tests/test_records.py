@@ -52,6 +52,7 @@ def test_the_way_there_and_back() -> None:
         ('{"version": 3, "name": "a", "colour": "red", "parts": []}', "missing fields"),
         (changed(colour="blue"), "colour"),
         (changed(parts=[{"age_s": "old"}]), "parts.0.age_s"),
+        (changed(parts=[{"age_s": 1.0, "size": 2}]), "unknown fields"),
     ],
 )
 def test_anything_else_is_refused(text: str, words: str) -> None:

@@ -35,37 +35,51 @@ def encode(record: Record, *, indent: int | None = None) -> str:
     return to_json(values, indent=indent, inf_nan_mode="strings").decode()
 
 
-def decode[T: Record](cls: type[T], text: str | bytes, source: str) -> T:
-    """The record in `text`; `source` names the file or topic in errors.
+def decode[T: Record](cls: type[T], text: str | bytes, source: str, *, fix: str | None = None) -> T:
+    """The record in `text`; `source` names the file or topic in errors, `fix` what to do about a bad one.
 
     Raises EmmaError for broken JSON, another version, and missing, unknown or wrong fields.
     """
     try:
         values = from_json(text, allow_inf_nan=True)
     except ValueError as error:
-        raise EmmaError(f"{source} is not JSON", found=str(error), expected=f"a {cls.__name__}") from None
+        raise EmmaError(f"{source} is not JSON", found=str(error), expected=f"a {cls.__name__}", fix=fix) from None
     if not isinstance(values, dict):
-        raise EmmaError(f"{source} is not a record", found=type(values).__name__, expected=f"a {cls.__name__}")
+        raise EmmaError(f"{source} is not a record", found=type(values).__name__, expected=f"a {cls.__name__}", fix=fix)
     version = values.pop(KEY, None)
     if version != cls.VERSION:
         raise EmmaError(
             f"{source} has another version",
             found=f"version {version}",
             expected=f"version {cls.VERSION} of {cls.__name__}",
-            fix="run the version of emma that wrote it, or make it anew with this one",
+            fix=fix or "run the version of emma that wrote it, or make it anew with this one",
         )
     # A `ClassVar` is among `__dataclass_fields__`, too.
-    known = {field.name for field in fields(cls)}
-    for problem, names in (("unknown", values.keys() - known), ("missing", known - values.keys())):
-        if names:
-            raise EmmaError(f"{source} has {problem} fields", found=sorted(names), expected=f"a {cls.__name__}")
+    if missing := {field.name for field in fields(cls)} - values.keys():
+        raise EmmaError(f"{source} has missing fields", found=sorted(missing), expected=f"a {cls.__name__}", fix=fix)
     try:
         record: T = _adapter(cls).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise EmmaError(f"{source}: bad value for {where}", found=first["input"], expected=first["msg"]) from None
+        # A check of the whole record names no field.
+        where = ".".join(str(part) for part in first["loc"]) or f"a {cls.__name__}"
+        raise EmmaError(
+            f"{source}: bad value for {where}", found=first["input"], expected=first["msg"], fix=fix
+        ) from None
+    if unknown := _unread(values, _adapter(cls).dump_python(record)):
+        raise EmmaError(f"{source} has unknown fields", found=sorted(unknown), expected=f"a {cls.__name__}", fix=fix)
     return record
+
+
+def _unread(given: Any, read: Any) -> set[str]:
+    """Keys of JSON objects, at any depth, that a record did not take: pydantic leaves out what a dataclass lacks."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        taken = {str(key): value for key, value in read.items()}
+        found = given.keys() - taken.keys()
+        return found.union(*(_unread(value, taken[key]) for key, value in given.items() if key in taken))
+    if isinstance(given, list) and isinstance(read, (list, tuple)):
+        return set().union(*(_unread(*pair) for pair in zip(given, read, strict=True)))
+    return set()
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,13 @@ def test_a_bundle_for_something_else_is_refused(tmp_path, change, problem, found
     [
         (lambda f: (f / MANIFEST).unlink(), "is not a policy bundle"),
         (lambda f: (f / "model.safetensors").unlink(), "is not whole"),
-        (lambda f: (f / MANIFEST).write_text("{"), "cannot be read"),
-        (lambda f: (f / MANIFEST).write_text("[]"), "cannot be read"),
-        (lambda f: changed(f, format=2), "has another format"),
-        (lambda f: changed(f, fps=0), "cannot be read"),
-        (lambda f: changed(f, surprise=1), "cannot be read"),
+        (lambda f: (f / MANIFEST).write_text("{"), "is not JSON"),
+        (lambda f: (f / MANIFEST).write_text("[]"), "is not a record"),
+        (lambda f: changed(f, version=2), "has another version"),
+        (lambda f: changed(f, fps=0), "bad value for a BundleInfo"),
+        (lambda f: changed(f, surprise=1), "unknown fields"),
     ],
-    ids=["no manifest", "no weights", "cut off", "a list", "format", "fps", "unknown key"],
+    ids=["no manifest", "no weights", "cut off", "a list", "version", "fps", "unknown key"],
 )
 def test_a_broken_bundle_is_told(folder, spoil, says):
     spoil(folder)

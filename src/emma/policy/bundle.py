@@ -1,20 +1,19 @@
 """A policy bundle: a LeRobot pretrained folder plus `emma.json`, which says what robot and data it is for."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from emma.errors import EmmaError
 from emma.files import atomic_write_text
 from emma.policy.end_effector.poses import GROUP
 from emma.policy.lerobot_folder import lerobot_manifest, picture_sizes, read_config
+from emma.records import decode, encode
 from emma.robots.agreement import Agreement, Description, compare, of_robot
 from emma.robots.spec import RobotSpec
 
 MANIFEST = "emma.json"
-FORMAT = 1
 JOINT_SPACE, POSE_SPACE = "joint", "ee"
 
 
@@ -40,7 +39,7 @@ class BundleInfo:
     replan_s: float = 0.4
     training: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
-    format: int = FORMAT
+    VERSION: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.chunk <= 0:
@@ -110,20 +109,9 @@ def load_bundle(path: str | Path, robot: RobotSpec | None = None) -> Bundle:
     if theirs:
         raw, assumed = lerobot_manifest(folder, robot)
         return Bundle(path=folder, info=BundleInfo(**raw), assumed=assumed)
-    try:
-        raw = json.loads(file.read_text())
-        if raw.get("format") != FORMAT:
-            raise EmmaError(f"{file} has another format", found=raw.get("format"), expected=FORMAT)
-        for key in ("cameras", "action_names", "groups"):
-            raw[key] = tuple(raw.get(key, ()) if key == "groups" else raw[key])
-        info = BundleInfo(**raw)
-    except (json.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise EmmaError(
-            f"{file} cannot be read", found=f"{type(error).__name__}: {error}", expected="what `emma train` writes"
-        ) from None
-    return Bundle(path=folder, info=info)
+    return Bundle(path=folder, info=decode(BundleInfo, file.read_bytes(), str(file)))
 
 
 def write_manifest(folder: str | Path, info: BundleInfo) -> None:
     """Write `emma.json` into a LeRobot policy folder."""
-    atomic_write_text(Path(folder) / MANIFEST, json.dumps(asdict(info), indent=2) + "\n")
+    atomic_write_text(Path(folder) / MANIFEST, encode(info, indent=2) + "\n")

@@ -1,16 +1,15 @@
 """`BUNDLE/export/export.json`: what was exported, of which weights, and whether it gives the same actions."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from emma.errors import EmmaError
 from emma.files import atomic_write_text, sha256_file
+from emma.records import decode, encode
 
 FOLDER, MANIFEST, TOKENIZER = "export", "export.json", "tokenizer.json"
-FORMAT = 1
 # The files of a bundle that decide its actions.
 DECISIVE = ("config.json", "model.safetensors", "policy_preprocessor*", "policy_postprocessor*")
 
@@ -82,7 +81,7 @@ class ExportInfo:
     tokenizer: TokenizerInfo | None = None
     parity: Parity | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    format: int = FORMAT
+    VERSION: ClassVar[int] = 1
 
 
 def weights_of(bundle: Path) -> dict[str, str]:
@@ -98,7 +97,7 @@ def graph_files(folder: Path, graph: str) -> dict[str, str]:
 
 def write_export(folder: Path, info: ExportInfo) -> None:
     """Write `export.json`."""
-    atomic_write_text(folder / MANIFEST, json.dumps(asdict(info), indent=2) + "\n")
+    atomic_write_text(folder / MANIFEST, encode(info, indent=2) + "\n")
 
 
 def read_export(folder: Path) -> ExportInfo:
@@ -111,25 +110,7 @@ def read_export(folder: Path) -> ExportInfo:
             expected="graphs with their manifest",
             fix=f"run `emma export {folder.parent}`",
         )
-    try:
-        raw: dict[str, Any] = json.loads(file.read_text())
-        if raw.get("format") != FORMAT:
-            raise ValueError(f"format {raw.get('format')}, not {FORMAT}")
-        raw["cameras"] = {name: (int(h), int(w)) for name, (h, w) in raw["cameras"].items()}
-        for key in ("action_shift", "action_scale", "relative"):
-            raw[key] = tuple(raw[key])
-        raw["flow"] = FlowInfo(**raw["flow"]) if raw["flow"] else None
-        if words := raw.get("tokenizer"):
-            raw["tokenizer"] = TokenizerInfo(**{**words, "masked": tuple(words["masked"])})
-        raw["parity"] = Parity(**raw["parity"]) if raw["parity"] else None
-        return ExportInfo(**raw)
-    except (json.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise EmmaError(
-            f"{file} cannot be read",
-            found=f"{type(error).__name__}: {error}",
-            expected="what `emma export` writes",
-            fix=f"run `emma export {folder.parent}` again",
-        ) from None
+    return decode(ExportInfo, file.read_bytes(), str(file), fix=f"run `emma export {folder.parent}` again")
 
 
 def usable_export(bundle: Path) -> ExportInfo:
