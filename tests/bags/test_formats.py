@@ -16,7 +16,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from emma.bags.files import bag_files, find_bags
 from emma.bags.reader import Bag
 from emma.bags.writer import BagWriter
-from emma.bench.bag_forms import (
+from emma.bench.inputs.forms import (
     emma_bag,
     library_bag,
     messages_packed,

@@ -14,7 +14,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from emma.bags.reader import Bag, LazyMessage, read_bag
 from emma.bags.writer import BagWriter
-from emma.bench.bag_forms import (
+from emma.bench.inputs.forms import (
     MakeBag,
     emma_bag,
     files_packed,

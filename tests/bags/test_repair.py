@@ -18,7 +18,7 @@ from emma.bags.message_definitions import typestore
 from emma.bags.reader import Bag
 from emma.bags.repair import discard_originals, repair, repair_all
 from emma.bags.writer import BagWriter
-from emma.bench.bag_forms import files_packed, library_bag
+from emma.bench.inputs.forms import files_packed, library_bag
 from emma.errors import EmmaError
 
 STRING = "std_msgs/msg/String"

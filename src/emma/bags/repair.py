@@ -21,7 +21,8 @@ from emma.bags.clone import clone
 from emma.bags.episode import EpisodeMeta, TopicMeta, is_episode
 from emma.bags.file_users import SETTLE_S, still, writers_of
 from emma.bags.files import MCAP, find_bags, metadata_problem, storage_files
-from emma.bags.mcap_scan import McapScan, scan
+from emma.bags.mcap_contents import McapScan
+from emma.bags.mcap_scan import scan
 from emma.bags.mcap_writer import McapWriter
 from emma.bags.message_definitions import definition
 from emma.bags.metadata import METADATA_NAME, BagFile, BagTopic, bag_metadata

@@ -13,8 +13,10 @@ from mcap.opcode import Opcode
 
 from emma.bags.clone import clone
 from emma.bags.index import STAMP_BYTES, IndexBuilder, header_stamp_ns
+from emma.bags.mcap_contents import McapScan
 from emma.bags.mcap_format import CHUNK_HEAD, MESSAGE_HEAD
-from emma.bags.mcap_scan import RELEASE_BYTES, McapScan, chunk_body, plain, scan, walk
+from emma.bags.mcap_records import RELEASE_BYTES, chunk_body, plain, walk
+from emma.bags.mcap_scan import scan
 from emma.bags.packing import is_packed, unpack
 from emma.errors import EmmaError
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from emma.bags.mcap_scan import chunk_body, messages, plain, scan
+from emma.bags.mcap_records import chunk_body, messages, plain
+from emma.bags.mcap_scan import scan
 from emma.files import atomic_write_text
 from emma.robots.spec import RobotSpec, load_robot
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from emma.bags.clocks import moments
 from emma.bags.episode import EpisodeMeta
-from emma.bags.mcap_scan import RELEASE_BYTES
+from emma.bags.mcap_records import RELEASE_BYTES
 from emma.bags.reader import Bag
 from emma.bags.timeline import Timeline, timeline
 from emma.conversion.joint_parts import joint_parts

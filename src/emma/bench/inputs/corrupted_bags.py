@@ -16,9 +16,9 @@ from emma.bags.info import bag_info, list_episodes
 from emma.bags.metadata import METADATA_NAME
 from emma.bags.reader import Bag
 from emma.bags.repair import repair
-from emma.bench.bag_forms import MakeBag, emma_bag, files_packed, messages_packed, split_bag, sqlite_bag
-from emma.bench.input_families import Attempt, Family, flipped
-from emma.bench.input_robot import drive, robot
+from emma.bench.inputs.families import Attempt, Family, flipped
+from emma.bench.inputs.forms import MakeBag, emma_bag, files_packed, messages_packed, split_bag, sqlite_bag
+from emma.bench.inputs.robot import drive, robot
 from emma.conversion.config import ConvertConfig
 from emma.conversion.convert_job import ConvertedJob, ConvertJob, encode_job
 from emma.errors import EmmaError

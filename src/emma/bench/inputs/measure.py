@@ -1,4 +1,4 @@
-"""What others send, damaged on purpose: no tracebacks, no hangs, nothing silently wrong, nothing lost."""
+"""Every family and every case, tried one by one, and what went wrong counted."""
 
 import shutil
 import tempfile
@@ -7,27 +7,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from emma.bench import inputs_bags, inputs_datasets
-from emma.bench.input_cases import CASES, Case
-from emma.bench.input_families import Attempt, Family, Hang, ends_within
-from emma.bench.inputs_crc import QUICK_ROUNDS, ROUNDS, crc_cost
+from emma.bench.inputs import corrupted_bags, corrupted_datasets
+from emma.bench.inputs.cases import CASES
+from emma.bench.inputs.cases.case import Case
+from emma.bench.inputs.crc import QUICK_ROUNDS, ROUNDS, crc_cost
+from emma.bench.inputs.families import Attempt, Family, Hang, ends_within
 
-HELP = "damaged bags and datasets: tracebacks, hangs, silent differences, losses; inputs that once went wrong"
 # A module of inputs adds its own here.
-FAMILIES: tuple[Family, ...] = (*inputs_bags.FAMILIES, *inputs_datasets.FAMILIES)
+FAMILIES: tuple[Family, ...] = (*corrupted_bags.FAMILIES, *corrupted_datasets.FAMILIES)
 QUICK_SHARE = 0.06
 # The cases take longer than the corruptions of a quick run: a third of them stands for all.
 QUICK_CASES = 12
 CASE_S = 120.0
 
 
-def run(quick: bool, seed: int) -> dict[str, Any]:
-    """`inputs_*`: over all families, and each family's numbers as a table; `cases_right` of `cases`.
-
-    inputs_silent: the result differs from the truth and nothing reports it. inputs_unprotected: it differs in a storage
-    without checksums, whose report states that damage cannot be seen. crc_cost: time of a conversion with CRCs over one
-    without.
-    """
+def measure(quick: bool, seed: int) -> dict[str, Any]:
+    """The figures of the bench, by name; quick: with a part of the attempts and cases."""
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch:
         attempts = {f.name: list(_attempts(f, Path(scratch), quick, seed)) for f in FAMILIES}
         cases = [CASES[i * len(CASES) // QUICK_CASES] for i in range(QUICK_CASES)] if quick else CASES

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from mcap.writer import CompressionType
 
-from emma.bench.bag_forms import library_bag
-from emma.bench.input_robot import IMAGE, IMAGE_DELAY_NS, drive, raw_image, robot
+from emma.bench.inputs.forms import library_bag
+from emma.bench.inputs.robot import IMAGE, IMAGE_DELAY_NS, drive, raw_image, robot
 from emma.conversion.config import ConvertConfig
 from emma.conversion.convert_job import ConvertJob, encode_job
 from emma.errors import EmmaError

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emma.bench.input_families import Attempt, Family, flipped
-from emma.bench.input_robot import NAMES, robot
+from emma.bench.inputs.families import Attempt, Family, flipped
+from emma.bench.inputs.robot import NAMES, robot
 from emma.datasets.source import SourceDataset
 from emma.datasets.validate import validate
 from emma.datasets.writer import DatasetWriter

@@ -1,13 +1,11 @@
 """Damaged inputs: a few of every family, and the counting itself."""
 
-import time
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from emma.bench.input_families import Attempt, Family, Hang, ends_within, flipped
-from emma.bench.inputs import FAMILIES, _attempts, _counts, _finding
+from emma.bench.inputs.families import Attempt, Family
+from emma.bench.inputs.measure import FAMILIES, _attempts, _counts, _finding
 
 FEW = 4
 
@@ -32,20 +30,3 @@ def test_each_kind_of_failure_is_counted() -> None:
     assert counts.pop("") == 5
     assert set(counts.values()) == {1}
     assert [_finding(a) for a in attempts] == ["a: KeyError: x", "b: silent; 3 lost", "c: hangs", "", ""]
-
-
-def test_what_hangs_is_ended() -> None:
-    def hang() -> None:
-        with ends_within(0.05):
-            while True:
-                time.sleep(1)
-
-    with pytest.raises(Hang):
-        hang()
-
-
-def test_damage_depends_on_the_seed_alone() -> None:
-    data = bytes(range(256)) * 8
-    assert flipped(data, Random(3)) == flipped(data, Random(3))
-    changed = sum(flipped(data, Random(seed))[1] != data for seed in range(50))
-    assert changed > 40
