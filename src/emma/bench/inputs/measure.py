@@ -16,7 +16,7 @@ from emma.bench.inputs.families import Attempt, Family, Hang, ends_within
 # A module of inputs adds its own here.
 FAMILIES: tuple[Family, ...] = (*corrupted_bags.FAMILIES, *corrupted_datasets.FAMILIES)
 QUICK_SHARE = 0.06
-# The cases take longer than the corruptions of a quick run: a third of them stands for all.
+# The cases take longer than the corruptions of a quick run: a quarter of them stands for all.
 QUICK_CASES = 12
 CASE_S = 120.0
 
