@@ -41,6 +41,7 @@ def test_trains_saves_and_loads_in_lerobot_and_in_a_runtime(dataset, tmp_path, p
     assert bundle.info.robot == "desk_arm"
     assert bundle.info.cameras == ("top", "wrist")
     assert bundle.info.training["data"][0]["episodes"] == 2
+    assert len({file.stat().st_mode for file in out.iterdir() if file.is_file()}) == 1, "as readable as emma.json"
 
     theirs = PreTrainedConfig.from_pretrained(out)
     policy_class = get_policy_class(theirs.type)

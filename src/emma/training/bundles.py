@@ -69,6 +69,10 @@ def write_bundle(
         built.preprocessor.save_pretrained(aside)
         built.postprocessor.save_pretrained(aside)
         write_manifest(aside, info)
+        # safetensors writes files that their owner alone can read.
+        mode = (aside / MANIFEST).stat().st_mode
+        for file in aside.iterdir():
+            file.chmod(mode)
         for file in sorted(aside.iterdir(), key=lambda path: path.name == MANIFEST):
             os.replace(file, out / file.name)
 

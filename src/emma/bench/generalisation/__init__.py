@@ -23,8 +23,8 @@ def run_with(quick: bool, seed: int, options: Mapping[str, Any]) -> dict[str, An
     options: names and values of `plan.Budget`. seed: of the first evaluation episode. Raises EmmaError; what is done
     stays done, and the same call goes on.
     """
+    from emma.bench.generalisation.whole_table import run_all
     from emma.bench.generalisation.plan import Budget
-    from emma.bench.generalisation.run import run_all
     from emma.bench.generalisation.shipped import run_shipped
 
     budget = Budget.of(options)

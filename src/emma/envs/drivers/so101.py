@@ -12,6 +12,7 @@ from lerobot_env_so101 import mujoco_env
 from lerobot_env_so101.pick_place_env import PLACE_SUCCESS_DISTANCE, SO101PickPlaceGymEnv
 from lerobot_env_so101.policy import DEFAULT_ACTION_SCALE
 from lerobot_env_so101.scripted import PickPlaceController
+from lerobot_env_so101.scripted.pick_place import Phase
 
 PACKAGE = "lerobot-env-so101"
 INSTRUCTION = "put the cube on the green disc"
@@ -25,6 +26,10 @@ CAMERAS: dict[str, tuple[str, tuple[float, ...], tuple[float, ...], float]] = {
 }
 SCRIPT_S = 0.1
 SCRIPT_STEPS = 250
+# The package's controller brings the fixed finger down close beside the cube: with 2 mm of error it lands on top. The
+# hand comes down this much (m, against the tool's z axis, the jaws' direction) to the side, so that both have room.
+CLEARANCE = 0.006
+BEFORE_GRASP = (Phase.HOVER, Phase.DESCEND, Phase.CLOSE)
 
 
 class _Robot(SO101PickPlaceGymEnv):
@@ -101,7 +106,8 @@ class Driver:
         return renderer.render()
 
     def script(self, seed: int) -> np.ndarray:
-        """(T, 6) targets, rad, one a control tick: what the package's controller does in its environment.
+        """(T, 6) targets, rad, one a control tick: what the package's controller does in its environment, with
+        `CLEARANCE` for its fingers.
 
         The controller keeps its own rate; straight lines join its targets.
         """
@@ -109,8 +115,12 @@ class Driver:
         env.reset(seed=seed)
         controller = PickPlaceController(DEFAULT_ACTION_SCALE)
         rows = [np.array(env.data.qpos[:6])]
+        jaw = env.data.site("gripperframe").xmat.reshape(3, 3)[:, 2]
         for _ in range(SCRIPT_STEPS):
-            env.step(controller.act(env.ik_point_pos, env.data.sensor("block_pos").data, env.goal_pos))
+            block = env.data.sensor("block_pos").data.copy()
+            if controller.phase in BEFORE_GRASP:
+                block -= CLEARANCE * jaw
+            env.step(controller.act(env.ik_point_pos, block, env.goal_pos))
             rows.append(np.array(env.data.ctrl))
             if controller.done:
                 break
