@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from emma.bench.generalisation.whole_table import run_all
 from emma.bench.generalisation.keep import kept, read_table
 from emma.bench.generalisation.plan import Budget
+from emma.bench.generalisation.whole_table import run_all
 from emma.errors import EmmaError
 
 

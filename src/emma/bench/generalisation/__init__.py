@@ -23,9 +23,9 @@ def run_with(quick: bool, seed: int, options: Mapping[str, Any]) -> dict[str, An
     options: names and values of `plan.Budget`. seed: of the first evaluation episode. Raises EmmaError; what is done
     stays done, and the same call goes on.
     """
-    from emma.bench.generalisation.whole_table import run_all
     from emma.bench.generalisation.plan import Budget
     from emma.bench.generalisation.shipped import run_shipped
+    from emma.bench.generalisation.whole_table import run_all
 
     budget = Budget.of(options)
     return run_shipped(budget, seed) if quick else run_all(budget, seed)
