@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 import emma
-from emma.augmentation.config import AugmentConfig
-from emma.augmentation.tools import ToolOptions
+from emma.augmentation.config import AugmentConfig, ToolOptions
 
 out = Path(sys.argv[1])
 

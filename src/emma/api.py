@@ -12,8 +12,7 @@ from emma.robots import DEFAULT_ROBOT
 from emma.robots.spec import load_robot
 
 if TYPE_CHECKING:
-    from emma.augmentation.config import AugmentConfig, AugmentReport
-    from emma.augmentation.tools import ToolOptions
+    from emma.augmentation.config import AugmentConfig, AugmentReport, ToolOptions
     from emma.conversion.config import ConvertConfig
     from emma.conversion.convert import ConvertReport
     from emma.cycle.config import ImproveConfig
@@ -110,8 +109,9 @@ def augment(
     prompts: a grammar by name or YAML file. config: variants, seed, episodes, filter. tools: generator and its
     settings. Interrupted, the same call goes on. Raises EmmaError; finished clips are kept then.
     """
+    from emma.augmentation.config import ToolOptions
     from emma.augmentation.job import augment as run
-    from emma.augmentation.tools import ToolOptions, tools_for
+    from emma.augmentation.tools import tools_for
     from emma.dreamtransfer.prompts import Grammar
 
     return run(dataset, out, tools_for(dataset, tools or ToolOptions()), Grammar.load(prompts).sample, config)

@@ -79,7 +79,7 @@ def add_options(parser: argparse.ArgumentParser, cls: type, *, skip: Sequence[st
         settings: dict[str, Any] = {"dest": spec.name, "default": default, "help": text + shown}
         kind = _without_none(kind)
         if kind is bool:
-            settings["action"] = argparse.BooleanOptionalAction if default else "store_true"
+            settings["action"] = "store_true" if default is False else argparse.BooleanOptionalAction
         elif get_origin(kind) is tuple:
             settings |= {"nargs": "+", "metavar": asked.metavar or "NAME"}
         elif _is_mapping(kind):

@@ -102,8 +102,11 @@ def context() -> Iterator[Context]:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory) -> Path:
-    """A small policy that has learned nothing, made by the same functions as any other."""
+    """A small policy that has learned nothing, made and exported by the same functions as any other."""
     from emma.datasets.writer import DatasetWriter
+    from emma.policy.bundle import load_bundle
+    from emma.policy.export.bundle_export import export_bundle
+    from emma.policy.export.parity import Case
     from emma.sim.demonstrations import demonstrations
     from emma.training import loop
     from emma.training.config import TrainConfig
@@ -116,4 +119,7 @@ def bundle(tmp_path_factory) -> Path:
     config = TrainConfig(
         data=(str(root / "data"),), policy="spatial_flow", options=small, steps=1, batch_size=2, log_every=1
     )
-    return loop.train(config, root / "policy")
+    made = loop.train(config, root / "policy")
+    cases = [Case(observation, episode.instruction) for observation in episode.observations[:2]]
+    export_bundle(load_bundle(made), cases, reference="simulator")
+    return made

@@ -11,17 +11,10 @@ from typing import Any
 import numpy as np
 
 from emma.augmentation.clips import ClipTask, GeneratorCard, Tools
-from emma.augmentation.config import (
-    AugmentConfig,
-    AugmentReport,
-    PromptSource,
-    require_apart,
-    require_depth,
-    require_disk,
-    target_features,
-)
+from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource
 from emma.augmentation.executors import Crew, crew
 from emma.augmentation.places import REJECTED, place_all
+from emma.augmentation.requirements import require_apart, require_depth, require_disk, target_features
 from emma.augmentation.stage import Key, Stage
 from emma.datasets.source import SourceDataset
 from emma.datasets.writer import DatasetWriter, reading

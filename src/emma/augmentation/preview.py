@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from emma.augmentation.clips import ClipMaker, Tools
-from emma.augmentation.config import AugmentConfig, PromptSource, require_depth
+from emma.augmentation.config import AugmentConfig, PromptSource
 from emma.augmentation.page import source_title, write_preview
+from emma.augmentation.requirements import require_depth
 from emma.augmentation.sheets import moments, strip
 from emma.datasets.source import SourceDataset
 from emma.datasets.writer import reading

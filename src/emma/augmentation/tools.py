@@ -1,47 +1,20 @@
 """The tools of a job as people ask for them: generator, scores, depth, masks. Each is built in the worker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emma.augmentation.clips import Tools
+from emma.augmentation.config import ToolOptions
 from emma.augmentation.masks import FileMasks, RobotMasks, StoredMasks, require_masks
 from emma.datasets.source import SourceDataset
-from emma.device import AUTO, choose_device
+from emma.device import choose_device
 from emma.dreamtransfer.camera_poses import poses_or_none
 from emma.dreamtransfer.depth import DepthEstimate
 from emma.dreamtransfer.filter import Scorer
 from emma.dreamtransfer.generator import Generator
 from emma.resources import data_dir
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToolOptions:
-    """generator: folder, or name on the hub; empty for the one that ships. lora: folder of weights on top of it.
-
-    settings: of the generator, such as steps. depth_model, text_model: models of transformers for depth that was not
-    recorded and for the scores; device: where all of these run. keep_robot: keep the robot's
-    pixels by masks in this folder, or by the dataset's own where it is empty; None: draw everything.
-    """
-
-    generator: str = ""
-    lora: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    scores: bool = True
-    depth_model: str | None = None
-    text_model: str | None = None
-    device: str = AUTO
-    keep_robot: str | None = None
-
-    @property
-    def decisive(self) -> dict[str, Any]:
-        """What makes a result another one and is in no file of the generator."""
-        found: dict[str, Any] = {"generator_settings": dict(self.settings)} if self.settings else {}
-        if self.keep_robot is not None:
-            found["kept_robot"] = self.keep_robot or "observation.mask"
-        return found
 
 
 def tools_for(dataset: Path | str, options: ToolOptions) -> Tools:

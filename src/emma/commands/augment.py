@@ -2,14 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from emma.device import AUTO
-from emma.device import HELP as DEVICES
-
-if TYPE_CHECKING:
-    from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource
-    from emma.augmentation.tools import ToolOptions
+from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource, ToolOptions
+from emma.dreamtransfer.filter import FilterConfig
+from emma.errors import EmmaError
+from emma.options import add_options, chosen
 
 HELP = """re-imagine the episodes of a LeRobotDataset in other appearances
 
@@ -35,15 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, help="dataset folder to write; needed unless --preview (default then DATASET-preview)")
     add("--prompts", required=True, metavar="GRAMMAR", help="grammar of prompts: desk, or a YAML file of your own")
     add("--prompt", metavar="TEXT", help="what every variant shall show, in words of the grammar; the rest is drawn")
-    add("--generator", metavar="DIR", help="folder of the generator, or its name on the hub (default: the shipped one)")
-    add("--lora", metavar="DIR", help="weights of `emma dream train --lora`, on top of the generator")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="setting of the generator: steps, guidance, control, window, overlap, guide, ...; repeatable",
-    )
+    add_options(parser, ToolOptions)
     add(
         "--keep-robot",
         nargs="?",
@@ -51,25 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="keep the robot's real pixels, by masks in the dataset (observation.mask.<camera>) or in DIR",
     )
-    add("--variants", type=int, default=4, metavar="N", help="copies of each episode (default 4)")
-    add("--seed", type=int, default=0, help="decides prompts and noise (default 0)")
+    add_options(parser, AugmentConfig)
     add("--episodes", metavar="LIST", help="which of the dataset, such as 0-9,15 (default all)")
-    add("--cameras", nargs="+", metavar="NAME", help="cameras to generate (default: those the generator is made for)")
-    add(
-        "--other-cameras",
-        choices=("drop", "refuse"),
-        default="drop",
-        help="cameras of the dataset that the generator does not make (default drop)",
-    )
-    add("--video", action=argparse.BooleanOptionalAction, help="colour as lossy video (default: as in the dataset)")
-    add("--depth-model", metavar="NAME", help="model of transformers: estimates depth that is not recorded, and scores")
-    add("--text-model", metavar="NAME", help="CLIP-like model of transformers, to score how well prompts are met")
-    add("--device", default=AUTO, help=f"where the generator and these two models run: {DEVICES} (default auto)")
-    add("--reject", type=float, default=0.0, metavar="SHARE", help="share of clips to reject at most (default 0)")
-    add("--no-scores", action="store_true", help="score nothing, reject nothing")
-    add("--skip-failed", action="store_true", help="leave out clips that cannot be made, instead of an error")
-    add("--workers", type=int, metavar="N", help="processes; 1 runs without Ray (default: one a GPU, else 1)")
-    add("--ray", metavar="ADDRESS", help="run on this Ray cluster (default: this machine)")
+    add_options(parser, FilterConfig)
     add("--preview", type=int, metavar="K", help="only a sheet of K variants of the first episode's middle")
     add("--preview-frames", type=int, default=16, metavar="N", help="frames of each for it (default 16)")
 
@@ -78,32 +51,22 @@ def run(args: argparse.Namespace) -> int:
     from emma.datasets.files import dataset_root
 
     dataset_root(args.dataset)  # a wrong path is answered before the libraries load
-    from emma.augmentation.config import AugmentConfig
-    from emma.dreamtransfer.filter import FilterConfig
-    from emma.errors import EmmaError
-
+    tools = ToolOptions(**chosen(ToolOptions, args), keep_robot=args.keep_robot)
     config = AugmentConfig(
-        variants=args.variants,
-        seed=args.seed,
+        **chosen(AugmentConfig, args),
         episodes=_episodes(args.episodes),
-        cameras=tuple(args.cameras) if args.cameras else None,
-        drop_cameras=args.other_cameras == "drop",
-        video=args.video,
-        skip_failed=args.skip_failed,
-        workers=args.workers,
-        ray=args.ray,
-        filter=FilterConfig(reject=args.reject),
-        also=_options(args).decisive,
+        filter=FilterConfig(**chosen(FilterConfig, args)),
+        also=tools.decisive,
     )
     if args.out is None and args.preview is None:
         raise EmmaError("no --out", expected="a folder for the new dataset", fix="or --preview 6 for a first look")
     prompts = _prompts(args)
     if args.preview is not None:
-        return _preview(args, config, prompts)
-    return _augment(args, config, prompts)
+        return _preview(args, tools, config, prompts)
+    return _augment(args, tools, config, prompts)
 
 
-def _augment(args: argparse.Namespace, config: "AugmentConfig", prompts: "PromptSource") -> int:
+def _augment(args: argparse.Namespace, tools: ToolOptions, config: AugmentConfig, prompts: PromptSource) -> int:
     import sys
 
     from emma.augmentation.job import augment
@@ -119,7 +82,7 @@ def _augment(args: argparse.Namespace, config: "AugmentConfig", prompts: "Prompt
                 done[:] = count, total
                 bar.update(task, completed=count, total=total, note=note)
 
-            report = augment(args.dataset, args.out, tools_for(args.dataset, _options(args)), prompts, config, advance)
+            report = augment(args.dataset, args.out, tools_for(args.dataset, tools), prompts, config, advance)
     except KeyboardInterrupt:
         print(f"{done[0]} of {done[1]} clips are finished and kept; the same command goes on", file=sys.stderr)
         raise
@@ -127,7 +90,7 @@ def _augment(args: argparse.Namespace, config: "AugmentConfig", prompts: "Prompt
     return 0 if report.accepted else 1
 
 
-def _preview(args: argparse.Namespace, config: "AugmentConfig", prompts: "PromptSource") -> int:
+def _preview(args: argparse.Namespace, tools: ToolOptions, config: AugmentConfig, prompts: PromptSource) -> int:
     from emma.augmentation.preview import preview
     from emma.augmentation.tools import tools_for
 
@@ -136,7 +99,7 @@ def _preview(args: argparse.Namespace, config: "AugmentConfig", prompts: "Prompt
     page = preview(
         args.dataset,
         folder,
-        tools_for(args.dataset, _options(args)),
+        tools_for(args.dataset, tools),
         prompts,
         config,
         variants=args.preview,
@@ -146,7 +109,7 @@ def _preview(args: argparse.Namespace, config: "AugmentConfig", prompts: "Prompt
     return 0
 
 
-def _prompts(args: argparse.Namespace) -> "PromptSource":
+def _prompts(args: argparse.Namespace) -> PromptSource:
     from emma.dreamtransfer.prompts import Grammar
 
     grammar = Grammar.load(args.prompts)
@@ -156,26 +119,8 @@ def _prompts(args: argparse.Namespace) -> "PromptSource":
     return lambda n, seed: grammar.sample(n, seed, fixed=fixed)
 
 
-def _options(args: argparse.Namespace) -> "ToolOptions":
-    from emma.augmentation.tools import ToolOptions
-    from emma.options import key_values
-
-    return ToolOptions(
-        generator=args.generator or "",
-        lora=args.lora,
-        settings=key_values("--set", args.set),
-        scores=not args.no_scores,
-        depth_model=args.depth_model,
-        text_model=args.text_model,
-        device=args.device,
-        keep_robot=args.keep_robot,
-    )
-
-
 def _episodes(text: str | None) -> tuple[int, ...] | None:
     """`0-9,15` -> (0, ..., 9, 15)."""
-    from emma.errors import EmmaError
-
     if text is None:
         return None
     chosen: list[int] = []
@@ -188,7 +133,7 @@ def _episodes(text: str | None) -> tuple[int, ...] | None:
     return tuple(chosen)
 
 
-def _print(report: "AugmentReport", out: Path) -> None:
+def _print(report: AugmentReport, out: Path) -> None:
     if report.dropped_cameras:
         print(f"left out: {', '.join(report.dropped_cameras)} (the generator makes {', '.join(report.cameras)})")
     speed = f" in {report.seconds:.0f} s, {report.seconds_per_clip:.1f} s a clip" if report.made else ""

@@ -7,6 +7,8 @@ from typing import Any
 
 from emma.device import AUTO
 from emma.device import HELP as DEVICES
+from emma.options import add_options, chosen
+from emma.sim.evaluate import EvalConfig
 
 HELP = """run a policy in closed loop and count: success and instruction following with 95 % intervals
 
@@ -42,8 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="declared",
         help="what the policy's numbers are: declared (as robot.yaml, the default), degrees, percent (-100..100)",
     )
-    parser.add_argument("--episodes", type=int, default=100, help="episodes per appearance (default 100)")
-    parser.add_argument("--seed", type=int, default=10_000, help="seed of the first episode (default 10000)")
+    add_options(parser, EvalConfig)
     parser.add_argument("--task", help="what is asked for; desk_arm: place or push (default: the robot's first)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument(
@@ -61,11 +62,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="S",
         help="age of a chunk at which the next is asked for (default: as the bundle says)",
-    )
-    parser.add_argument(
-        "--join",
-        default="auto",
-        help="how chunks follow each other: auto, blend, rtc, ensemble or drain (default auto: rtc if trained for it)",
     )
     parser.add_argument("--runtime", default="auto", help="runtime to use (default auto)")
     parser.add_argument("--device", default=AUTO, help=f"where the policy runs: {DEVICES} (default auto)")
@@ -152,7 +148,7 @@ def _in_process(
     from emma.policy.fitted import fitted
     from emma.policy.runtime import open_runtime
     from emma.progress import progress_bar
-    from emma.sim.evaluate import EvalConfig, evaluate
+    from emma.sim.evaluate import evaluate
 
     runtime = fitted(open_runtime(bundle, kind=args.runtime, device=args.device), agreement)
     maker = maker_of(spec, args.python)
@@ -162,11 +158,9 @@ def _in_process(
         with progress_bar() as bar:
             for domain in domains:
                 config = EvalConfig(
-                    episodes=args.episodes,
-                    seed=args.seed,
+                    **chosen(EvalConfig, args),
                     domain=domain,
                     latency_s=args.latency_ms / 1000.0,
-                    join=args.join,
                     replan_s=args.replan or bundle.info.replan_s,
                     task=args.task,
                     depth=bundle.info.depth,

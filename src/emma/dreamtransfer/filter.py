@@ -18,6 +18,7 @@ import numpy as np
 
 from emma.dreamtransfer.clip import Clip
 from emma.errors import EmmaError
+from emma.options import option
 
 # What the scores of `emma.dreamtransfer.scorer.ClipScorer` say: True where more is better.
 # `boundary_f` is reported but not judged: its precision is lower for every prompt with a texture.
@@ -45,12 +46,12 @@ class Scorer(Protocol):
 class FilterConfig:
     """How strict the filter is.
 
-    reject: share of a run's clips to reject, 0..1. more_is_better: which scores are judged, and in which direction.
+    more_is_better: which scores are judged, and in which direction.
     limits: absolute bounds that hold whatever the quantiles say (lower bounds where more is better, else upper ones).
     alike: the score in which clips are near each other that are compared; without it each is compared with all.
     """
 
-    reject: float = 0.0
+    reject: float = option(0.0, help="share of a run's clips to reject at most, 0 to 1", metavar="SHARE")
     more_is_better: Mapping[str, bool] = field(default_factory=lambda: dict(MORE_IS_BETTER))
     limits: Mapping[str, float] = field(default_factory=dict)
     alike: str = "contrast"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emma.errors import EmmaError
+from emma.options import option
 from emma.robots.spec import RobotSpec
 from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
 from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
@@ -27,25 +28,26 @@ MOTIONS: Final = ("task", "wander")
 
 @dataclass(frozen=True, kw_only=True)
 class CollectConfig:
-    """What to collect. domains take turns; "random" is a new look each episode, varied by `jitter` (0..1).
+    """What to collect. domains take turns; "random" is a new look each episode.
 
-    noise: disturbance of the executed commands, rad; the dataset's action is the clean command.
-    motion: "task" has the expert do its task; "wander" drifts about among varied objects for `frames` frames a clip.
-    maker: what makes the simulator; task: which one, of `maker.tasks`.
-    evaluation_domains: allow the looks kept for evaluation, for an upper bound that trains on them.
+    The dataset's action is the clean command. maker: what makes the simulator; task: which one, of `maker.tasks`.
     """
 
-    episodes: int
-    seed: int = 0
+    episodes: int = option(100, help="episodes the dataset shall hold")
+    seed: int = option(0, help="seed of the first episode")
     domains: tuple[str, ...] = ("source",)
-    noise: float = 0.02
-    jitter: float = 0.0
-    cameras: tuple[str, ...] | None = None
-    depth: bool = True
+    noise: float = option(0.02, help="disturbance of executed commands, rad")
+    jitter: float = option(0.0, help="random: change of each colour channel, 0 to 1")
+    cameras: tuple[str, ...] | None = option(None, help="cameras to store (default all)")
+    depth: bool = option(True, help="store depth where the simulator has it")
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    evaluation_domains: bool = False
-    motion: str = "task"
-    frames: int = 8
+    evaluation_domains: bool = option(False, help="allow looks kept for evaluation: for an upper bound only")
+    motion: str = option(
+        "task",
+        help="task: the expert at work; wander: short clips of aimless motion among varied objects, for a generator",
+        choices=MOTIONS,
+    )
+    frames: int = option(8, help="frames of a wandering clip")
     task: str = DEFAULT
     maker: SimulatorMaker = DESK_ARM
 

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from emma.augmentation.config import AugmentConfig
+from emma.augmentation.config import AugmentConfig, ToolOptions
 from emma.augmentation.job import augment
-from emma.augmentation.tools import ToolOptions, tools_for
+from emma.augmentation.tools import tools_for
 from emma.cycle.config import AugmentSettings
 from emma.cycle.data import DATASET, real_datasets
 from emma.cycle.external_program import run_program
