@@ -15,7 +15,7 @@ from emma.policy.bundle import POSE_SPACE, Bundle
 from emma.policy.end_effector.space import EndEffectorSpace
 from emma.policy.export.graphs import IMAGES, PolicyGraphs, action_affine, relative_joints, relative_poses
 from emma.policy.export.parity import REFUSED, TOLERANCE, Case, compare, parity, refuse, worst
-from emma.policy.export.words import write_tokenizer
+from emma.policy.export.tokenizer import write_tokenizer
 from emma.policy.export.write import OPSET, write_graph
 from emma.policy.exported import FOLDER, MANIFEST, ExportInfo, FlowInfo, graph_files, weights_of, write_export
 from emma.policy.loading import LoadedPolicy, load_policy
