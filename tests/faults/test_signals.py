@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def verbs(folder: Path) -> dict[str, list[str]]:
         "collect": verb("collect", "--episodes", "500", "--out", str(folder / "collected")),
         "eval": verb("eval", str(MODEL), "--episodes", "1000"),
         "record": verb("record", "--episodes", "50", "--out", str(folder / "bags")),
-        "export": verb("export", str(MODEL), "--out", str(folder / "exported")),
+        "export": verb("export", str(folder / MODEL.name)),
         "doctor": verb("doctor"),
         "bench": verb("bench", "control", "--quick"),
     }
@@ -111,6 +112,7 @@ def test_every_node_ends_at_any_moment(name: str, after_s: float, number: int, t
 @pytest.mark.parametrize("after_s", MOMENTS)
 @pytest.mark.parametrize("name", list(verbs(Path())))
 def test_every_verb_ends_at_any_moment(name: str, after_s: float, number: int, tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / MODEL.name)
     code, said, _ = interrupted(verbs(tmp_path)[name], tmp_path, number, after_s)
     if code not in (0, 1) or "ended by" in said:  # some are done by then
         check(code, said, number)
@@ -118,6 +120,7 @@ def test_every_verb_ends_at_any_moment(name: str, after_s: float, number: int, t
 
 def measure(folder: Path) -> None:
     """Print how long each process took to end, at random moments."""
+    shutil.copytree(MODEL, folder / MODEL.name)
     rng = random.Random(0)
     commands = {f"node {name}": node(name) for name in NODES} | verbs(folder)
     with own_domain():
