@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from console_browser import MemoryRobot, running
@@ -29,7 +30,7 @@ def test_the_promised_figures_are_there(monkeypatch: pytest.MonkeyPatch) -> None
     graph = {"0": {"ticks": 299, "missed_ticks": 0}, "1": phase, "3": phase | {"memory_growth_mb_h": 1.0}}
     found = {"console": graph | {"recorder_lost": 0}, "review": {"first_picture_s": 0.2, "episodes": 500}}
     monkeypatch.setattr(console, "_found", lambda part, *_: found[part])
-    monkeypatch.setattr(console, "write_random", lambda *_, **__: type("Bundle", (), {"path": Path("policy")}))
+    monkeypatch.setattr(console, "write_policy", lambda folder, seed: SimpleNamespace(path=folder))
     figures = load_bench("console").run(True, 0)
     assert set(figures) >= PROMISED
     assert figures["one_missed_ticks"] == 1

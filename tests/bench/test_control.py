@@ -1,6 +1,7 @@
 """The control bench: its robot, its figures, and what it says when it cannot measure."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_figures_are_named_by_what_was_measured(monkeypatch):
         "other": 1,
     }
     monkeypatch.setattr(control, "_measured", lambda folder, case, policy, seconds, swap: timings)
-    monkeypatch.setattr(control, "write_random", lambda kind, size, folder, **_: type("Bundle", (), {"path": folder}))
+    monkeypatch.setattr(control, "write_policy", lambda folder, seed: SimpleNamespace(path=folder))
     figures = load_bench("control").run(True, 0)
     assert {"ticks", "missed_ticks", "lateness_p99_ms"} <= set(figures)
     assert {"jpeg_ticks", "jpeg_missed_ticks", "jpeg_lateness_p99_ms", "hz100_missed_share"} <= set(figures)

@@ -132,7 +132,7 @@ def test_a_policy_for_another_robot_is_refused(running_graph, bundle, tmp_path):
 
 
 def test_a_session_ends_with_a_result(bundle, tmp_path):
-    config = DriveConfig(out=tmp_path, policy=bundle, cameras=("top", "wrist"), depth=False, timeout_s=1.0)
+    config = DriveConfig(out=tmp_path, policy=bundle, cameras=("top", "wrist"), depth=False, timeout_s=3.0)
     result = drive(config, [Trial(seed=10_000, target="bin")])
     (row,) = result.rows
     assert row.messages > 0
