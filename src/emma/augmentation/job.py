@@ -14,9 +14,11 @@ from emma.augmentation.clips import ClipTask, GeneratorCard, Tools
 from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource
 from emma.augmentation.executors import Crew, crew
 from emma.augmentation.places import REJECTED, place_all
-from emma.augmentation.requirements import require_apart, require_depth, require_disk, target_features
+from emma.augmentation.requirements import require_apart, require_depth, require_disk
 from emma.augmentation.stage import Key, Stage
+from emma.datasets.features import IMAGES
 from emma.datasets.source import SourceDataset
+from emma.datasets.video import video_info
 from emma.datasets.writer import DatasetWriter, reading
 from emma.dreamtransfer.filter import decide
 from emma.dreamtransfer.prompts import Prompt
@@ -94,7 +96,7 @@ def augment(
             card=card,
             config=config,
             prompts=chosen,
-            features=target_features(narrowed, video),
+            features=_target_features(narrowed, video),
         )
         try:
             made, kept = _make(plan, workers, out, progress or (lambda *_: None))
@@ -226,3 +228,19 @@ def _report(plan: _Plan, opened: SourceDataset, out: Path, made: int, kept: int,
 
 def _one_line(error: EmmaError) -> str:
     return error.problem if error.found is None else f"{error.problem}: {error.found}"
+
+
+def _target_features(source: SourceDataset, video: bool) -> dict[str, dict]:
+    """Features of the augmented dataset: the source's, colour as asked."""
+    features = source.features
+    for camera in source.cameras:
+        height, width = source.size(camera)
+        image: dict[str, Any] = {
+            "dtype": "image",
+            "shape": (height, width, 3),
+            "names": ["height", "width", "channels"],
+        }
+        if video:
+            image |= {"dtype": "video", "info": video_info(height, width, source.fps)}
+        features[IMAGES + camera] = image
+    return features

@@ -1,33 +1,14 @@
-"""What stands in the way of an augmentation: depth, room on the disk, folders inside each other; and what it writes."""
+"""What stands in the way of an augmentation: missing depth, too little room on the disk, folders inside each other."""
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from emma.datasets.features import IMAGES
 from emma.datasets.source import SourceDataset
-from emma.datasets.video import video_info
 from emma.errors import EmmaError
 
 # PNG and AV1 of camera pictures against raw pixels, at worst; and what pages and tables of a job take.
 _PNG_SHARE, _VIDEO_SHARE, _EXTRA_BYTES = 0.7, 0.05, 64 << 20
-
-
-def target_features(source: SourceDataset, video: bool) -> dict[str, dict]:
-    """Features of the augmented dataset: the source's, colour as asked."""
-    features = source.features
-    for camera in source.cameras:
-        height, width = source.size(camera)
-        image: dict[str, Any] = {
-            "dtype": "image",
-            "shape": (height, width, 3),
-            "names": ["height", "width", "channels"],
-        }
-        if video:
-            image |= {"dtype": "video", "info": video_info(height, width, source.fps)}
-        features[IMAGES + camera] = image
-    return features
 
 
 def require_depth(source: SourceDataset, model: bool) -> None:

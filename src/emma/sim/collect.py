@@ -33,7 +33,7 @@ class CollectConfig:
     The dataset's action is the clean command. maker: what makes the simulator; task: which one, of `maker.tasks`.
     """
 
-    episodes: int = option(100, help="episodes the dataset shall hold")
+    episodes: int = option(100, help="episodes in the finished dataset")
     seed: int = option(0, help="seed of the first episode")
     domains: tuple[str, ...] = ("source",)
     noise: float = option(0.02, help="disturbance of executed commands, rad")

@@ -16,7 +16,7 @@ from emma.bags.info import bag_info, list_episodes
 from emma.bags.metadata import METADATA_NAME
 from emma.bags.reader import Bag
 from emma.bags.repair import repair
-from emma.bench.inputs.families import Attempt, Family, flipped
+from emma.bench.inputs.families import Attempt, Family, damage_file
 from emma.bench.inputs.forms import MakeBag, emma_bag, files_packed, messages_packed, split_bag, sqlite_bag
 from emma.bench.inputs.robot import drive, robot
 from emma.conversion.config import ConvertConfig
@@ -52,7 +52,7 @@ def _prepare(make: MakeBag, folder: Path) -> Truth:
 def _attempt(folder: Path, scratch: Path, truth: Truth, chance: Random) -> Attempt:
     bag = scratch / "bag"
     shutil.copytree(folder / "bag", bag)
-    damage = _damage(bag, chance)
+    done = _damage(bag, chance)
     try:
         for look in (bag_info, list_episodes):
             try:
@@ -61,18 +61,18 @@ def _attempt(folder: Path, scratch: Path, truth: Truth, chance: Random) -> Attem
                 continue
         job = _job(bag, scratch / "bag.parquet")
         if job.refused.startswith(UNFORESEEN):
-            return Attempt(damage=damage, traceback=job.refused)
+            return Attempt(damage=done, traceback=job.refused)
         differs = job.encoded is not None and not _same(job, truth)
         told = [note for note in job.notes if NO_CHECKSUMS not in note]
         return Attempt(
-            damage=damage,
+            damage=done,
             silent=differs and not job.notes,
             unprotected=differs and bool(job.notes) and not told,
             lost=_lost_by_repair(bag),
             refused=job.encoded is None,
         )
     except Exception as error:  # that is what is counted
-        return Attempt(damage=damage, traceback=f"{type(error).__name__}: {error}")
+        return Attempt(damage=done, traceback=f"{type(error).__name__}: {error}")
 
 
 def _damage(bag: Path, chance: Random) -> str:
@@ -80,12 +80,7 @@ def _damage(bag: Path, chance: Random) -> str:
     files = sorted(bag.iterdir())
     stored = [file for file in files if file.name != METADATA_NAME]
     file = chance.choice(stored if chance.random() < 0.9 else files)
-    if chance.random() < 0.03:
-        file.unlink()
-        return f"{file.name}: removed"
-    what, data = flipped(file.read_bytes(), chance)
-    file.write_bytes(data)
-    return f"{file.name}: {what}"
+    return damage_file(file, file.name, chance, lost=0.03)
 
 
 def _same(job: ConvertedJob, truth: Truth) -> bool:

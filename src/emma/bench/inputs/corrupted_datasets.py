@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emma.bench.inputs.families import Attempt, Family, flipped
+from emma.bench.inputs.families import Attempt, Family, damage_file
 from emma.bench.inputs.robot import NAMES, robot
 from emma.datasets.source import SourceDataset
 from emma.datasets.validate import validate
@@ -73,7 +73,7 @@ def _augmented(root: Path) -> None:
 def _attempt(part: str, folder: Path, scratch: Path, truth: Truth, chance: Random) -> Attempt:
     root = scratch / "data"
     shutil.copytree(folder / "data", root)
-    damage = _damage(root, part, chance)
+    done = _damage(root, part, chance)
     before = _files(root)
     try:
         findings = [f for f in validate(root, full=True) if NO_CHECKSUMS not in f.message]
@@ -85,25 +85,19 @@ def _attempt(part: str, folder: Path, scratch: Path, truth: Truth, chance: Rando
                 continue
             loaded = found if isinstance(found, Truth) else loaded
         return Attempt(
-            damage=damage,
+            damage=done,
             silent=loaded is not None and not _same(loaded, truth) and not findings,
             lost=(before - _files(root)).total(),
             refused=loaded is None,
         )
     except Exception as error:  # that is what is counted
-        return Attempt(damage=damage, traceback=f"{type(error).__name__}: {error}")
+        return Attempt(damage=done, traceback=f"{type(error).__name__}: {error}")
 
 
 def _damage(root: Path, part: str, chance: Random) -> str:
     """Damage one file below `part`, or lose it."""
     file = chance.choice(sorted(path for path in (root / part).rglob("*") if path.is_file()))
-    name = file.relative_to(root)
-    if chance.random() < 0.05:
-        file.unlink()
-        return f"{name}: removed"
-    what, data = flipped(file.read_bytes(), chance)
-    file.write_bytes(data)
-    return f"{name}: {what}"
+    return damage_file(file, file.relative_to(root), chance, lost=0.05)
 
 
 def _files(root: Path) -> Counter[tuple[str, bytes]]:

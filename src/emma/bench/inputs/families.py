@@ -65,6 +65,16 @@ def ends_within(seconds: float = HANG_S) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def damage_file(file: Path, name: object, chance: Random, lost: float) -> str:
+    """Damage `file`, or remove it with the probability `lost`; what was done, the file called `name`."""
+    if chance.random() < lost:
+        file.unlink()
+        return f"{name}: removed"
+    what, data = flipped(file.read_bytes(), chance)
+    file.write_bytes(data)
+    return f"{name}: {what}"
+
+
 def flipped(data: bytes, chance: Random) -> tuple[str, bytes]:
     """`data` with one kind of damage, and what it was: bits, runs of bytes, cuts, insertions, pieces that moved."""
     if not data:

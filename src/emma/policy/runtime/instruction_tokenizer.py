@@ -1,8 +1,9 @@
 """Instructions to tokens, as the bundle's pre-processor makes them, once an instruction."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,19 +66,13 @@ def preprocessor_reader(bundle: Bundle) -> Callable[[str, np.ndarray], Tokens]:
     """Tokens by the bundle's LeRobot pre-processor."""
     from emma.policy.loading import load_preprocessor
 
-    pre = load_preprocessor(bundle)
-
-    def read(instruction: str, state: np.ndarray) -> Tokens:
-        return tokens_of(pre, instruction, state)
-
-    return read
+    return partial(tokens_of, load_preprocessor(bundle))
 
 
-def tokens_of(pre: object, instruction: str, state: np.ndarray) -> Tokens:
+def tokens_of(pre: Callable[[dict[str, Any]], dict[str, Any]], instruction: str, state: np.ndarray) -> Tokens:
     """What a LeRobot pre-processor pipeline makes of one instruction."""
     import torch
     from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS
 
-    assert callable(pre)
     batch = pre({"task": instruction, "observation.state": torch.from_numpy(np.array(state, np.float32))})
     return batch[OBS_LANGUAGE_TOKENS][0].numpy(), batch[OBS_LANGUAGE_ATTENTION_MASK][0].bool().numpy()
