@@ -218,7 +218,7 @@ def _check_bag(folder, spec):
     assert len(person) <= (given - taken) / 1e9 * spec.control_rate_hz + 3
     policy = [(at, POLICY_STATE.read(m.data)) for at, topic, m in log if topic == POLICY_STATE.name]
     person_states = [(at, TELEOP_STATE.read(m.data)) for at, topic, m in log if topic == TELEOP_STATE.name]
-    let_go = next(at for at, said in policy if said.mode == "disabled" and said.intervention)
+    let_go = next(at for at, said in policy if said.mode == "disabled" and said.intervention and said.resumes)
     assert let_go < next(at for at, said in person_states if said.state == "driving")
 
 

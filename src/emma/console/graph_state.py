@@ -22,13 +22,14 @@ STOPPED, HOLDING, RECORDING, DRIVING, RUNNING, READY, ALONE = (
     ("ready", "calm"),
     ("no robot", "warn"),
 )
+NO_ACTIONS = "nobody commands the arm: the episode holds no actions yet; take the arm over (t) or enable the policy (p)"
 IDLE_MODES = (Mode.INACTIVE, Mode.DISABLED)
 RECORDER_KEYS = (
     *("state", "episode", "seconds", "instruction", "success", "minutes_left", "free_bytes", "mb_per_s", "root"),
     *("intervention", "queue_bytes"),
 )
 POLICY_KEYS = (
-    *("mode", "policy", "runtime", "runtime_reason", "instruction", "swap", "clipped", "timings", "listeners"),
+    *("mode", "policy", "runtime", "runtime_reason", "instruction", "swap", "clipped", "timings", "listeners", "resumes"),
 )
 
 
@@ -121,7 +122,8 @@ def _shown(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 def _problems(heard: Heard) -> list[str]:
     recorder, policy, teleop = heard.recorder, heard.policy, heard.teleop
-    found = [*heard.unreadable, *(recorder.problems if recorder else ()), *(policy.warnings if policy else ())]
+    found = [NO_ACTIONS] if recorder and recorder.recording and _commander(heard) == "none" else []
+    found += [*heard.unreadable, *(recorder.problems if recorder else ()), *(policy.warnings if policy else ())]
     found += [policy.problem, policy.inference_error] if policy else []
     found += [recorder.error] if recorder else []
     found += [teleop.problem] if teleop else []

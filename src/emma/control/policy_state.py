@@ -55,17 +55,18 @@ class SwapState:
 class PolicyState(LoopStatus):
     """`~/state` of the policy node.
 
-    policy, runtime, runtime_reason: the bundle, what runs it and
-    why. intervention: a person has the robot. listeners: subscriptions of the command topic. timings: percentiles in ms
-    and counters; stats_seq counts their updates, one a second.
+    policy, runtime, runtime_reason: the bundle, what runs it and why. intervention: a person has the robot; resumes: the
+    policy goes on when they give it back. listeners: subscriptions of the command topic. timings: percentiles in ms and
+    counters; stats_seq counts their updates, one a second.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     policy: str = ""
     runtime: str = ""
     runtime_reason: str = ""
     swap: SwapState = field(default_factory=SwapState)
     intervention: bool = False
+    resumes: bool = False
     e_stop: bool = False
     listeners: int = 0
     timings: Mapping[str, float] = field(default_factory=dict)

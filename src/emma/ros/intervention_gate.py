@@ -59,6 +59,11 @@ class InterventionGate:
         self._subscriptions = []
         self._end_releasing()
 
+    @property
+    def resumes(self) -> bool:
+        """Whether the policy goes on when the person gives the robot back."""
+        return self.person and self._resume
+
     def forget(self) -> None:
         """The policy was disabled: it shall not go on when the person gives the robot back."""
         self._resume = False

@@ -97,14 +97,18 @@ class KeyConsole:
             self._client.say("/instruction", self._config.instruction)
 
     def _meaning(self, key: str) -> Action | None:
-        recorder, policy = self._client.heard(RECORDER_STATE), self._client.heard(POLICY_STATE)
+        recorder = self._client.heard(RECORDER_STATE)
         return action(
             key,
             recording=recorder is not None and recorder.recording,
             success=recorder.success if recorder else None,
             driving=self._driving(),
-            enabled=policy is not None and (policy.mode not in IDLE or policy.intervention),
+            enabled=self._enabled(),
         )
+
+    def _enabled(self) -> bool:
+        policy = self._client.heard(POLICY_STATE)
+        return policy is not None and (policy.mode not in IDLE or policy.resumes)
 
     def _driving(self) -> bool:
         teleop = self._client.heard(TELEOP_STATE)
@@ -154,6 +158,7 @@ class KeyConsole:
         recorder = self._client.heard(RECORDER_STATE)
         if recorder is not None and recorder.recording:
             raise EmmaError("an episode is being recorded", fix="save it (s) or discard it (d) first")
+        enabled = self._enabled()
         if self._config.policy:
             self._client.switch("/policy/enable", False)
         drove = self._config.teleop and self._driving()
@@ -168,7 +173,7 @@ class KeyConsole:
         self._client.say("/instruction", words)
         if self._client.wait_for(RECORDER_STATE, lambda s: s.instruction == words, ANSWER_S) is None:
             raise EmmaError("the recorder did not hear the instruction", found=self._client.heard(RECORDER_STATE))
-        if drove and not self._config.policy:
+        if drove and not enabled:
             self._client.trigger("/teleop/take")
         return f'seed {trial.seed}: "{words}"'
 

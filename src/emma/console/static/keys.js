@@ -13,11 +13,15 @@ export const HELP = [
   ["h  ?", "these keys"],
 ];
 
+/** Whether the policy commands, or will when the person gives the robot back. */
+export function commands(policy) {
+  return !["inactive", "disabled", "stopped"].includes(policy.mode ?? "inactive") || Boolean(policy.resumes);
+}
+
 /** The action of a key in the present state; "" for none. */
 export function meaning(key, live) {
   const recording = (live.recorder.state ?? "idle") !== "idle";
   const driving = (live.teleop.state || "idle") !== "idle";
-  const enabled = !["inactive", "disabled"].includes(live.policy.mode ?? "inactive") || Boolean(live.recorder.intervention);
   switch (key) {
     case " ":
       return recording ? "save" : "start";
@@ -30,7 +34,7 @@ export function meaning(key, live) {
     case "t":
       return driving ? "give" : "take";
     case "p":
-      return enabled ? "disable" : "enable";
+      return commands(live.policy) ? "disable" : "enable";
     case "n":
       return "next";
     default:

@@ -34,6 +34,8 @@ export class RecordPage {
     this.discard = act("Discard", "d", "discard");
     this.deleteLast = this.#button("Delete last", "", () => this.#deleteLast(), "quiet");
     this.next = act("Next task", "n", "next");
+    this.take = act("Take over", "t", "take");
+    this.give = act("Give back", "t", "give");
     this.node = el("div", { class: "columns" },
       el("div", { class: "main" }, this.tiles.node, this.problems),
       el("aside", {},
@@ -41,6 +43,7 @@ export class RecordPage {
           el("div", { class: "row big" }, this.start, this.save),
           el("div", { class: "row" }, this.success, this.failure),
           el("div", { class: "row" }, this.discard, this.next, this.deleteLast),
+          el("div", { class: "row" }, this.take, this.give),
           this.facts.node),
         el("form", { class: "card", submit: (event) => { event.preventDefault(); this.#instruct(); } },
           el("label", { for: "words" }, "Instruction"), el("div", { class: "row" }, this.words, el("button", {}, "Set")), this.known,
@@ -103,6 +106,9 @@ export class RecordPage {
     this.failure.setAttribute("aria-pressed", String(recorder.success === false));
     this.next.hidden = !live.nodes.sim;
     this.next.disabled = recording;
+    const driving = (live.teleop.state || "idle") !== "idle";
+    this.take.hidden = driving || !live.nodes.teleop;
+    this.give.hidden = !driving;
     this.deleteLast.disabled = recording || !live.saved.length;
     const facts = this.facts;
     facts.set("Episode", recording ? `${live.saved.length + 1}, ${seconds(recorder.seconds)}` : `${live.saved.length + 1} is next`);

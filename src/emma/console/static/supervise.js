@@ -1,6 +1,7 @@
 // Supervise: who commands and why it holds, policy and runtime, timing, joints against limits, versions, the cycle.
 
 import { el, facts, put } from "./dom.js";
+import { commands } from "./keys.js";
 import { History, Plot } from "./plots.js";
 import { showLog, showProblems } from "./record.js";
 import { Tiles } from "./tiles.js";
@@ -63,7 +64,7 @@ export class SupervisePage {
   update(live, state) {
     const policy = live.policy;
     const person = (live.teleop.state || "idle") !== "idle";
-    const enabled = !["inactive", "disabled"].includes(policy.mode ?? "inactive");
+    const enabled = commands(policy);
     this.running = (policy.policy ?? "").split("/").at(-1);
     this.tiles.show(live);
     this.enable.hidden = enabled || !live.nodes.policy;

@@ -30,6 +30,8 @@ MODEL_JOINTS = [
 # The point between the fingertips, m along the gripper's x axis.
 REACH = 0.13
 OPEN, CLOSED = 0.054, 0.021
+# How near inverse kinematics must come to a pose, m (and five times that in rad).
+NEAR = 1e-3
 
 
 class Driver:
@@ -219,6 +221,9 @@ class Arm:
             change = slopes.T @ np.linalg.solve(slopes @ slopes.T + 1e-6 * np.eye(6), off)
             change *= min(1.0, 0.2 / max(np.abs(change).max(), 1e-9))
             self._joints = np.clip(self._joints + change, *self._limits.T)
+        # Near a limit the last tenth of a millimetre takes more steps than it is worth.
+        if np.abs(off).max() < NEAR:
+            return self._joints
         raise ValueError(f"the tip cannot reach {np.round(position, 3)} m: {np.abs(off).max():.4f} away")
 
 

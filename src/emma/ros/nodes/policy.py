@@ -355,6 +355,7 @@ class PolicyNode(LifecycleNode):
             runtime_reason=self._loaded.runtime.reason,
             swap=self._swap.state,
             intervention=self._gate is not None and self._gate.person,
+            resumes=self._gate is not None and self._gate.resumes,
             e_stop=self._e_stop.pressed,
             listeners=self._commands.listeners if self._commands is not None else 0,
             timings=self._timings,
