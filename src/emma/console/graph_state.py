@@ -29,7 +29,8 @@ RECORDER_KEYS = (
     *("intervention", "queue_bytes"),
 )
 POLICY_KEYS = (
-    *("mode", "policy", "runtime", "runtime_reason", "instruction", "swap", "clipped", "timings", "listeners", "resumes"),
+    *("mode", "policy", "runtime", "runtime_reason", "instruction", "swap", "clipped", "timings", "listeners"),
+    "resumes",
 )
 
 

@@ -55,9 +55,9 @@ class SwapState:
 class PolicyState(LoopStatus):
     """`~/state` of the policy node.
 
-    policy, runtime, runtime_reason: the bundle, what runs it and why. intervention: a person has the robot; resumes: the
-    policy goes on when they give it back. listeners: subscriptions of the command topic. timings: percentiles in ms and
-    counters; stats_seq counts their updates, one a second.
+    policy, runtime, runtime_reason: the bundle, what runs it and why. intervention: a person has the robot; resumes:
+    the policy goes on when they give it back. listeners: subscriptions of the command topic. timings: percentiles in ms
+    and counters; stats_seq counts their updates, one a second.
     """
 
     VERSION: ClassVar[int] = 2
