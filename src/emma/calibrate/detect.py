@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from emma.calibrate.board import DICTIONARIES, Board
+from emma.calibrate.saddle import refine
 from emma.errors import EmmaError
 
 # A pose of a plane from fewer corners is not trusted.
@@ -67,24 +68,29 @@ class Detector:
         ids, pixels = ids.reshape(-1), np.asarray(pixels, np.float32).reshape(-1, 2)
         pixels = self._refine(gray, ids, pixels)
         height, width = gray.shape
+        # Not for NaN either: a corner that is no saddle is half hidden or none.
         inside = (pixels > 1).all(1) & (pixels < [width - 2, height - 2]).all(1)
         found = Corners(
-            ids[inside], pixels[inside].astype(np.float64), self.board.points[ids[inside]], _edge_width(gray, pixels)
+            ids[inside],
+            pixels[inside].astype(np.float64),
+            self.board.points[ids[inside]],
+            _edge_width(gray, pixels[inside]),
         )
         return found if found.usable else None
 
     def _refine(self, gray: np.ndarray, ids: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Sub-pixel corners, in a window that the next corner and the markers stay out of."""
-        points = self.board.points[ids]
-        near = np.abs(points[:, None] - points[None]).sum(-1)
-        np.fill_diagonal(near, np.inf)
-        neighbour = near.argmin(1)
-        steps = np.linalg.norm(pixels - pixels[neighbour], axis=1) * self.board.square_m / near.min(1)
-        gap = (1 - self.board.marker_m / self.board.square_m) / 2
-        half = int(np.clip(np.percentile(steps, 20) * gap * 1.1, 2, 9))
-        return np.asarray(
-            cv2.cornerSubPix(gray, pixels.reshape(-1, 1, 2).copy(), (half, half), (-1, -1), REFINE)
-        ).reshape(-1, 2)
+        """Sub-pixel corners, in windows that the next corner and the markers stay out of."""
+        points = self.board.points[ids, :2] / self.board.square_m
+        apart = np.abs(points[:, None] - points[None])
+        # Along rows and columns: a tilted board is foreshortened in one of them.
+        aligned = (apart.min(axis=-1) < 0.5) & (apart.max(axis=-1) > 0.5)
+        lengths = np.linalg.norm(pixels[:, None] - pixels[None], axis=-1) / np.maximum(apart.sum(axis=-1), 0.5)
+        steps = np.where(aligned, lengths, np.inf).min(axis=1)
+        steps[~np.isfinite(steps)] = steps.min()
+        gaps = steps * (1 - self.board.marker_m / self.board.square_m) / 2
+        half = int(np.clip(np.percentile(gaps, 20) * 1.1, 2, 9))
+        start = cv2.cornerSubPix(gray, pixels.reshape(-1, 1, 2).copy(), (half, half), (-1, -1), REFINE).reshape(-1, 2)
+        return refine(gray, start, np.clip(gaps, 2, 6).astype(int))
 
 
 def as_gray(image: np.ndarray) -> np.ndarray:
