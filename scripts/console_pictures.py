@@ -74,7 +74,7 @@ def take(page: Page, out: Path) -> None:
     picture(page, out / "console-record.png")
     page.click("Success")
     page.click("Save")
-    page.until(lambda: page.fact("Saved"), "the saved episode")
+    page.until(lambda: page.fact("Saved").startswith("1,"), "the saved episode")
     page.run("location.hash = 'review/last'")
     page.until(lambda: page.all(".transport"), "the player")
     page.run(TO_THE_MIDDLE)
@@ -84,8 +84,8 @@ def take(page: Page, out: Path) -> None:
 
 def enabled(page: Page) -> bool:
     """Ask again while streams are too old, as on a busy machine."""
-    if page.fact("Mode") == "disabled":
-        page.click("Enable")
+    if page.fact("Mode") == "disabled" and (button := page.usable_button("Enable")):
+        button.click()
     return page.text("#word") in ("policy runs", "recording") and page.fact("Mode") not in ("disabled", "holding")
 
 
