@@ -24,7 +24,8 @@ def test_every_domain_shows_and_the_source_comes_back_exactly(arm):
         shown = pictures(arm)
         if name != "source":
             assert any(not np.array_equal(shown[c], before[c]) for c in shown), name
-        np.testing.assert_array_equal(arm.depth("front"), depth)
+        if arm.domain.role != "moved":
+            np.testing.assert_array_equal(arm.depth("front"), depth)
         arm.set_domain("source")
         for camera, image in pictures(arm).items():
             np.testing.assert_array_equal(image, before[camera], err_msg=f"{camera} after {name}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -141,6 +142,8 @@ def _measured(folder: Path, case: Case, policy: Path, seconds: float, swap: str)
             fix="see above, then `emma doctor`",
         )
     found: dict[str, Any] = json.loads(file.read_text())
+    # Raw pictures of five minutes are 25 GB; those of all cases would fill most disks.
+    shutil.rmtree(out)
     return found
 
 

@@ -165,7 +165,7 @@ def _camera(args: argparse.Namespace, job: Any) -> int:
     return 0
 
 
-def _found(args: argparse.Namespace, job: Any, chain: Any) -> Any:
+def _found(args: argparse.Namespace, job: Any, chain: Any, mount: Any = None) -> Any:
     """Views of a bag or pictures; without either, those that a person shows now."""
     if job.source is not None:
         from emma.calibrate.job import gather
@@ -176,7 +176,8 @@ def _found(args: argparse.Namespace, job: Any, chain: Any) -> Any:
     from emma.sessions.calibrate import collect
 
     keep = args.keep or Path("runs/calibrate") / f"{job.camera}-{args.what}-{now().replace(':', '')}"
-    found = collect(job, chain, keep, say=lambda text: print(text, flush=True), most=6 if args.what == "check" else 60)
+    most = 6 if args.what == "check" else 60
+    found = collect(job, chain, keep, say=lambda text: print(text, flush=True), most=most, mount=mount)
     print(f"views are kept in {keep}; --from {keep} repeats the calibration")
     return found
 
@@ -194,7 +195,7 @@ def _hand_eye(args: argparse.Namespace, job: Any) -> int:
             fix="say whether the camera is on the hand or fixed beside the robot",
         )
     chain = chain_for(job, mount, args.tool)
-    found = _found(args, job, chain)
+    found = _found(args, job, chain, mount)
     print(f"board in {len(found.views)} views of {found.looked} pictures; calibrating")
     if found.dropped:
         print(f"note: {found.dropped} pictures without a joint state at their time were left out")

@@ -9,9 +9,12 @@ import numpy as np
 
 from emma.calibrate.arm import Chain
 from emma.calibrate.detect import as_gray
+from emma.calibrate.files import load_intrinsics
 from emma.calibrate.gather import JOINTS, Found
 from emma.calibrate.guide import Guide, Status
+from emma.calibrate.hand_eye import Mount
 from emma.calibrate.job import Job
+from emma.calibrate.propose import in_words, next_pose
 from emma.errors import EmmaError
 from emma.messages import decode_image
 from emma.ros.camera_feed import CameraFeed
@@ -20,8 +23,12 @@ WAIT_S = 10.0
 Say = Callable[[str], None]
 
 
-def collect(job: Job, chain: Chain | None, keep: Path, say: Say = print, most: int = 60) -> Found:
-    """Take views until enough is covered or there are `most`. chain: for hand-eye, the arm whose joints are needed.
+def collect(
+    job: Job, chain: Chain | None, keep: Path, say: Say = print, most: int = 60, mount: Mount | None = None
+) -> Found:
+    """Take views until enough is covered or there are `most`.
+
+    chain, mount: for hand-eye, the arm whose joints are needed, and where the camera is; then poses are proposed.
 
     Pictures (and joints.csv) go to the new folder `keep`, so that a calibration can be repeated. Raises EmmaError.
     """
@@ -33,6 +40,7 @@ def collect(job: Job, chain: Chain | None, keep: Path, say: Say = print, most: i
     size = (camera.width, camera.height)
     guide = Guide(job.board, size, poses=None if chain is None else chain.poses)
     names = () if chain is None else chain.names
+    lens = load_intrinsics(job.out, job.camera, size)
     last: Status | None = None
     looked = 0
     with CameraFeed(job.spec, camera, names) as feed:
@@ -48,6 +56,9 @@ def collect(job: Job, chain: Chain | None, keep: Path, say: Say = print, most: i
                         [*guide.draw(), f"taken: {len(guide.views)}; next: {'; '.join(guide.missing[:2]) or 'done'}"]
                     )
                 )
+                if chain is not None and mount is not None and lens is not None and guide.missing:
+                    wanted = next_pose(chain, guide.views, lens, mount, job.board)
+                    say("" if wanted is None else in_words(names, joints, wanted))
             elif status is not last:
                 say(str(status))
             last = status

@@ -8,6 +8,7 @@ from emma.errors import EmmaError
 from emma.gl import mujoco
 from emma.robots.spec import RobotSpec
 from emma.sim.appearance import Appearance
+from emma.sim.camera_places import CameraPlaces
 from emma.sim.domains import Domain, load_domain
 from emma.sim.kinematics import Kinematics, tool_down
 from emma.sim.outcome import Outcome, judge
@@ -68,12 +69,14 @@ class DeskArm:
         self._cube_qpos = self.model.joint("cube").qposadr[0] + np.arange(7)
         self._class_of_geom = class_of_geom(self.model)
         self._appearance = Appearance(self.model)
+        self._places = CameraPlaces(self.model)
         self._renderers: dict[tuple[int, int], SceneRenderer] = {}
         self._poses: dict[str, tuple[int, np.ndarray]] = {}
         # What has been drawn of the latest pictures: (camera, "color" | "depth" | "classes").
         self._drawn: dict[tuple[str, str], np.ndarray] = {}
         self.home = np.append(self.kinematics.inverse(HOME_POSITION, tool_down(), _HOME_GUESS), GRIPPER_OPEN)
         self.tick = 0
+        self._seed = seed
         self.set_domain(domain)
         self.task = self.reset(seed)
 
@@ -83,6 +86,8 @@ class DeskArm:
             raise EmmaError(f"unknown target '{target}'", found=target, expected=f"one of {', '.join(TARGETS)}")
         if target is None:
             target = TARGETS[int(np.random.default_rng([seed, _TARGET]).integers(len(TARGETS)))]
+        self._seed = seed
+        self._places.apply(self.domain, seed)
         rng = np.random.default_rng([seed, _SCENE])
         kind = self._kind
         cube = (float(rng.uniform(*kind.cube_x)), float(rng.uniform(*kind.cube_y)), float(rng.uniform(*CUBE_YAW)))
@@ -182,9 +187,10 @@ class DeskArm:
         return pose
 
     def set_domain(self, domain: str | Domain) -> None:
-        """Change how everything looks, now; nothing moves."""
+        """Change how everything looks, now; nothing moves but the cameras of a domain that says so."""
         self.domain = load_domain(domain) if isinstance(domain, str) else domain
         self._appearance.apply(self.domain)
+        self._places.apply(self.domain, self._seed)
         self._drawn.clear()
         for renderer in self._renderers.values():
             renderer.upload_texture(self._appearance.texture)

@@ -19,6 +19,8 @@ SEEN = ("source", "small", "medium", "large")
 # A look of its own for every episode: the graded shifts are soon all solved or all failed, which tells nothing apart.
 LOOKS = RANDOM
 CHOICE = (*SEEN, LOOKS)
+# The source look with every camera 2 cm and 3 degrees from its place.
+MOVED = "cameras_moved"
 UNSEEN = ("unseen_1", "unseen_2", "unseen_3", "unseen_4")
 CAMERAS = ("top", "wrist")
 GENERATOR = "dreamtransfer_desk"
@@ -151,7 +153,7 @@ def _lambda(lam: float) -> dict[str, Any]:
 
 def allowed(recipe: Recipe) -> tuple[str, ...]:
     """The appearances that a policy of this recipe may be evaluated in."""
-    return CHOICE + UNSEEN if recipe in ROWS else CHOICE
+    return (*CHOICE, MOVED, *UNSEEN) if recipe in ROWS else CHOICE
 
 
 def require_allowed(recipe: Recipe, appearance: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from emma.bench.cells import Cells
 from emma.bench.generalisation.figures import table_figures
 from emma.bench.generalisation.jobs import Job, run_jobs
-from emma.bench.generalisation.plan import LOOKS, ROW_NAMES, ROWS, UNSEEN, Budget, Recipe
+from emma.bench.generalisation.plan import LOOKS, MOVED, ROW_NAMES, ROWS, UNSEEN, Budget, Recipe
 from emma.bench.generalisation.progress import Watch
 from emma.bench.generalisation.trials import batches, evaluate_bundle, name_of, results
 from emma.errors import EmmaError
@@ -18,9 +18,9 @@ from emma.sim.tasks import DEFAULT
 
 # The first row's policy is the one of `make demo`.
 BUNDLES = {name: f"desk_arm_{name}" for name in ROW_NAMES} | {"real_only": "desk_arm_source"}
-# Source, random looks and the unseen ones; the graded shifts are left to the whole table. With five policies within
-# three minutes on two cores. Each part is a process that opens the simulator once.
-PARTS = (("source", LOOKS), UNSEEN[:2], UNSEEN[2:])
+# Source, moved cameras, random looks and the unseen ones; the graded shifts are left to the whole table. Within three
+# minutes on two cores. Each part is a process that opens the simulator once.
+PARTS = (("source", MOVED, LOOKS), UNSEEN[:2], UNSEEN[2:])
 CELLS = tuple(appearance for part in PARTS for appearance in part)
 EPISODES, BATCH = 20, 5
 # Random looks have columns of their own.

@@ -9,6 +9,7 @@ APPEARANCES = (
     "medium",
     "large",
     "looks",
+    "cameras_moved",
     "unseen_1",
     "unseen_2",
     "unseen_3",

@@ -23,6 +23,7 @@ from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
 from emma.ros.swap_client import swap_policy
 from emma.sessions.graph import Graph, NodeProcess
+from emma.signs import doing
 from emma.sim.sim_state import SimReset
 
 # How the policy is run: by the policy node with inference in a process or a thread of its own, or by a plain timer.
@@ -81,9 +82,10 @@ def _command(client: RosClient, seconds: float, policy: Path, swap: str | None) 
     bag = begin(client)
     deadline = time.monotonic() + seconds
     swapped = swap_policy(policy, client=client) if swap == "within" else None
-    while (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(left, 1.0))
-        client.alive()
+    with doing(lambda: f"commands for {max(deadline - time.monotonic(), 0):.0f} s more"):
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 1.0))
+            client.alive()
     state = client.heard(POLICY_STATE)
     found: dict[str, Any] = dict(state.timings) if state else {}
     if swap == "after":

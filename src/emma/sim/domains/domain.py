@@ -1,4 +1,4 @@
-"""What a visual domain is: colours, the table's pattern and the light. Geometry and cameras never change."""
+"""What a visual domain is: colours, the table's pattern, the light, and how far cameras are from where they belong."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 Rgb = tuple[float, float, float]
 
 PARTS: Final = ("arm", "cube", "bin", "plate", "table", "floor")
-ROLES: Final = ("source", "graded", "single", "unseen", "random")
+ROLES: Final = ("source", "graded", "single", "unseen", "moved", "random")
 PATTERNS: Final = ("plain", "checker", "speckled", "stripes")
 
 COLORS: Final[dict[str, Rgb]] = {
@@ -33,7 +33,8 @@ TONES: Final[dict[str, Rgb]] = {"neutral": (1.0, 1.0, 1.0), "warm": (1.1, 0.9, 0
 class Domain:
     """One look of the desk. Colours are linear factors in 0..1; `accent` is the second colour of a patterned table.
 
-    light_from: where the key light stands relative to its place in the source domain, m (x, y).
+    light_from: where the key light stands relative to its place in the source domain, m (x, y). cameras_moved_m,
+    cameras_turned_deg: how far every camera is from its calibrated pose, another way in each episode.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Domain:
     tone: Rgb = (1.0, 1.0, 1.0)
     light_from: tuple[float, float] = (0.0, 0.0)
     texture_seed: int = 0
+    cameras_moved_m: float = 0.0
+    cameras_turned_deg: float = 0.0
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -62,6 +65,9 @@ class Domain:
                 raise ValueError(f"{part} {color!r} is not three numbers in 0..1")
         if not 0.0 < self.level <= 2.0:
             raise ValueError(f"level {self.level!r} is not in (0, 2]")
+        if not (0.0 <= self.cameras_moved_m <= 0.2 and 0.0 <= self.cameras_turned_deg <= 30.0):
+            moved = f"{self.cameras_moved_m!r} m and {self.cameras_turned_deg!r} degrees"
+            raise ValueError(f"cameras moved by {moved}, not by 0 to 0.2 m and 0 to 30 degrees")
         if len(self.tone) != 3 or not all(0.0 < t <= 2.0 for t in self.tone):
             raise ValueError(f"tone {self.tone!r} is not three numbers in (0, 2]")
 
