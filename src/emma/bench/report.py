@@ -52,6 +52,17 @@ TITLES = {
         "Policies in simulators of others, through the ROS graph (tutorials/robots-of-others.md); kinematics against "
         "the packages' own models.",
     ),
+    "console": (
+        "The console beside a robot",
+        "Three 640 x 480 cameras at 30 Hz, recorder and policy on two cores; without prefix: three pages open, one_: "
+        "one, _without: none (how-to/console.md).",
+    ),
+    "calibrate": (
+        "Calibration",
+        "A simulated rig with known truth: the worst of ten noise-free runs, and with noisy_ the 95th percentile of a "
+        "hundred with backlash, delay, blur and uneven light (how-to/calibrating.md).",
+    ),
+    "loading": ("Reading datasets", "Beside LeRobot's own loader on the same dataset, in turn (how-to/datasets.md)."),
     "latency": ("Latency", "One action chunk on one thread; pairs interleaved in one process, medians of ratios."),
     "episodes": (
         "Recording",

@@ -8,7 +8,7 @@ import numpy as np
 
 from emma.bench.generalisation.data import Data, kept_clips, rendered
 from emma.bench.generalisation.plan import CAMERAS, SEEN, UNSEEN
-from emma.bench.generalisation.table import APPEARANCES, TITLES
+from emma.bench.generalisation.table import TITLES, columns
 from emma.dreamtransfer.score_sheets import sheet
 from emma.sim.domains import load_domain
 from emma.sim.tasks import DEFAULT
@@ -57,7 +57,7 @@ def draw_table(figures: Mapping[str, Any], file: Path) -> None:
     rows = [row for row in figures["rows"] if row["state"] == "measured"]
     # Rows kept from an older table may have no random looks.
     varied = any(row.get("looks") is not None for row in rows)
-    names = [name for name in APPEARANCES if name != "looks" or varied]
+    names = [name for name in columns(rows) if name != "looks" or varied]
     figure = Figure(figsize=(13, 4), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / max(1, len(rows))

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emma.bench.generalisation.plan import MOVED
+
 APPEARANCES = (
     "source",
     "small",
     "medium",
     "large",
     "looks",
-    "cameras_moved",
+    MOVED,
     "unseen_1",
     "unseen_2",
     "unseen_3",
@@ -31,12 +33,13 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
     if "rows" not in figures:
         return [*sweeps(figures)[1:], *_difficulty(figures), *_looks(figures)]
     most = max((row.get("trainings", 0) for row in figures["rows"]), default=0)
+    names = columns(figures["rows"])
     return [
         "| trained on | "
-        + " | ".join(TITLES.get(name, name.replace("_", " ")) for name in APPEARANCES)
+        + " | ".join(TITLES.get(name, name.replace("_", " ")) for name in names)
         + " | / max(real, 5 %) |",
-        "|---" * (len(APPEARANCES) + 2) + "|",
-        *(_row(row, most) for row in figures["rows"]),
+        "|---" * (len(names) + 2) + "|",
+        *(_row(row, names, most) for row in figures["rows"]),
         "",
         *_gains(figures),
         *sweeps(figures),
@@ -48,6 +51,12 @@ def generalisation(figures: Mapping[str, Any]) -> list[str]:
         "",
         f"![Every appearance, the same moments](results/{page(figures)}-appearances.png)",
     ]
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The appearances of a table's rows. Only policies that ship are tried with moved cameras."""
+    moved = any(row.get(MOVED) is not None for row in rows)
+    return [name for name in APPEARANCES if name != MOVED or moved]
 
 
 def sweeps(figures: Mapping[str, Any]) -> list[str]:
@@ -96,15 +105,15 @@ def page(figures: Mapping[str, Any]) -> str:
     return "generalisation" if task == DEFAULT else f"generalisation_{task}"
 
 
-def _row(row: Mapping[str, Any], most: int) -> str:
+def _row(row: Mapping[str, Any], names: Sequence[str], most: int) -> str:
     """most: trainings of the row that has most of them; fewer are said."""
     if row["state"] == "missing":
-        return f"| {row['about']} | " + " | ".join(["-"] * (len(APPEARANCES) + 1)) + " |"
+        return f"| {row['about']} | " + " | ".join(["-"] * (len(names) + 1)) + " |"
     ratio = "-" if row["ratio"] is None else f"{row['ratio']:.1f}"
     about = row["about"]
     if row["trainings"] < most:
         about += f" ({row['trainings']} of {most} trainings)"
-    return f"| {about} | " + " | ".join(_cell(row, name) for name in APPEARANCES) + f" | {ratio} |"
+    return f"| {about} | " + " | ".join(_cell(row, name) for name in names) + f" | {ratio} |"
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
