@@ -11,18 +11,23 @@ from emma.teleop.teleop_state import TeleopState
 
 
 @pytest.mark.parametrize(
-    ("recorder", "policy", "person", "warned"),
+    ("recorder", "policy", "person", "commands", "warned"),
     [
-        ("recording", Mode.DISABLED, Phase.IDLE, True),
-        ("recording", Mode.DISABLED, Phase.DRIVING, False),
-        ("recording", Mode.RUNNING, Phase.IDLE, False),
-        ("idle", Mode.DISABLED, Phase.IDLE, False),
+        ("recording", Mode.DISABLED, Phase.IDLE, 0, True),
+        # Another node commands.
+        ("recording", Mode.DISABLED, Phase.IDLE, 9, False),
+        ("recording", Mode.DISABLED, Phase.DRIVING, 0, False),
+        ("recording", Mode.RUNNING, Phase.IDLE, 0, False),
+        ("idle", Mode.DISABLED, Phase.IDLE, 0, False),
     ],
 )
-def test_an_episode_without_a_commander_is_a_problem(recorder: str, policy: Mode, person: Phase, warned: bool) -> None:
+def test_an_episode_that_nobody_commands_is_a_problem(
+    recorder: str, policy: Mode, person: Phase, commands: int, warned: bool
+) -> None:
     heard = Heard(
-        recorder=RecorderState(state=recorder),
+        recorder=RecorderState(state=recorder, received={"/command": commands, "/joint_states": 50}),
         policy=PolicyState(mode=policy),
         teleop=TeleopState(device="jog", state=person),
     )
-    assert (NO_ACTIONS in graph_state(heard, e_stop=False, cameras={})["problems"]) is warned
+    said = graph_state(heard, e_stop=False, cameras={}, commands=["/command"])
+    assert (NO_ACTIONS in said["problems"]) is warned

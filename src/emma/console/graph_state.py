@@ -46,8 +46,10 @@ class Heard:
     unreadable: tuple[str, ...] = ()
 
 
-def graph_state(heard: Heard, *, e_stop: bool, cameras: Mapping[str, str]) -> dict[str, Any]:
-    """The page's view of the graph. cameras: name -> image topic."""
+def graph_state(
+    heard: Heard, *, e_stop: bool, cameras: Mapping[str, str], commands: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The page's view of the graph. cameras: name -> image topic; commands: topics of the arm's commands."""
     recorder, policy, teleop = heard.recorder, heard.policy, heard.teleop
     word, tone = _word(heard, e_stop)
     rates = recorder.rates_hz if recorder else {}
@@ -70,7 +72,7 @@ def graph_state(heard: Heard, *, e_stop: bool, cameras: Mapping[str, str]) -> di
             for name, topic in cameras.items()
         },
         "skew_s": policy.skew_s if skew_s is None and policy else skew_s,
-        "problems": _problems(heard),
+        "problems": _problems(heard, commands),
     }
 
 
@@ -121,9 +123,11 @@ def _shown(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     return {key: values.get(key) for key in keys}
 
 
-def _problems(heard: Heard) -> list[str]:
+def _problems(heard: Heard, commands: Sequence[str]) -> list[str]:
     recorder, policy, teleop = heard.recorder, heard.policy, heard.teleop
-    found = [NO_ACTIONS] if recorder and recorder.recording and _commander(heard) == "none" else []
+    recording = recorder is not None and recorder.recording
+    commanded = recorder is not None and any(recorder.received.get(topic) for topic in commands)
+    found = [NO_ACTIONS] if recording and not commanded and _commander(heard) == "none" else []
     found += [*heard.unreadable, *(recorder.problems if recorder else ()), *(policy.warnings if policy else ())]
     found += [policy.problem, policy.inference_error] if policy else []
     found += [recorder.error] if recorder else []

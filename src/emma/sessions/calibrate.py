@@ -58,7 +58,8 @@ def collect(
                 )
                 if chain is not None and mount is not None and lens is not None and guide.missing:
                     wanted = next_pose(chain, guide.views, lens, mount, job.board)
-                    say("" if wanted is None else in_words(names, joints, wanted))
+                    if wanted is not None and (words := in_words(names, joints, wanted)):
+                        say(words)
             elif status is not last:
                 say(str(status))
             last = status

@@ -130,7 +130,8 @@ class GraphLive:
         }
 
     def state(self) -> dict[str, Any]:
-        values = graph_state(self._heard(), e_stop=self._e_stop.pressed, cameras=self._images)
+        spec, e_stop = self._spec, self._e_stop.pressed
+        values = graph_state(self._heard(), e_stop=e_stop, cameras=self._images, commands=spec.command_topics)
         values["joints"] = self._vector(self._joints)
         values["command"] = self._vector(self._commands)
         values["ahead"] = self._ahead()
