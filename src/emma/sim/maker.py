@@ -9,8 +9,8 @@ from emma.robots.spec import RobotSpec
 from emma.sim.simulator import Simulator
 
 # Roles of looks: what policies train on, shifts of it that may decide something, one change alone, kept for the final
-# comparison, and a new one each episode.
-ROLES: Final = ("source", "graded", "single", "unseen", "drawn")
+# comparison, the source with cameras out of place, and a new one each episode.
+ROLES: Final = ("source", "graded", "single", "unseen", "moved", "drawn")
 
 
 class SimulatorMaker(Protocol):
