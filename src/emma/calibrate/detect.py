@@ -16,6 +16,8 @@ MIN_CORNERS = 8
 MIN_SPREAD = 0.1
 # So many markers are not seen by chance.
 FEW_MARKERS = 4
+# Stands for the distance from a corner to its neighbour where none is in its row or column.
+ALONE_PX = 1e3
 REFINE = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
 
 
@@ -85,8 +87,8 @@ class Detector:
         # Along rows and columns: a tilted board is foreshortened in one of them.
         aligned = (apart.min(axis=-1) < 0.5) & (apart.max(axis=-1) > 0.5)
         lengths = np.linalg.norm(pixels[:, None] - pixels[None], axis=-1) / np.maximum(apart.sum(axis=-1), 0.5)
-        steps = np.where(aligned, lengths, np.inf).min(axis=1)
-        steps[~np.isfinite(steps)] = steps.min()
+        steps = np.where(aligned, lengths, ALONE_PX).min(axis=1)
+        steps[steps == ALONE_PX] = steps.min()
         gaps = steps * (1 - self.board.marker_m / self.board.square_m) / 2
         half = int(np.clip(np.percentile(gaps, 20) * 1.1, 2, 9))
         start = cv2.cornerSubPix(gray, pixels.reshape(-1, 1, 2).copy(), (half, half), (-1, -1), REFINE).reshape(-1, 2)
