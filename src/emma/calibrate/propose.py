@@ -1,4 +1,7 @@
-"""Where the arm could go next, so that a hand-eye calibration learns most: another turn of the hand, board in view."""
+"""Proposes the next arm pose for a hand-eye calibration: a new hand orientation with the board still in view.
+
+Collisions are not checked, so a person moves the arm there.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,16 +14,16 @@ from emma.calibrate.motion import Arm, View, hand_poses
 from emma.calibrate.pinhole import Intrinsics, board_pose
 from emma.errors import EmmaError
 
-# Before so many views it is not known where the camera is.
+# Fewer views do not determine where the camera is.
 ENOUGH_TO_PROPOSE = 4
 CANDIDATES = 600
-# How far a candidate lies from a pose that was visited, rad a joint: near enough to get there without surprise.
+# Candidates lie within this distance of a visited pose, rad per joint, so that the way there is short.
 REACH_RAD = 0.6
 MARGIN = 0.06
 STEEPEST_DEG = 55.0
-# More than this between two turns of the hand teaches no more.
+# Orientations that differ by more than this are not worth more.
 LARGE_TURN = np.radians(35.0)
-# What a radian of way costs against a radian of turn.
+# Cost of a radian of joint motion, relative to a radian of new orientation.
 WAY = 0.1
 
 

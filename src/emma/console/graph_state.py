@@ -22,7 +22,7 @@ STOPPED, HOLDING, RECORDING, DRIVING, RUNNING, READY, ALONE = (
     ("ready", "calm"),
     ("no robot", "warn"),
 )
-NO_ACTIONS = "nobody commands the arm: the episode holds no actions yet; take the arm over (t) or enable the policy (p)"
+NO_ACTIONS = "no commands yet: this episode has no actions; take over (t) or enable the policy (p)"
 IDLE_MODES = (Mode.INACTIVE, Mode.DISABLED)
 RECORDER_KEYS = (
     *("state", "episode", "seconds", "instruction", "success", "minutes_left", "free_bytes", "mb_per_s", "root"),
