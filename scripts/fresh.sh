@@ -63,7 +63,7 @@ make_system() { # SYSTEM MIRROR FOLDER
   if [ ! -s "$kept" ]; then
     say "$1: making the root file system"
     if command -v mmdebstrap >/dev/null; then
-      mmdebstrap --quiet --variant=minbase --include=$PACKAGES "$suite" "$kept.part" "$2"
+      mmdebstrap --quiet --format=tar --variant=minbase --include=$PACKAGES "$suite" "$kept.part" "$2"
     elif command -v debootstrap >/dev/null; then
       rm -rf "$WORK/$1.new"
       debootstrap --variant=minbase --include=$PACKAGES "$suite" "$WORK/$1.new" "$2" >/dev/null
