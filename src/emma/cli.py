@@ -45,8 +45,8 @@ the loop in six commands:
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line with every verb."""
+def build_parser(only: str = "") -> argparse.ArgumentParser:
+    """The command line with every verb. only: the verb that is asked for, so that the others need no import."""
     parser = argparse.ArgumentParser(
         prog="emma",
         description="A robot workstation that improves itself: record, augment, train, compile, deploy.",
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"emma {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
+    for name in (only,) if only in VERBS else VERBS:
         module = importlib.import_module(f"emma.commands.{name}")
         verb = verbs.add_parser(
             name,
@@ -70,7 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The verb's arguments; a mistake shows the usage of the verb, not of the whole program, and exits with 2."""
-    parser = build_parser()
+    argv = sys.argv[1:] if argv is None else argv
+    parser = build_parser(argv[0] if argv else "")
     args, rest = parser.parse_known_args(argv)
     if rest:
         args.parser.error(f"unrecognized arguments: {' '.join(rest)}")

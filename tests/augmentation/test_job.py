@@ -17,7 +17,7 @@ from emma.augmentation.job import augment
 from emma.datasets.index import read_provenance
 from emma.datasets.validate import validate
 from emma.dreamtransfer.clip import Clip
-from emma.dreamtransfer.filter import FilterConfig
+from emma.dreamtransfer.filter_config import FilterConfig
 from emma.dreamtransfer.prompts import Grammar
 from emma.files import sha256_tree
 

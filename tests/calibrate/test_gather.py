@@ -11,13 +11,13 @@ import yaml
 from bag_fixtures import START_NS, image_message, state_message
 
 from emma.bags.writer import BagWriter
-from emma.bench.calibrate_rig import BOARD, BoardCamera, Faults, Rig, SimArm, lens_of, make_rig, waypoints
+from emma.bench.calibrate_rig import BOARD, BoardCamera, Faults, Rig, SimArm, camera_poses, lens_of, make_rig, waypoints
 from emma.calibrate.closed_form import apart
 from emma.calibrate.files import camera_text
 from emma.calibrate.gather import from_bag, from_pictures
 from emma.cli import main
 from emma.errors import EmmaError
-from emma.robots.spec import RobotSpec, load_robot, robots_dir
+from emma.robots.spec import MessageForm, RobotSpec, load_robot, robots_dir
 
 WIDTH, HEIGHT, POSES = 480, 360, 12
 NAMES = ("j1", "j2", "j3", "j4", "j5", "j6")
@@ -107,7 +107,73 @@ def test_hand_eye_by_the_command_line_then_a_check(
     entry["transform"][1][3] -= 0.02
     (robot / "extrinsics.yaml").write_text(yaml.safe_dump({"side": entry}))
     assert main(["calibrate", "check", *common]) == 1
-    assert "the camera moved" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "the camera moved" in told
+    assert f"picture: {robot / 'checks' / 'side.png'}" in told
+    drawn = cv2.imread(str(robot / "checks" / "side.png")).astype(int)
+    assert ((drawn[..., 2] - drawn[..., 1]) > 60).any()
+    assert ((drawn[..., 1] - drawn[..., 2]) > 60).any()
+
+
+@pytest.mark.parametrize(("shift", "code"), [(0, 0), (9, 1)])
+def test_depth_is_checked_from_a_folder_and_from_a_bag(
+    tmp_path: Path, robot: Path, rig: Rig, shift: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poses = camera_poses(rig, 16, np.random.default_rng(3))
+    camera, rng = BoardCamera(rig.lens, rig.board), np.random.default_rng(9)
+    shown = [camera.picture(pose[None], Faults(), rng) for pose in poses]
+    rays = rig.lens.distortion.rays(np.argwhere(np.ones((HEIGHT, WIDTH)))[:, ::-1] - [shift, 0.0], rig.lens.matrix)
+    planes = [(pose[:3, 2] @ pose[:3, 3]) / (rays @ pose[:3, 2]) for pose in poses]
+    depths = [np.clip(np.rint(plane * 1000), 0, 60_000).astype(np.uint16).reshape(HEIGHT, WIDTH) for plane in planes]
+    folder = write_pictures(tmp_path / "pictures", shown, np.zeros((len(shown), 6)))
+    (folder / "depth").mkdir()
+    for number, depth in enumerate(depths):
+        cv2.imwrite(str(folder / "depth" / f"{number:02d}.png"), depth)
+    common = ["calibrate", "check", "side", "--robot", str(robot), "--board", str(tmp_path / "board"), "--depth"]
+    assert main([*common, "--from", str(folder)]) == code
+    by_folder = capsys.readouterr().out
+    content = yaml.safe_load((robot / "robot.yaml").read_text())
+    content["cameras"][0]["depth_topic"] = "/side/depth"
+    (robot / "robot.yaml").write_text(yaml.safe_dump(content))
+    with BagWriter(tmp_path / "bag") as bag:
+        for topic in ("/side/image", "/side/depth"):
+            bag.add_topic(topic, "sensor_msgs/msg/Image")
+        for number, (picture, depth) in enumerate(zip(shown, depths, strict=True)):
+            stamp = START_NS + number * 10**9
+            rgb = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+            bag.write("/side/image", stamp, stamp, image_message(stamp, rgb))
+            bag.write("/side/depth", stamp, stamp + 10**6, image_message(stamp + 10**6, depth))
+    assert main([*common, "--from", str(tmp_path / "bag")]) == code
+    by_bag = capsys.readouterr().out
+    for told in (by_folder, by_bag):
+        assert ("does not lie on colour" in told) is bool(code)
+    lines = [next(line for line in told.splitlines() if "px from colour" in line) for told in (by_folder, by_bag)]
+    assert lines[0] == lines[1]
+
+
+def test_several_cameras_in_one_run_do_not_cost_each_other(
+    tmp_path: Path,
+    robot: Path,
+    rig: Rig,
+    way: np.ndarray,
+    pictures: list[np.ndarray],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = yaml.safe_load((robot / "robot.yaml").read_text())
+    content["cameras"].append(
+        content["cameras"][0] | {"name": "other", "image_topic": "/other/image", "info_topic": "/other/info"}
+    )
+    (robot / "robot.yaml").write_text(yaml.safe_dump(content))
+    bag = write_bag(tmp_path / "bag", load_robot(robot), pictures, way)
+    common = ["--robot", str(robot), "--board", str(tmp_path / "board"), "--mount", "base"]
+    assert main(["calibrate", "hand-eye", "other", "side", *common, "--from", str(bag)]) == 2
+    told = capsys.readouterr()
+    assert "lacks /other/image" in told.err
+    assert "not done: other" in told.err
+    assert list(yaml.safe_load((robot / "extrinsics.yaml").read_text())) == ["side"]
+    folder = write_pictures(tmp_path / "pictures", pictures, way)
+    assert main(["calibrate", "hand-eye", "other", "side", *common, "--from", str(folder)]) == 2
+    assert "of one camera" in capsys.readouterr().err
 
 
 def test_a_bag_gives_the_same_views(
@@ -121,8 +187,10 @@ def test_a_bag_gives_the_same_views(
     assert len(found.views) >= POSES
     for view in found.views:
         assert np.abs(view.joints - way[int(view.time_s)]).max() < 1e-5
-    with pytest.raises(EmmaError, match="lacks joints"):
-        from_bag(bag, spec, spec.camera("side"), BOARD, ("j1", "elbow"))
+    renamed = replace(spec, joints=(replace(spec.joints[0], message=MessageForm(name="elbow")), *spec.joints[1:]))
+    with pytest.raises(EmmaError, match="lacks joints") as error:
+        from_bag(bag, renamed, renamed.camera("side"), BOARD, NAMES)
+    assert "elbow" in str(error.value)
 
 
 def test_pictures_that_do_not_fit_are_named(tmp_path: Path, way: np.ndarray, pictures: list[np.ndarray]) -> None:

@@ -30,7 +30,7 @@ def test_a_view_is_taken_once_when_it_is_still(pictures: list[np.ndarray]) -> No
     assert [view.name for view in guide.views] == ["000.png", "001.png"]
     assert "10 more views" in guide.missing
     assert any("tilt the board" in line for line in guide.missing)
-    assert len(guide.draw()) > 4
+    assert len(guide.coverage.draw()) > 4
 
 
 def test_the_same_picture_with_other_joints_is_a_new_view(pictures: list[np.ndarray]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from emma.control.chunk_executor import NS, ChunkExecutor, ExecutorConfig
 from emma.control.safety import SafetyFilter
-from emma.policy.chunk_blending import JOINS
+from emma.policy.joins import JOINS
 from emma.robots.spec import load_robot
 
 SPEC = load_robot("desk_arm")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from emma.dreamtransfer.clip import Clip
-from emma.dreamtransfer.filter import FilterConfig, decide, worst_first
+from emma.dreamtransfer.filter import decide, worst_first
+from emma.dreamtransfer.filter_config import FilterConfig
 from emma.dreamtransfer.scorer import ClipScorer
 from emma.errors import EmmaError
 

@@ -10,6 +10,7 @@ import pytest
 import rclpy
 from rclpy.context import Context
 
+from emma.errors import EmmaError
 from emma.robots.spec import load_robot
 from emma.ros.client import RosClient
 from emma.ros.domain import own_domain
@@ -64,6 +65,21 @@ class Heard:
         return list(self.messages)
 
 
+def _taken(client: RosClient, service: str = "/teleop/take") -> None:
+    """Ask for the robot as a person does: on a busy machine its state is too old at times, so again."""
+
+    def asked() -> bool:
+        try:
+            client.trigger(service)
+        except EmmaError as error:
+            if "no joint states" not in str(error):
+                raise
+            return False
+        return True
+
+    _eventually(asked, "joint states that are new enough to take the robot")
+
+
 # Test modules cannot import this file, so what they share are fixtures that hand out functions.
 @pytest.fixture(scope="session")
 def eventually():
@@ -73,6 +89,11 @@ def eventually():
 @pytest.fixture(scope="session")
 def running_graph():
     return _running_graph
+
+
+@pytest.fixture(scope="session")
+def take():
+    return _taken
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def skipped(spec):
     return [t for c in left for t in (c.image_topic, c.info_topic)] + [c.depth_topic for c in spec.cameras]
 
 
-def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp_path, listen, eventually):
+def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp_path, listen, eventually, take):
     mapping = tmp_path / "map.yaml"
     mapping.write_text("j1: {leader: base, scale: -1.0, offset: 0.1}\n")
     teleop = {"device": "leader", "leader_map": str(mapping)}
@@ -97,7 +97,7 @@ def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp
         wanted[0] = 0.3
         publisher = client.node.create_publisher(JointState, "/leader/joint_states", qos.SENSOR_OFFER)
         timer = client.node.create_timer(0.02, lambda: publisher.publish(joint_state(names, leader, 0)))
-        client.trigger("/teleop/take")
+        take(client)
         slow = client.wait_for(TELEOP_STATE, lambda s: s.note == "coming to the leader's pose", PATIENCE_S)
         assert slow is not None
         followed = client.wait_for(TELEOP_STATE, lambda s: s.state == "driving" and not s.note, PATIENCE_S)
@@ -112,7 +112,9 @@ def test_a_leader_arm_is_approached_followed_and_missed(running_graph, spec, tmp
         assert client.wait_for(TELEOP_STATE, lambda s: s.state == "idle", PATIENCE_S) is not None
 
 
-def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph, spec, tmp_path, listen, eventually):
+def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(
+    running_graph, spec, tmp_path, listen, eventually, take
+):
     teleop = NodeProcess(module="teleop", parameters={"take_timeout_s": 1.0})
     with running_graph(SIM, teleop, logs=tmp_path) as (_, client):
         client.listen(TELEOP_STATE)
@@ -122,14 +124,14 @@ def test_nobody_takes_the_robot_from_somebody_who_does_not_let_go(running_graph,
         timer = client.node.create_timer(0.02, lambda: other.publish(command(spec, np.array(spec.home), 1)))
         seen.wait(5)
         eventually(lambda: other.get_subscription_count() >= 3, "sim, teleop and this test hear the other")
-        client.trigger("/teleop/take")
+        take(client)
         refused = client.wait_for(TELEOP_STATE, lambda s: "another node commands" in s.problem, PATIENCE_S)
         assert refused is not None
         assert refused.state == "idle"
         # What was heard is all from the other one.
         assert {message.header.stamp.nanosec for message in seen.messages} == {1}
         client.node.destroy_timer(timer)
-        client.trigger("/teleop/take")
+        take(client)
         assert client.wait_for(TELEOP_STATE, lambda s: s.state == "driving", PATIENCE_S) is not None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from emma.device import AUTO
 from emma.device import HELP as DEVICES
-from emma.dreamtransfer.filter import FilterConfig
+from emma.dreamtransfer.filter_config import FilterConfig
 from emma.dreamtransfer.prompts import Prompt
 from emma.errors import EmmaError
 from emma.options import option

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from emma.bench.control import CORES, Case, cores, robot_of, write_policy
+from emma.bench.control import CORES, Case, cores, recorded_bytes, robot_of, write_policy
+from emma.bench.disk import require_room
 from emma.environment import cleaned
 from emma.errors import EmmaError
 
@@ -50,6 +51,7 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     busy, seconds = os.getloadavg()[0], QUICK_SECONDS if quick else SECONDS
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, cores(CORES) as count:
         folder = Path(scratch)
+        require_room(folder, recorded_bytes(seconds))
         with tempfile.TemporaryDirectory(prefix="emma-bench-", dir=_memory()) as warm, ThreadPoolExecutor(1) as pool:
             made = ("--episodes", QUICK_EPISODES if quick else EPISODES, "--seed", seed)
             policy = pool.submit(write_policy, folder / "policy", seed)

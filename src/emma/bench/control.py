@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from emma.bench.disk import require_room
 from emma.bench.random_vla import CAMERAS, SMALL_SMOLVLA, random_cases, write_random
 from emma.environment import cleaned
 from emma.errors import EmmaError
@@ -88,12 +89,18 @@ def run(quick: bool, seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"seconds": seconds}
     with tempfile.TemporaryDirectory(prefix="emma-bench-") as scratch, cores(CORES) as count:
         folder = Path(scratch)
+        require_room(folder, recorded_bytes(seconds))
         bundle = write_policy(folder / "policy", seed)
         figures["cores"] = count
         for case in QUICK_CASES if quick else CASES:
             print(f"{case.prefix or 'raw_'}*: {seconds:g} s of commands", file=sys.stderr, flush=True)
             figures |= _figures(case, _measured(folder, case, bundle.path, seconds, "within" if quick else "after"))
     return figures | {"load_average_before": busy}
+
+
+def recorded_bytes(seconds: float) -> float:
+    """Disk that a case takes: raw pictures of all cameras, a tenth for the rest."""
+    return 1.1 * len(CAMERAS) * WIDTH * HEIGHT * 3 * CAMERA_HZ * seconds
 
 
 def write_policy(folder: Path, seed: int) -> Bundle:

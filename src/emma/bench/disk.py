@@ -1,13 +1,28 @@
 """What plain writes to a disk reach, synced as often as a recorder syncs."""
 
 import os
+import shutil
 import time
 from pathlib import Path
+
+from emma.errors import EmmaError
 
 BLOCK_BYTES = 4 << 20
 # Enough to see past caches, within the room a benchmark asks for.
 DISK_BYTES = 8 << 30
 SYNC_S = 1.0
+
+
+def require_room(folder: Path, needed: float) -> None:
+    """Raise EmmaError where the disk of `folder` has less than `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise EmmaError(
+            "no room for what this bench records",
+            found=f"{free / 1e9:.1f} GB free in {folder}",
+            expected=f"{needed / 1e9:.1f} GB",
+            fix="free some, set TMPDIR to a folder on a larger disk, or run it with --quick",
+        )
 
 
 def disk_mb_per_s(folder: Path, seconds: float, most: int) -> float:

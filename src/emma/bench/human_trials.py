@@ -11,7 +11,8 @@ from emma.policy.exported import weights_of
 from emma.policy.runtime import PolicyRuntime, open_runtime
 from emma.robots.spec import RobotSpec
 from emma.sim.arm import DeskArm
-from emma.sim.evaluate import FIRST_SEED, EvalConfig, run_episode
+from emma.sim.evaluate import EvalConfig, run_episode
+from emma.sim.options import FIRST_SEED
 
 Say = Callable[[str], None]
 BATCH = 10

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from scipy.optimize import least_squares
 
-from emma.calibrate.check_result import CheckResult
+from emma.calibrate.check_result import FOLDER, CheckResult
 from emma.calibrate.closed_form import mean_pose
 from emma.calibrate.files import mount_of
 from emma.calibrate.hand_eye import Mount, motions, twist
@@ -19,7 +20,10 @@ MIN_VIEWS = 4
 
 
 def check_views(folder: Path, camera: str, arm: Arm, views: Sequence[View], lens: Intrinsics) -> CheckResult:
-    """Fit only where the board lies, keep the camera as calibrated, and see what is left. Raises EmmaError."""
+    """Fit only where the board lies, keep the camera as calibrated, and see what is left. Raises EmmaError.
+
+    Where the views have pictures, that of the largest error goes to `checks/`.
+    """
     known = mount_of(folder, camera)
     if known is None:
         raise EmmaError(
@@ -52,6 +56,14 @@ def check_views(folder: Path, camera: str, arm: Arm, views: Sequence[View], lens
     off = twist(moved @ y @ np.linalg.inv(seen))
     pixels = np.concatenate([(b.by_pose @ e).reshape(-1, 2) for b, e in zip(boards, off, strict=True)])
     shift = off[:, 3:] + np.cross(off[:, :3], seen[:, :3, 3])
+    worst = int(np.linalg.norm(shift, axis=1).argmax())
+    picture = ""
+    if (image := views[worst].picture) is not None:
+        picture = f"{FOLDER}/{camera}.png"
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        expected = moved[worst] @ y
+        points = lens.project(views[worst].corners.points @ expected[:3, :3].T + expected[:3, 3])[0]
+        cv2.imwrite(str(folder / picture), _drawn(image, views[worst].corners.pixels, points))
     return CheckResult(
         camera=camera,
         how="board",
@@ -59,4 +71,16 @@ def check_views(folder: Path, camera: str, arm: Arm, views: Sequence[View], lens
         views=len(views),
         error_px=float(np.sqrt((pixels**2).sum(1).mean())),
         error_mm=float(np.sqrt((shift**2).sum(1).mean())) * 1000,
+        picture=picture,
     )
+
+
+def _drawn(picture: np.ndarray, seen: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 BGR: corners as they are seen in green, as the calibration expects them in red."""
+    drawn = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    size = max(2, picture.shape[1] // 200)
+    for a, b in zip(np.rint(seen).astype(int), np.rint(expected).astype(int), strict=True):
+        cv2.line(drawn, a.tolist(), b.tolist(), (0, 0, 230), 1, cv2.LINE_AA)
+        cv2.circle(drawn, b.tolist(), size, (0, 0, 230), 1, cv2.LINE_AA)
+        cv2.circle(drawn, a.tolist(), size, (0, 200, 0), 1, cv2.LINE_AA)
+    return drawn

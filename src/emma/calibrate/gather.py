@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,22 @@ import numpy as np
 
 from emma.bags.reader import Bag
 from emma.calibrate.board import Board
-from emma.calibrate.detect import Corners, Detector, explain
+from emma.calibrate.detect import Corners, Detector, as_gray, explain
+from emma.calibrate.joint_reader import GAP_S, JointReader
 from emma.calibrate.joint_track import Track
 from emma.calibrate.motion import View
 from emma.errors import EmmaError
-from emma.messages import decode_image, named_positions
+from emma.messages import decode_depth, decode_image
 from emma.robots.spec import Camera, RobotSpec
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 JOINTS = "joints.csv"
+DEPTH = "depth"
+# Pictures of colour and depth this close are of one moment, s: half a period at 25 Hz.
+SAME_MOMENT_S = 0.02
 # Of a recording so many pictures a second are looked at, and so many views are kept: more only take time.
 LOOK_HZ = 4.0
 KEPT = 40
-# Joints without a reading so close to a picture have dropped out, s.
-GAP_S = 0.1
 # Edges wider than this and twice the sharpest quarter are a motion, or out of focus.
 BLUR_PX = 4.0
 Progress = Callable[[str], None]
@@ -52,10 +54,13 @@ class Found:
         return [view.name for view in self.views]
 
 
-def from_pictures(folder: Path, board: Board, joints: Sequence[str] = (), progress: Progress = print) -> Found:
+def from_pictures(
+    folder: Path, board: Board, joints: Sequence[str] = (), progress: Progress = print, *, pictures: bool = False
+) -> Found:
     """Views of a folder of pictures of one size; with `joints`, `joints.csv` beside them has their values.
 
-    Its first line is `image` and joint names; then one line a picture. Raises EmmaError.
+    Its first line is `image` and joint names; then one line a picture. pictures: views keep them, and depth in mm from
+    `depth/` under the same name. Raises EmmaError.
     """
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in PICTURES) if folder.is_dir() else []
     if not files:
@@ -88,7 +93,12 @@ def from_pictures(folder: Path, board: Board, joints: Sequence[str] = (), progre
             blank = image
         else:
             values = known.get(file.name, np.zeros(0))
-            views.append(View(name=file.name, corners=corners, joints=values))
+            view = View(name=file.name, corners=corners, joints=values)
+            if pictures:
+                depth = cv2.imread(str(folder / DEPTH / file.name), cv2.IMREAD_UNCHANGED)
+                fits = depth is not None and depth.shape == image.shape and depth.dtype == np.uint16
+                view = replace(view, picture=image, depth_mm=depth if fits else None)
+            views.append(view)
         if number % 10 == 0:
             progress(f"{number} of {len(files)} pictures, board in {len(views)}")
     assert size is not None
@@ -104,10 +114,17 @@ def from_bag(
     board: Board,
     joints: Sequence[str] = (),
     progress: Progress = print,
+    *,
+    pictures: bool = False,
+    depth: bool = False,
 ) -> Found:
-    """Views of a recording, those that are sharp and differ most; with `joints`, on the track of these joints."""
+    """Views of a recording, those that are sharp and differ most; with `joints`, on the track of these joints.
+
+    pictures: views keep them; depth: they keep the depth of their moment, and the recording must have the topic.
+    """
     with Bag(path) as bag:
-        needed = [camera.image_topic, *([spec.state_topic] if joints else [])]
+        needed = [camera.image_topic, *JointReader(spec, joints).topics]
+        needed += [depth_topic(camera)] if depth else []
         lacking = [topic for topic in needed if topic not in bag.topics]
         if lacking:
             raise EmmaError(
@@ -116,8 +133,9 @@ def from_bag(
                 expected=f"the topics of robot {spec.name}",
                 fix="record with this robot, or correct the topics in robot.yaml",
             )
-        track = track_of(bag, spec.state_topic, joints) if joints else None
+        track = track_of(bag, spec, joints) if joints else None
         views, looked, dropped, blank = [], 0, 0, None
+        positions: dict[str, int] = {}
         detector = Detector(board)
         for position, stamp_s in spaced(bag, camera.image_topic):
             looked += 1
@@ -131,10 +149,17 @@ def from_bag(
             else:
                 values = np.zeros(0) if track is None else track.lines(np.array([stamp_s]))[0][0]
                 name = f"{looked:04d} at {stamp_s:.2f} s"
+                positions[name] = position
                 views.append(View(name=name, corners=corners, joints=values, time_s=stamp_s, track=track))
             if looked % 20 == 0:
                 progress(f"{looked} pictures, board in {len(views)}")
         info = first_message(bag, camera.info_topic)
+        chosen = varied(views, KEPT)
+        if pictures:
+            images = (as_gray(decode_image(bag.message(positions[view.name]), camera)) for view in chosen)
+            chosen = [replace(view, picture=image) for view, image in zip(chosen, images, strict=True)]
+        if depth:
+            chosen = with_depth(bag, camera, chosen)
     if looked and dropped > looked / 2:
         raise EmmaError(
             f"most pictures of {camera.image_topic} have no joint state at their time",
@@ -145,7 +170,32 @@ def from_bag(
     if not views and blank is not None:
         raise explain(blank, board)
     size = (camera.width, camera.height)
-    return Found(views=tuple(varied(views, KEPT)), size=size, looked=looked, dropped=dropped, info=info)
+    return Found(views=tuple(chosen), size=size, looked=looked, dropped=dropped, info=info)
+
+
+def depth_topic(camera: Camera) -> str:
+    """Where a camera's depth comes. Raises EmmaError for one without."""
+    if camera.depth_topic is None:
+        raise EmmaError(
+            f"camera {camera.name} has no depth",
+            found="no depth_topic in robot.yaml",
+            expected="the topic of its depth pictures",
+            fix="add depth_topic to the camera, with depth registered to colour",
+        )
+    return camera.depth_topic
+
+
+def with_depth(bag: Bag, camera: Camera, views: Sequence[View]) -> list[View]:
+    """The views whose moment has a depth picture, with it."""
+    positions = bag.index.of(bag.topics[depth_topic(camera)].number)
+    stamps = _stamps_s(bag, positions)
+    out = []
+    for view in views:
+        nearest = int(np.abs(stamps - view.time_s).argmin()) if len(stamps) else -1
+        if nearest >= 0 and abs(stamps[nearest] - view.time_s) <= SAME_MOMENT_S:
+            message = bag.message(int(positions[nearest]))
+            out.append(replace(view, depth_mm=decode_depth(message, camera)))
+    return out
 
 
 def varied(views: Sequence[View], count: int) -> list[View]:
@@ -194,27 +244,21 @@ def _stamps_s(bag: Bag, positions: np.ndarray) -> np.ndarray:
     return np.asarray((chosen[positions] - int(index.log_ns.min())) / 1e9, np.float64)
 
 
-def track_of(bag: Bag, topic: str, joints: Sequence[str]) -> Track:
+def track_of(bag: Bag, spec: RobotSpec, joints: Sequence[str]) -> Track:
     """The way of some joints through a bag, each with its newest position. Raises EmmaError where one never comes."""
-    positions = bag.index.of(bag.topics[topic].number)
-    stamps = _stamps_s(bag, positions)
-    known: dict[str, float] = {}
-    times: list[float] = []
-    rows: list[list[float]] = []
-    for i in np.argsort(stamps, kind="stable"):
-        message = bag.message(int(positions[i]))
-        known |= named_positions(message.name, message.position, topic)
-        if all(name in known for name in joints) and (not times or stamps[i] > times[-1]):
-            times.append(float(stamps[i]))
-            rows.append([known[name] for name in joints])
-    if len(times) < 3:
+    reader = JointReader(spec, joints)
+    parts = [(topic, bag.index.of(bag.topics[topic].number)) for topic in reader.topics]
+    found = [(stamp, topic, int(i)) for topic, at in parts for stamp, i in zip(_stamps_s(bag, at), at, strict=True)]
+    for stamp, topic, position in sorted(found):
+        reader.push(topic, bag.message(position), float(stamp))
+    if not reader.ready:
         raise EmmaError(
-            f"{topic} lacks joints of the arm",
-            found=", ".join(sorted(known)) or "no joints",
-            expected=", ".join(joints),
+            f"{', '.join(reader.topics)} lacks joints of the arm",
+            found=", ".join(sorted(reader.heard)) or "no joints",
+            expected=", ".join(spec.message_name(name) for name in joints),
             fix="check the joint names of robot.yaml against the driver's",
         )
-    return Track(np.array(times), np.array(rows))
+    return reader.track()
 
 
 def covered(track: Track, time_s: float) -> bool:

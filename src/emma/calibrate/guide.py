@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 from emma.calibrate.board import Board
-from emma.calibrate.coverage import coverage
+from emma.calibrate.coverage import Coverage, coverage
 from emma.calibrate.detect import Corners, Detector
 from emma.calibrate.gather import BLUR_PX
 from emma.calibrate.motion import View, check_motion
@@ -35,15 +35,14 @@ class Status(StrEnum):
 class Guide:
     """Takes views by itself when they are still, sharp and new. poses: base from hand of joints, for hand-eye.
 
-    Not thread-safe.
+    corners: of the newest picture, None without a board. Not thread-safe.
     """
 
     board: Board
     size: tuple[int, int]
     poses: Callable[[np.ndarray], np.ndarray] | None = None
     views: list[View] = field(default_factory=list)
-    pictures: list[np.ndarray] = field(default_factory=list)
-    _before: Corners | None = None
+    corners: Corners | None = None
     _still_since: float = np.inf
 
     def __post_init__(self) -> None:
@@ -54,10 +53,10 @@ class Guide:
             model="plumb_bob", width=self.size[0], height=self.size[1], matrix=k, coefficients=(0.0,) * 5
         )
 
-    def offer(self, image: np.ndarray, time_s: float, joints: np.ndarray) -> Status:
-        """Look at one picture (H, W) with the joints (J,) of its moment."""
+    def offer(self, image: np.ndarray, time_s: float, joints: np.ndarray, depth_mm: np.ndarray | None = None) -> Status:
+        """Look at one picture (H, W) with the joints (J,) and the depth (H, W) of its moment."""
         corners = self._detector.find(image)
-        before, self._before = self._before, corners
+        before, self.corners = self.corners, corners
         if corners is None:
             self._still_since = np.inf
             return Status.NO_BOARD
@@ -71,15 +70,15 @@ class Guide:
         if any(self._same(view, corners, joints) for view in self.views):
             return Status.KNOWN
         name = f"{len(self.views):03d}.png"
-        self.views.append(View(name=name, corners=corners, joints=joints, time_s=time_s))
-        self.pictures.append(image)
+        view = View(name=name, corners=corners, joints=joints, time_s=time_s, picture=image, depth_mm=depth_mm)
+        self.views.append(view)
         return Status.TAKEN
 
     @property
     def missing(self) -> tuple[str, ...]:
         """What is still to be shown, the most useful first. Empty: enough."""
         if self.poses is None:
-            return coverage(*self._seen(), self.size).missing
+            return self.coverage.missing
         wanted = []
         if len(self.views) >= 3:
             try:
@@ -90,13 +89,11 @@ class Guide:
             wanted.append(f"{ENOUGH_POSES - len(self.views)} more poses: tilt and roll the wrist, board in the picture")
         return tuple(wanted)
 
-    def draw(self) -> list[str]:
-        """What is covered, as lines for a terminal."""
-        return coverage(*self._seen(), self.size).draw()
-
-    def _seen(self) -> tuple[list[Corners], list]:
+    @property
+    def coverage(self) -> Coverage:
+        """What the views show of the picture, of tilts and of distances."""
         corners = [view.corners for view in self.views]
-        return corners, [board_pose(each, self._lens) for each in corners]
+        return coverage(corners, [board_pose(each, self._lens) for each in corners], self.size)
 
     def _same(self, view: View, corners: Corners, joints: np.ndarray) -> bool:
         if len(joints) and np.abs(view.joints - joints).max() > NEW_JOINT:

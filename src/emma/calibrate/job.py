@@ -11,7 +11,7 @@ from emma.calibrate.board import Board
 from emma.calibrate.camera_info import check_same, of_message
 from emma.calibrate.diagnose import HandEye, calibrate_hand_eye
 from emma.calibrate.files import EXTRINSICS, load_intrinsics, mount_of, only_one, save_camera, save_hand_eye
-from emma.calibrate.gather import Found, Progress, from_bag, from_pictures
+from emma.calibrate.gather import PICTURES, Found, Progress, from_bag, from_pictures
 from emma.calibrate.hand_eye import Mount
 from emma.calibrate.intrinsics import CameraResult, calibrate_camera
 from emma.calibrate.pinhole import Intrinsics
@@ -23,6 +23,7 @@ from emma.robots.spec import RobotSpec
 class Job:
     """Which camera of which robot, with which board, and where the result goes. source: pictures or a bag.
 
+    mount: where the camera is, None: as calibrated; tool: what carries the camera or the board, None: the only one.
     thin: take views that cover too little; replace: put the result in the place of a better one.
     """
 
@@ -31,20 +32,25 @@ class Job:
     board: Board
     out: Path
     source: Path | None = None
+    mount: Mount | None = None
+    tool: str | None = None
     thin: bool = False
     replace: bool = False
 
 
-def gather(job: Job, joints: Sequence[str] = (), progress: Progress = print) -> Found:
-    """The views of the job's source: a folder of pictures, else a bag. Raises EmmaError."""
+def gather(
+    job: Job, joints: Sequence[str] = (), progress: Progress = print, *, pictures: bool = False, depth: bool = False
+) -> Found:
+    """The views of the job's source: a folder of pictures, else a bag. pictures, depth: views keep them.
+
+    Raises EmmaError.
+    """
     camera = job.spec.camera(job.camera)
     assert job.source is not None
-    from emma.calibrate.gather import PICTURES
-
     if job.source.is_dir() and any(f.suffix.lower() in PICTURES for f in job.source.iterdir()):
-        found = from_pictures(job.source, job.board, joints, progress)
+        found = from_pictures(job.source, job.board, joints, progress, pictures=pictures or depth)
     else:
-        found = from_bag(job.source, job.spec, camera, job.board, joints, progress)
+        found = from_bag(job.source, job.spec, camera, job.board, joints, progress, pictures=pictures, depth=depth)
     if found.size != (camera.width, camera.height):
         raise EmmaError(
             f"the pictures are not those of camera {job.camera}",
@@ -87,16 +93,32 @@ def parent_of(job: Job, chain_frame: str, mount: Mount) -> str:
     return chain_frame if known is None or known[0] == "base" else known[0]
 
 
-def chain_for(job: Job, mount: Mount, tool: str | None) -> Chain:
+def mount_for(job: Job) -> Mount:
+    """Where the camera is: as the job says, else as `extrinsics.yaml` does. Raises EmmaError."""
+    if job.mount is not None:
+        return job.mount
+    known = mount_of(job.out, job.camera)
+    if known is None:
+        raise EmmaError(
+            f"it is not known where camera {job.camera} is mounted",
+            found=f"no entry in {job.out / EXTRINSICS}",
+            expected="a camera that is calibrated, or --mount hand, or --mount base",
+            fix=f"run `emma calibrate hand-eye {job.camera} --mount hand` (on the hand) or `base` (beside the robot)",
+        )
+    return "base" if known[0] == "base" else "hand"
+
+
+def chain_for(job: Job) -> Chain:
     """The arm that moves the camera or the board; a camera keeps the frame that `extrinsics.yaml` names."""
-    chain = Chain(job.spec, tool=tool)
-    parent = parent_of(job, chain.frame, mount)
-    return chain if parent in ("base", chain.frame) else Chain(job.spec, tool=tool, frame=parent)
+    chain = Chain(job.spec, tool=job.tool)
+    parent = parent_of(job, chain.frame, mount_for(job))
+    return chain if parent in ("base", chain.frame) else Chain(job.spec, tool=job.tool, frame=parent)
 
 
-def hand_eye_from(job: Job, found: Found, mount: Mount, chain: Chain) -> tuple[HandEye, Path]:
+def hand_eye_from(job: Job, found: Found, chain: Chain) -> tuple[HandEye, Path]:
     """Calibrate where the camera is from views with joints and write it. Raises EmmaError."""
     lens, _ = lens_for(job, found)
+    mount = mount_for(job)
     with only_one(job.out):
         result = calibrate_hand_eye(chain, found.views, lens, mount, job.board.square_m)
         frame_id = job.spec.camera(job.camera).frame_id or f"{job.camera}_optical_frame"
@@ -139,16 +161,3 @@ def _rotation_vector(rotation: np.ndarray) -> np.ndarray:
     from scipy.spatial.transform import Rotation
 
     return np.asarray(Rotation.from_matrix(rotation).as_rotvec())
-
-
-__all__ = [
-    "EXTRINSICS",
-    "Job",
-    "camera_from",
-    "camera_lines",
-    "chain_for",
-    "gather",
-    "hand_eye_from",
-    "hand_eye_lines",
-    "lens_for",
-]

@@ -30,13 +30,18 @@ class Arm(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One picture. joints (J,) as measured; time_s: when it was taken, on the clock of the track."""
+    """One picture. joints (J,) as measured; time_s: when it was taken, on the clock of the track.
+
+    picture (H, W) uint8 and depth_mm (H, W) uint16, 0 without a reading: where a check asks for them.
+    """
 
     name: str
     corners: Corners
     joints: np.ndarray
     time_s: float = 0.0
     track: Track | None = None
+    picture: np.ndarray | None = None
+    depth_mm: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def _moments(spec: RobotSpec, camera: str, path: Path) -> tuple[list[np.ndarray]
     """Grey pictures in which the joints differ most, with all joints (N, J) of their moments, and the CameraInfo."""
     stream = spec.camera(camera)
     with Bag(path) as bag:
-        lacking = [topic for topic in (stream.image_topic, spec.state_topic) if topic not in bag.topics]
+        topics = (stream.image_topic, *(state.topic for state in spec.state_topics))
+        lacking = [topic for topic in topics if topic not in bag.topics]
         if lacking:
             raise EmmaError(
                 f"{path} lacks {', '.join(lacking)}",
@@ -72,7 +73,7 @@ def _moments(spec: RobotSpec, camera: str, path: Path) -> tuple[list[np.ndarray]
                 expected=f"the topics of robot {spec.name}",
                 fix="record with this robot",
             )
-        track = track_of(bag, spec.state_topic, spec.joint_names)
+        track = track_of(bag, spec, spec.joint_names)
         moments = [(position, stamp) for position, stamp in spaced(bag, stream.image_topic) if covered(track, stamp)]
         if not moments:
             return [], np.zeros((0, len(spec.joints))), None

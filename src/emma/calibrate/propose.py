@@ -35,11 +35,12 @@ class LimitedArm(Arm, Protocol):
 
 
 def next_pose(
-    arm: LimitedArm, views: Sequence[View], lens: Intrinsics, mount: Mount, board: Board
+    arm: LimitedArm, views: Sequence[View], lens: Intrinsics, mount: Mount, board: Board, *, seed: int = 0
 ) -> np.ndarray | None:
     """Joints (J,) near a visited pose, with the board in the picture and the hand turned as in no view yet.
 
-    None before the views say where the camera is, or where no candidate shows the board.
+    seed: of the candidates; another gives another pose. None before the views say where the camera is, or where no
+    candidate shows the board.
     """
     if len(views) < ENOUGH_TO_PROPOSE:
         return None
@@ -48,7 +49,7 @@ def next_pose(
         x, y = start(motions(arm, views, mount), seen)
     except EmmaError:
         return None
-    rng = np.random.default_rng(len(views))
+    rng = np.random.default_rng(seed)
     visited = np.stack([view.joints for view in views])
     joints = visited[rng.integers(len(views), size=CANDIDATES)]
     joints = joints + rng.uniform(-REACH_RAD, REACH_RAD, joints.shape)

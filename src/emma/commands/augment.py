@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from emma.augmentation.config import AugmentConfig, AugmentReport, PromptSource, ToolOptions
-from emma.dreamtransfer.filter import FilterConfig
+from emma.dreamtransfer.filter_config import FilterConfig
 from emma.errors import EmmaError
 from emma.options import add_options, chosen
 

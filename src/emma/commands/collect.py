@@ -5,7 +5,7 @@ from pathlib import Path
 
 from emma.options import add_options, chosen
 from emma.robots import DEFAULT_ROBOT
-from emma.sim.collect import CollectConfig, CollectReport, collect
+from emma.sim.options import CollectOptions
 
 HELP = """scripted demonstrations in the simulator, straight into a LeRobotDataset
 
@@ -31,17 +31,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--domain", action="append", metavar="NAME", help="look, or random; may be given again: they take turns"
     )
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
-    add_options(parser, CollectConfig)
+    add_options(parser, CollectOptions)
 
 
 def run(args: argparse.Namespace) -> int:
     from emma.envs.maker import maker_of
     from emma.progress import progress_bar
     from emma.robots.spec import load_robot
+    from emma.sim.collect import CollectConfig, CollectReport, collect
 
     spec = load_robot(args.robot)
     maker = maker_of(spec, args.python)
-    values = chosen(CollectConfig, args)
+    values = chosen(CollectOptions, args)
     config = CollectConfig(
         **{**values, "depth": values["depth"] and maker.depth},
         maker=maker,

@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from emma.device import choose_device
     from emma.dreamtransfer.camera_poses import poses_or_none
     from emma.dreamtransfer.dataset import DatasetClips
-    from emma.dreamtransfer.filter import FilterConfig, decide
+    from emma.dreamtransfer.filter import decide
+    from emma.dreamtransfer.filter_config import FilterConfig
     from emma.dreamtransfer.metrics.models import TransformersDepth, TransformersText
     from emma.dreamtransfer.scorer import ClipScorer
     from emma.progress import progress_bar

@@ -8,7 +8,7 @@ from typing import Any
 from emma.device import AUTO
 from emma.device import HELP as DEVICES
 from emma.options import add_options, chosen
-from emma.sim.evaluate import EvalConfig
+from emma.sim.options import EvalOptions
 
 HELP = """run a policy in closed loop and count: success and instruction following with 95 % intervals
 
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="declared",
         help="what the policy's numbers are: declared (as robot.yaml, the default), degrees, percent (-100..100)",
     )
-    add_options(parser, EvalConfig)
+    add_options(parser, EvalOptions)
     parser.add_argument("--task", help="what is asked for; desk_arm: place or push (default: the robot's first)")
     parser.add_argument("--python", default="", metavar="PATH", help="so101, aloha: a Python that has the package")
     parser.add_argument(
@@ -148,7 +148,7 @@ def _in_process(
     from emma.policy.fitted import fitted
     from emma.policy.runtime import open_runtime
     from emma.progress import progress_bar
-    from emma.sim.evaluate import evaluate
+    from emma.sim.evaluate import EvalConfig, evaluate
 
     runtime = fitted(open_runtime(bundle, kind=args.runtime, device=args.device), agreement)
     maker = maker_of(spec, args.python)
@@ -158,7 +158,7 @@ def _in_process(
         with progress_bar() as bar:
             for domain in domains:
                 config = EvalConfig(
-                    **chosen(EvalConfig, args),
+                    **chosen(EvalOptions, args),
                     domain=domain,
                     latency_s=args.latency_ms / 1000.0,
                     replan_s=args.replan or bundle.info.replan_s,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emma.errors import EmmaError
 
-PORT = 8090
+PORT, CALIBRATION_PORT = 8090, 8091
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emma.arrays import Array
-from emma.policy.chunk_blending import JOINS, Previous
+from emma.policy.chunk_blending import Previous
+from emma.policy.joins import JOINS
 
 NS = 1_000_000_000
 # Arrivals that the delay of the next chunk is foretold from: the latest few, the slowest of them counts.

@@ -1,14 +1,12 @@
 """How one action chunk follows another, and which way a policy can."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from emma.errors import EmmaError
-
-# auto: rtc for a policy trained for it, else blend.
-JOINS: Final = ("auto", "blend", "rtc", "ensemble", "drain")
+from emma.policy.joins import JOINS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from emma.errors import EmmaError
-from emma.options import option
 from emma.robots.spec import RobotSpec
 from emma.sim.demonstrations import RANDOM, Demonstration, demonstrate, domain_of, target_of
-from emma.sim.evaluate import FIRST_SEED as FIRST_EVALUATION_SEED
 from emma.sim.maker import DESK_ARM, DeskArmMaker, SimulatorMaker, require_known
+from emma.sim.options import FIRST_SEED, MOTIONS, CollectOptions
 from emma.sim.simulator import Simulator
 from emma.sim.tasks import DEFAULT
 from emma.worker_pool import AHEAD, in_order
@@ -23,31 +22,16 @@ from emma.worker_pool import AHEAD, in_order
 # Of this many tries in a row at least one must succeed, or something is wrong.
 _MAX_FAILED = 50
 
-MOTIONS: Final = ("task", "wander")
-
 
 @dataclass(frozen=True, kw_only=True)
-class CollectConfig:
+class CollectConfig(CollectOptions):
     """What to collect. domains take turns; "random" is a new look each episode.
 
     The dataset's action is the clean command. maker: what makes the simulator; task: which one, of `maker.tasks`.
     """
 
-    episodes: int = option(100, help="episodes in the finished dataset")
-    seed: int = option(0, help="seed of the first episode")
     domains: tuple[str, ...] = ("source",)
-    noise: float = option(0.02, help="disturbance of executed commands, rad")
-    jitter: float = option(0.0, help="random: change of each colour channel, 0 to 1")
-    cameras: tuple[str, ...] | None = option(None, help="cameras to store (default all)")
-    depth: bool = option(True, help="store depth where the simulator has it")
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    evaluation_domains: bool = option(False, help="allow looks kept for evaluation: for an upper bound only")
-    motion: str = option(
-        "task",
-        help="task: the expert at work; wander: short clips of aimless motion among varied objects, for a generator",
-        choices=MOTIONS,
-    )
-    frames: int = option(8, help="frames of a wandering clip")
     task: str = DEFAULT
     maker: SimulatorMaker = DESK_ARM
 
@@ -71,11 +55,11 @@ class CollectConfig:
             raise EmmaError("a wandering clip has no task", found=self.task, fix="leave out --task or --motion")
         if not 0.0 <= self.noise <= 0.1:
             raise EmmaError("noise out of range", found=self.noise, expected="0 to 0.1 rad")
-        if not 0 <= self.seed <= FIRST_EVALUATION_SEED - self.episodes:
+        if not 0 <= self.seed <= FIRST_SEED - self.episodes:
             raise EmmaError(
                 "these seeds are kept for evaluation",
                 found=f"seeds {self.seed} to {self.seed + self.episodes - 1}",
-                expected=f"0 to {FIRST_EVALUATION_SEED - 1}",
+                expected=f"0 to {FIRST_SEED - 1}",
                 fix="choose a lower --seed",
             )
         if not self.domains:

@@ -15,36 +15,30 @@ from emma.control.controller import Controller, Mode
 from emma.control.inference import SimulatedInference
 from emma.control.policy_loop import PolicyLoop
 from emma.observation import Observation
-from emma.options import option
-from emma.policy.chunk_blending import JOINS, choose_join
+from emma.policy.chunk_blending import choose_join
 from emma.policy.runtime import PolicyRuntime
 from emma.sim.demonstrations import RANDOM, domain_of
 from emma.sim.domains import Domain
+from emma.sim.options import EvalOptions
 from emma.sim.scene import TARGETS
 from emma.sim.simulator import Simulator, observation
 from emma.sim.smoothness import Smoothness
 from emma.sim.tasks import DEFAULT
 from emma.stats import Rate
 
-# Evaluation starts where no training data does: `emma collect` refuses seeds from here on.
-FIRST_SEED = 10_000
-
 
 @dataclass(frozen=True, kw_only=True)
-class EvalConfig:
+class EvalConfig(EvalOptions):
     """domain: a name, or "random": for each episode a look of its own that its seed decides, none of which shows what
     the unseen ones keep. latency_s: from observation to usable chunk; timeout_s: an episode that is not settled by then
     has failed; task, targets: of the simulator (`emma.sim.maker`);
     depth: whether the policy sees any; a third of the time where it is drawn."""
 
-    episodes: int = option(100, help="episodes per appearance")
-    seed: int = option(FIRST_SEED, help="seed of the first episode")
     domain: str = "source"
     latency_s: float = 0.06
     timeout_s: float = 13.0
     replan_s: float = 0.4
     blend_s: float = 0.2
-    join: str = option("auto", help="how chunks follow each other; auto: rtc if trained for it", choices=JOINS)
     task: str = DEFAULT
     depth: bool = False
     targets: tuple[str, ...] = TARGETS

@@ -77,7 +77,7 @@ class Data:
         }
 
     def _of_kept(self, way: str) -> dict[str, Any]:
-        from emma.dreamtransfer.filter import FilterConfig
+        from emma.dreamtransfer.filter_config import FilterConfig
 
         return {**self._of_clips(way), "filter": asdict(FilterConfig(reject=self.budget.reject))}
 
@@ -101,7 +101,7 @@ def generate(data: Data, way: str, shard: int) -> None:
     from emma.augmentation.config import AugmentConfig
     from emma.augmentation.job import augment
     from emma.dreamtransfer.camera_poses import calibrated_poses
-    from emma.dreamtransfer.filter import FilterConfig
+    from emma.dreamtransfer.filter_config import FilterConfig
     from emma.dreamtransfer.prompts import Grammar
     from emma.dreamtransfer.scorer import ClipScorer
 

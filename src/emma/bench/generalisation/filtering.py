@@ -9,7 +9,7 @@ from emma.bench.generalisation.data import Data, episodes_of, kept_clips
 from emma.bench.generalisation.difficulty import clip_errors
 from emma.bench.generalisation.plan import CAMERAS
 from emma.bench.generalisation.training import Policy
-from emma.dreamtransfer.filter import MORE_IS_BETTER
+from emma.dreamtransfer.filter_config import MORE_IS_BETTER
 from emma.training.frames import FrameTable, open_source
 
 # One frame in so many is compared.

@@ -19,7 +19,7 @@ from emma.cycle.job import Job, Made
 from emma.cycle.job import Progress as StageProgress
 from emma.cycle.manifest import dataset_hash
 from emma.cycle.stage_plans import generator_hash
-from emma.dreamtransfer.filter import FilterConfig
+from emma.dreamtransfer.filter_config import FilterConfig
 from emma.dreamtransfer.prompts import Grammar
 from emma.files import atomic_write_text
 
