@@ -50,6 +50,8 @@ def test_it_holds_when_the_robot_goes_silent_and_when_it_is_told_to_end(
         assert client.wait_for(POLICY_STATE, lambda s: s.instruction, 30.0)
         _run(client, eventually)
         moving = commands.wait(60)
+        # Enabled again while it runs, it goes on: no command steps back to the measured pose.
+        assert client.switch("/policy/enable", True) == "enabled"
         assert np.ptp(positions(moving[30:]), axis=0).max() > 0
         stamps = np.array([m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in moving])
         assert (np.diff(stamps) > 0).all()
@@ -159,9 +161,11 @@ def _fresh(client):
 def _run(client, eventually):
     """Enable until it runs: on a busy machine streams stop for so long that it lets go, and a person enables again."""
 
+    _enable(client, eventually)
+
     def running():
         mode = client.heard(POLICY_STATE).mode
-        if mode in ("disabled", "stopped"):
+        if mode == "stopped":
             _enable(client, eventually)
         return mode == "running"
 

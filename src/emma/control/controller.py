@@ -89,6 +89,11 @@ class Controller:
         return self._enabled_ns is not None
 
     @property
+    def releasing(self) -> bool:
+        """Whether it comes to rest, to let go."""
+        return bool(self._releasing)
+
+    @property
     def stopped(self) -> str:
         """Why it let go by itself since it was last enabled; "" if it did not."""
         return self._stopped

@@ -130,6 +130,11 @@ class PolicyLoop:
         return self._controller.enabled or self._enable_asked_ns is not None
 
     @property
+    def releasing(self) -> bool:
+        """Whether the arm comes to rest, to be let go of."""
+        return self._controller.releasing
+
+    @property
     def swapping(self) -> bool:
         """Whether a policy waits to take over."""
         return self._next is not None

@@ -280,6 +280,9 @@ class PolicyNode(LifecycleNode):
             self._commanders.require_alone()
             if others := self._commanders.others():
                 self.get_logger().info(f"{others} may publish commands, too; none came so far")
+        if seed is None and driver.loop.commanding and not driver.loop.releasing:
+            # It runs. To begin anew would step from the last command back to the measured pose.
+            return
         with driver.loop.lock:
             # However far joints without end were wound up by hand: the policy begins in the turn that it learnt.
             self._turns().forget()
