@@ -136,8 +136,8 @@ asked_for() { sed -n 's/^  sudo apt-get update && sudo apt-get install -y //p' "
 try() { # SYSTEM MIRROR USER; prints nothing, returns 0 when all commands passed
   local folder=$WORK/root log=$OUT/$1-$3.log command packages
   rm -rf "$folder"
-  make_system "$1" "$2" "$folder"
-  furnish "$folder" "$3"
+  # Within a condition the shell does not stop at errors by itself.
+  make_system "$1" "$2" "$folder" && furnish "$folder" "$3" || { say "$1, $3: no root file system" && return 1; }
   : >"$log"
   local passed=0
   for command in "make setup" "${COMMANDS[@]}"; do

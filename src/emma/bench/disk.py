@@ -1,4 +1,4 @@
-"""What plain writes to a disk reach, synced as often as a recorder syncs."""
+"""A disk under a bench: whether it has room, and what plain writes reach, synced as often as a recorder syncs."""
 
 import os
 import shutil

@@ -3,7 +3,7 @@
 import csv
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -37,10 +37,10 @@ class Page(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """How views are taken. keep: new folder for pictures, below it one for each camera where there are several.
+    """How views are taken. keep: new folder for pictures, with a folder below it for each camera.
 
-    most: views of a camera at which it is enough anyway; propose: the next pose for hand-eye, from the lens in force;
-    depth: views keep the depth of their moment, which must come.
+    most: views of a camera at which it stops, whatever is still missing; propose: the next pose for hand-eye, from the
+    lens in force; depth: views keep the depth of their moment, which must come.
     """
 
     keep: Path
@@ -65,7 +65,6 @@ class _Station:
     last: Status | None = None
     proposals: int = 0
     proposed_s: float = np.inf
-    size: tuple[int, int] = field(default=(0, 0))
 
 
 def collect(jobs: Sequence[Job], chains: Sequence[Chain | None], live: Live) -> list[Found]:
@@ -109,21 +108,19 @@ def collect(jobs: Sequence[Job], chains: Sequence[Chain | None], live: Live) -> 
             if live.propose and (status is Status.TAKEN or fruitless) and _wants(station, live):
                 _propose(station, live, taken.joints[station.joints])
         return [
-            Found(views=tuple(s.guide.views), size=s.size, looked=s.looked, info=feed.info(s.job.camera))
+            Found(views=tuple(s.guide.views), size=s.guide.size, looked=s.looked, info=feed.info(s.job.camera))
             for s in stations.values()
         ]
 
 
 def _station(job: Job, chain: Chain | None, live: Live, names: tuple[str, ...]) -> _Station:
     camera = job.spec.camera(job.camera)
-    size = (camera.width, camera.height)
     return _Station(
         job=job,
-        guide=Guide(job.board, size, poses=None if chain is None else chain.poses),
+        guide=Guide(job.board, (camera.width, camera.height), poses=None if chain is None else chain.poses),
         keep=live.keep / job.camera,
         chain=chain,
         joints=[] if chain is None else [names.index(name) for name in chain.names],
-        size=size,
     )
 
 
@@ -134,12 +131,13 @@ def _wants(station: _Station, live: Live) -> bool:
 def _propose(station: _Station, live: Live, joints: np.ndarray) -> None:
     """The next pose in words, from the present joints (J,); with a mover, the way there."""
     chain, views = station.chain, station.guide.views
-    lens = load_intrinsics(station.job.out, station.job.camera, station.size)
+    lens = load_intrinsics(station.job.out, station.job.camera, station.guide.size)
     if chain is None or lens is None:
         return
     mount = mount_for(station.job)
     wanted = next_pose(chain, views, lens, mount, station.job.board, seed=station.proposals)
     station.proposals += 1
+    station.proposed_s = time.monotonic()
     if wanted is None or not (words := in_words(chain.names, joints, wanted)):
         return
     live.say(words)
@@ -149,7 +147,8 @@ def _propose(station: _Station, live: Live, joints: np.ndarray) -> None:
         except EmmaError as error:
             # The views so far are worth more than this pose.
             live.say(str(error))
-    station.proposed_s = time.monotonic()
+        # The drive itself is no time in which a view could have been taken.
+        station.proposed_s = time.monotonic()
 
 
 def _save(station: _Station) -> None:

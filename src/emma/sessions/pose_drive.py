@@ -80,7 +80,7 @@ class PoseDrive:
             if self._ask(ASK).strip():
                 return
         except EOFError:
-            # Nobody can agree, so the arm stays where it is.
+            # Without a terminal there is no consent, so the arm does not move.
             return
         measured = self.measured()
         target = measured.copy()
